@@ -1,0 +1,55 @@
+# Installs, then calls: snakemake runs the story, pytest tests it. See README.md.
+#
+#   make reproduce                            the six notebooks on the demo images, and their book
+#   make reproduce PROFILE=folder DATA=... SADNESS=a,b [TRANSFER=...] [ARTWORKS=...]
+#   make test                                 lint, pytest, nbval, the published book
+#   make lab | book | lint | bench | notebooks | clean
+
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+PROFILE ?= demo
+CORES   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+BIN     := .venv/bin
+OPTIONS := $(if $(DATA),data='$(DATA)') $(if $(SADNESS),sadness='$(SADNESS)') \
+           $(if $(TRANSFER),transfer='$(TRANSFER)') $(if $(ARTWORKS),artworks='$(ARTWORKS)') \
+           $(if $(K),k='$(K)') $(if $(SEEDS),seeds='$(SEEDS)')
+SNAKE    = $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --quiet rules host progress \
+           --configfile profiles/$(PROFILE).yaml --config profile=$(PROFILE) $(OPTIONS) --
+
+.PHONY: reproduce test lint pytest nbval book lab bench notebooks clean
+
+reproduce: .venv/installed
+	$(SNAKE) reproduce
+
+test: lint pytest nbval book
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+pytest: .venv/installed
+	$(BIN)/python -m pytest --durations=10
+
+nbval: .venv/installed
+	$(BIN)/python -m pytest --nbval-lax --nbval-kernel-name=python3 notebooks
+
+book: .venv/installed
+	$(SNAKE) published_book
+
+notebooks: .venv/installed
+	$(SNAKE) committed_notebooks
+
+lab: .venv/installed
+	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_data_curation.ipynb
+
+bench: .venv/installed
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv .snakemake runs
+
+.venv/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@

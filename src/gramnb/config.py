@@ -1,0 +1,102 @@
+"""What a run depends on, as one frozen value that checks itself."""
+
+from dataclasses import dataclass, field, fields
+
+from gramnb.backbones import BACKBONES
+from gramnb.models import HeadOptions
+
+OPTIMIZERS = ("adagrad", "adam")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a run depends on; the defaults are the paper's (Section 4.2).
+
+    Attributes:
+        manifest: the data, a manifest with splits; relative to the project root.
+        k: number of parallel Gram modules; 0 is the baseline.
+        seed: of initial weights, dropout, shuffling and augmentation.
+        backbone: a name in `backbones.BACKBONES`.
+        weights: "imagenet", "none" or a file; empty means the backbone's own default.
+        taps: layers whose maps the Gram modules read; empty means the backbone's default.
+        image_size: side of the square input, in pixels.
+        epochs: passes over the training split.
+        batch_size: images a replica takes per step.
+        learning_rate: per replica; it is multiplied by the number of replicas.
+        optimizer: "adagrad" (the paper's) or "adam".
+        frozen: train only the head, on cached features of the backbone, without augmentation.
+        augment: RandAugment's (N, M), or None.
+        replicas: 0 means all visible GPUs (one CPU if there is none); n > 0 without GPUs means n
+            logical CPU devices.
+        evaluate: which epoch's weights are kept: "best" validation accuracy, or the "last".
+        fold: -1 uses the manifest's splits; f tests on fold f and validates on the one after it.
+        head: the choices the paper leaves open.
+
+    Raises:
+        ValueError: a value out of range, before anything is built.
+    """
+
+    manifest: str = "runs/demo/manifest.parquet"
+    k: int = 4
+    seed: int = 0
+    backbone: str = "EfficientNetV2B2"
+    weights: str = ""
+    taps: tuple[str, ...] = ()
+    image_size: int = 256
+    epochs: int = 25
+    batch_size: int = 64
+    learning_rate: float = 0.002
+    optimizer: str = "adagrad"
+    frozen: bool = False
+    augment: tuple[int, int] | None = (3, 7)
+    replicas: int = 0
+    evaluate: str = "best"
+    fold: int = -1
+    head: HeadOptions = field(default_factory=HeadOptions)
+
+    def __post_init__(self) -> None:
+        """Check every value; a frozen run's augmentation becomes None, since it has none."""
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}: {self.backbone!r}")
+        for name, least in {
+            "k": 0,
+            "image_size": 32,
+            "epochs": 1,
+            "batch_size": 1,
+            "replicas": 0,
+            "fold": -1,
+        }.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optimizer must be one of {', '.join(OPTIMIZERS)}: {self.optimizer!r}"
+            )
+        if self.evaluate not in ("best", "last"):
+            raise ValueError(f"evaluate must be best or last, got {self.evaluate!r}")
+        if self.frozen:
+            object.__setattr__(self, "augment", None)
+
+    @property
+    def variant(self) -> str:
+        """What sets this run apart in a table, seed and data aside."""
+        parts = [f"k = {self.k}", "frozen" if self.frozen else "fine-tuned"]
+        changed = {
+            f.name: getattr(self.head, f.name)
+            for f in fields(self.head)
+            if getattr(self.head, f.name) != f.default
+        }
+        return ", ".join(parts + [f"{name} {value}" for name, value in changed.items()])
+
+    @classmethod
+    def load(cls, recorded: dict) -> "TrainConfig":
+        """Return the configuration that a run's `config.json` records."""
+        names = {f.name for f in fields(cls)}
+        values = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in recorded.items()
+            if name in names
+        }
+        return cls(**{**values, "head": HeadOptions(**recorded["head"])})

@@ -1,0 +1,1 @@
+"""From published image lists to tables that a network can be trained on."""

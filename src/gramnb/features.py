@@ -1,0 +1,166 @@
+"""What a frozen backbone says of each image, computed once.
+
+A frozen run trains only the head, so all it needs of an image is the pooled top of the backbone
+and the tap's feature map. Both are cached by image, backbone, weights, size and taps, in shards
+written whole: an interrupted pass goes on where it stopped, and a second run reads. Taps are
+stored as float16 (a map of 28 x 28 x 40 takes 63 kB), pooled features as float32.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from gramnb._keras import keras, quiet
+from gramnb.backbones import BACKBONES, build_backbone
+from gramnb.config import TrainConfig
+from gramnb.data import pipeline
+from gramnb.runs import atomic, cache_dir, fingerprint
+
+SHARD = 256  # images a file holds; what an interruption can lose at most
+
+
+@dataclass(frozen=True)
+class Features:
+    """Pooled features (n, D) float32 and one feature map (n, H, W, C) float16 a tap."""
+
+    pooled: np.ndarray
+    taps: tuple[np.ndarray, ...]
+
+
+def extract(
+    table: pd.DataFrame,
+    backbone: str,
+    image_size: int,
+    weights: str | None = None,
+    taps: tuple[str, ...] | None = None,
+    progress: bool = True,
+) -> Features:
+    """Return the features of the manifest's rows, in their order, computing what is not cached.
+
+    Args:
+        table: manifest rows with `path`, `image_id` and `sadness`.
+        backbone: a name in `backbones.BACKBONES`.
+        image_size: side of the square input, in pixels.
+        weights: as `backbones.build_backbone` takes them.
+        taps: names of the layers to tap; None means the backbone's default.
+        progress: whether to show a progress bar.
+    """
+    taps = tuple(taps or (BACKBONES[backbone].tap,))
+    folder = _folder(backbone, image_size, weights, taps)
+    have = _index(folder)
+    missing = table[~table["image_id"].isin(have)].drop_duplicates("image_id")
+    if len(missing):
+        model = _extractor(backbone, image_size, weights, taps)
+        bar = tqdm(total=len(missing), unit="image", desc=backbone, disable=not progress)
+        with bar:
+            for start in range(0, len(missing), SHARD):
+                part = missing.iloc[start : start + SHARD]
+                _write_shard(folder, part["image_id"], _forward(model, part, image_size))
+                bar.update(len(part))
+        have = _index(folder)
+    return _gather(have, table["image_id"].to_numpy(dtype=str))
+
+
+def _folder(backbone: str, image_size: int, weights: str | None, taps: tuple) -> Path:
+    """Name the cache by everything that its numbers depend on, a weights file by its content."""
+    weights = weights or BACKBONES[backbone].default_weights
+    content = Path(weights)
+    if content.is_file():
+        weights = hashlib.sha256(content.read_bytes()).hexdigest()
+    key = {"weights": weights, "taps": taps}
+    folder = cache_dir() / "features" / f"{backbone}-{image_size}-{fingerprint(key)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _extractor(backbone: str, image_size: int, weights: str | None, taps: tuple) -> keras.Model:
+    body = build_backbone(backbone, image_size, weights=weights, taps=taps)
+    top, *maps = body.outputs
+    pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(top)
+    return keras.Model(body.inputs, [pooled, *maps])
+
+
+def _forward(model: keras.Model, part: pd.DataFrame, image_size: int) -> list[np.ndarray]:
+    with quiet():
+        outputs = model.predict(pipeline.images(part, image_size, 32), verbose=0)
+    return [outputs[0].astype(np.float32), *(tap.astype(np.float16) for tap in outputs[1:])]
+
+
+def _write_shard(folder: Path, image_ids: pd.Series, arrays: list[np.ndarray]) -> None:
+    ids = image_ids.to_numpy(dtype=str)
+    name = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
+    with atomic(folder / f"{name}.npz") as temporary:
+        np.savez(temporary, ids=ids, **{f"output{i}": array for i, array in enumerate(arrays)})
+
+
+def _index(folder: Path) -> dict[str, tuple[Path, int]]:
+    """Return where each cached image stands: its shard and its row there."""
+    index = {}
+    for file in sorted(folder.glob("[!.]*.npz")):
+        with np.load(file) as shard:
+            index.update({image: (file, row) for row, image in enumerate(shard["ids"].tolist())})
+    return index
+
+
+def _gather(index: dict[str, tuple[Path, int]], ids: np.ndarray) -> Features:
+    wanted = pd.DataFrame([index[image] for image in ids], columns=["file", "row"])
+    outputs: list[np.ndarray] = []
+    for file, rows in wanted.groupby("file"):
+        with np.load(file) as shard:
+            parts = [shard[f"output{i}"] for i in range(len(shard.files) - 1)]
+        if not outputs:
+            outputs = [np.empty((len(ids), *part.shape[1:]), part.dtype) for part in parts]
+        for output, part in zip(outputs, parts, strict=True):
+            output[rows.index] = part[rows["row"]]
+    return Features(outputs[0], tuple(outputs[1:]))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A table's rows as a run's network takes them: images, or a frozen backbone's features."""
+
+    table: pd.DataFrame
+    config: TrainConfig
+    arrays: list[np.ndarray] | None
+
+    def batches(
+        self, rows: np.ndarray, size: int, shuffle: tuple[int, int] | None = None
+    ) -> tf.data.Dataset:
+        """Return batches of the rows; with (seed, epoch) shuffled and augmented for training."""
+        if self.arrays is not None:
+            labels = self.table["sadness"].to_numpy()[rows]
+            chosen = [array[rows] for array in self.arrays]
+            return pipeline.arrays(chosen, labels, size, shuffle=shuffle)
+        augment = self.config.augment if shuffle else None
+        part = self.table.iloc[rows]
+        return pipeline.images(part, self.config.image_size, size, shuffle=shuffle, augment=augment)
+
+    def predict(self, model: keras.Model, rows: np.ndarray, split: str) -> pd.DataFrame:
+        """Return a run's predictions of the rows: image_id, split, fold, y, p_sadness."""
+        with quiet():
+            p = model.predict(self.batches(rows, 64), verbose=0)[:, 1]
+        part = self.table.iloc[rows]
+        return pd.DataFrame(
+            {
+                "image_id": part["image_id"].to_numpy(),
+                "split": split,
+                "fold": part["fold"].to_numpy(),
+                "y": part["sadness"].to_numpy(),
+                "p_sadness": p.astype(np.float32),
+            }
+        )
+
+
+def prepare_inputs(table: pd.DataFrame, config: TrainConfig, progress: bool = True) -> Inputs:
+    """Return the rows as inputs; a frozen run's features are computed here if not cached."""
+    if not config.frozen:
+        return Inputs(table, config, None)
+    found = extract(
+        table, config.backbone, config.image_size, config.weights or None, config.taps, progress
+    )
+    return Inputs(table, config, [found.pooled, *found.taps] if config.k else [found.pooled])

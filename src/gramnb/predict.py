@@ -1,0 +1,143 @@
+"""Asking a trained network: one photograph, a folder of them, or another data set.
+
+`SadnessClassifier` is what the command line and the artwork notebook use; `transfer` keeps a
+run's predictions of another data set beside the run.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from gramnb._keras import keras, quiet
+from gramnb.backbones import build_backbone
+from gramnb.config import TrainConfig
+from gramnb.data import manifest as manifests
+from gramnb.data.images import ImageError, read_image
+from gramnb.features import prepare_inputs
+from gramnb.models import join
+from gramnb.runs import Run, resolve
+from gramnb.training import check_files
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+
+
+def load_network(run: Run) -> keras.Model:
+    """Return a run's network from images (0-255) to probabilities, a head on its backbone."""
+    model = keras.models.load_model(run.path / "model.keras", compile=False)
+    config = TrainConfig.load(run.config)
+    if not config.frozen:
+        return model
+    body = build_backbone(
+        config.backbone, config.image_size, config.weights or None, config.taps or None
+    )
+    return join(body, model)
+
+
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the files named, and the image files below the folders named, sorted in each.
+
+    Raises:
+        FileNotFoundError: a path does not exist, or a folder holds no image.
+    """
+    found = []
+    for path in map(Path, paths):
+        if path.is_file():
+            found.append(path)
+            continue
+        if not path.is_dir():
+            raise FileNotFoundError(f"{path}: no such file or folder")
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if not inside:
+            raise FileNotFoundError(f"{path}: no image in it ({', '.join(sorted(SUFFIXES))})")
+        found += inside
+    return found
+
+
+@dataclass(frozen=True)
+class SadnessClassifier:
+    """A network and how its images are made; `load` finds both in a run's directory."""
+
+    network: keras.Model
+    image_size: int
+    threshold: float = 0.5
+
+    @classmethod
+    def load(cls, run: str | Path) -> "SadnessClassifier":
+        """Load the network of a finished run.
+
+        Raises:
+            FileNotFoundError: the directory holds no finished run.
+        """
+        found = Run(resolve(run))
+        if not found.complete:
+            raise FileNotFoundError(
+                f"{run}: no finished run there; train one with notebook 03 and give its directory"
+            )
+        with quiet():
+            network = load_network(found)
+        return cls(network, TrainConfig.load(found.config).image_size)
+
+    def predict(
+        self, paths: Iterable[str | Path], batch_size: int = 32, progress: bool = True
+    ) -> pd.DataFrame:
+        """Return one row a file: file, p_sadness (NaN if unreadable), conveys, problem.
+
+        `conveys` is "sadness" where p_sadness reaches the threshold, else "others". A file that
+        cannot be read stays in the table with its reason; nothing is lost.
+        """
+        files = find_images(paths)
+        tables = []
+        with tqdm(total=len(files), unit="image", disable=not progress) as bar:
+            for start in range(0, len(files), batch_size):
+                tables.append(self._batch(files[start : start + batch_size]))
+                bar.update(len(tables[-1]))
+        return pd.concat(tables, ignore_index=True)
+
+    def _batch(self, files: list[Path]) -> pd.DataFrame:
+        images, problems = [], []
+        for file in files:
+            try:
+                images.append(read_image(file, self.image_size))
+                problems.append("")
+            except ImageError as error:
+                problems.append(error.reason)
+        readable = np.array([not problem for problem in problems])
+        p = np.full(len(files), np.nan)
+        if images:
+            with quiet():
+                p[readable] = self.network.predict_on_batch(np.stack(images))[:, 1]
+        conveys = np.where(p >= self.threshold, "sadness", "others")
+        return pd.DataFrame(
+            {
+                "file": [str(file) for file in files],
+                "p_sadness": p,
+                "conveys": np.where(readable, conveys, ""),
+                "problem": problems,
+            }
+        )
+
+
+def transfer(run: Run, manifest: str | Path, dataset: str, progress: bool = True) -> pd.DataFrame:
+    """Predict another data set's kept rows with a run's network and keep them in the run.
+
+    Args:
+        run: a finished run.
+        manifest: the data set's manifest; relative to the project root.
+        dataset: the name its predictions get in the run and in tables.
+        progress: whether to show a progress bar.
+
+    Returns:
+        image_id, split ("test"), fold, y, p_sadness.
+    """
+    table = manifests.kept(manifests.read(resolve(manifest))).reset_index(drop=True)
+    check_files(table, str(manifest))
+    inputs = prepare_inputs(table, TrainConfig.load(run.config), progress)
+    with quiet():
+        model = keras.models.load_model(run.path / "model.keras", compile=False)
+    predicted = inputs.predict(model, np.arange(len(table)), "test")
+    run.write_predictions(predicted, dataset)
+    return predicted

@@ -1,0 +1,244 @@
+"""Runs: one directory a training run, and studies: many runs in one small, recorded folder.
+
+A run's directory holds `config.json`, `history.csv`, `predictions.parquet`, `metrics.json`,
+`environment.json` and `model.keras`. Every file is written beside its place and renamed onto it,
+and `metrics.json` comes last, so a run that has one is whole. A study (`results/<study>/`) holds
+the same tables of many runs, without models. Notebooks read either through `predictions`.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+
+PACKAGES = ("gramnb", "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn")
+VARIANT = ["variant", "backbone", "k", "seed"]
+
+
+def project_root() -> Path:
+    """Return the folder that relative paths mean: the checkout around the working directory.
+
+    papermill runs a notebook in its caller's directory and nbval in the notebook's own, so the
+    root is looked for upwards. Outside any checkout it is the working directory itself.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "src" / "gramnb").is_dir() and (folder / "pyproject.toml").is_file():
+            return folder
+    return here
+
+
+def resolve(path: str | Path) -> Path:
+    """Return `path` as an absolute path; a relative one is relative to the project root."""
+    return Path(os.path.normpath(project_root() / Path(path).expanduser()))
+
+
+def cache_dir() -> Path:
+    """Return the folder of everything that can be computed again, creating it.
+
+    It is `runs/cache`, or where the environment variable GRAMNB_CACHE says.
+    """
+    folder = resolve(os.environ.get("GRAMNB_CACHE", "runs/cache"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` and rename it onto `path` if the block succeeds.
+
+    The suffix is kept, since Keras and pandas choose a format by it. After a failure nothing is
+    left behind, and an older file at `path` is untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Mapping) -> None:
+    """Write a mapping as indented JSON, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def fingerprint(content: Mapping) -> str:
+    """Return 8 hexadecimal digits that name a configuration, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def environment() -> dict:
+    """Return versions, git commit, system and number of cores: what a rerun would have to match."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    git = ["git", "-C", str(project_root()), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
+    return {
+        "python": platform.python_version(),
+        "packages": versions,
+        "commit": commit,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+    }
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's directory; the properties read what has been written so far."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, folder: str | Path, config: Mapping) -> "Run":
+        """Return the run of `config` below `folder`, creating its directory if it is new.
+
+        The directory is named `<backbone>-k<k>-s<seed>-<8 hex of the configuration>`.
+
+        Raises:
+            ValueError: the directory already holds another configuration.
+        """
+        config = json.loads(json.dumps(config))  # tuples become lists, as they come back
+        name = "{backbone}-k{k}-s{seed}-".format(**config) + fingerprint(config)
+        run = cls(resolve(folder) / name)
+        if not (run.path / "config.json").exists():
+            write_json(run.path / "config.json", config)
+        elif run.config != config:
+            raise ValueError(
+                f"{run.path.name}/config.json: holds another configuration than its name says; "
+                "remove the directory or choose another folder for the runs"
+            )
+        return run
+
+    @property
+    def config(self) -> dict:
+        """The configuration, as `training.TrainConfig` wrote it."""
+        return self._json("config.json")
+
+    @property
+    def metrics(self) -> dict:
+        """The metrics of the reloaded model, by split."""
+        return self._json("metrics.json")
+
+    @property
+    def environment(self) -> dict:
+        """Versions, commit, devices, seconds and images a second."""
+        return self._json("environment.json")
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, seconds."""
+        return pd.read_csv(self._file("history.csv"))
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """One row an image: image_id, split, fold, y, p_sadness, and which run and data set."""
+        frames = [self._labelled(self._file("predictions.parquet"), "own")]
+        for file in sorted((self.path / "transfer").glob("*.parquet")):
+            frames.append(self._labelled(file, file.stem))
+        return pd.concat(frames, ignore_index=True)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run is whole; its metrics are written last."""
+        return (self.path / "metrics.json").exists()
+
+    def write_predictions(self, table: pd.DataFrame, dataset: str = "own") -> None:
+        """Write predictions on the run's own data, or on the named transfer data set."""
+        name = "predictions.parquet" if dataset == "own" else f"transfer/{dataset}.parquet"
+        with atomic(self.path / name) as temporary:
+            table.to_parquet(temporary, index=False)
+
+    def _file(self, name: str) -> Path:
+        file = self.path / name
+        if not file.exists():
+            raise FileNotFoundError(f"{self.path.name}/{name}: not there; the run is not finished")
+        return file
+
+    def _json(self, name: str) -> dict:
+        return json.loads(self._file(name).read_text(encoding="utf-8"))
+
+    def _labelled(self, file: Path, dataset: str) -> pd.DataFrame:
+        config = self.config
+        table = pd.read_parquet(file)
+        labels = [config["variant"], config["backbone"], config["k"], config["seed"], dataset]
+        for column, value in zip([*VARIANT, "dataset"], labels, strict=True):
+            table[column] = value
+        return table[[*VARIANT, "dataset", "image_id", "split", "fold", "y", "p_sadness"]]
+
+
+def list_runs(folder: str | Path) -> list[Run]:
+    """Return the complete runs directly below `folder`, by name.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    folder = resolve(folder)
+    found = [Run(file.parent) for file in sorted(folder.glob("*/config.json"))]
+    complete = [run for run in found if run.complete]
+    if not complete:
+        raise FileNotFoundError(
+            f"{folder.name}: no finished run there ({len(found)} unfinished); train one with "
+            f"papermill notebooks/03_training.ipynb out.ipynb -p runs {folder.name}"
+        )
+    return complete
+
+
+def predictions(folder: str | Path) -> pd.DataFrame:
+    """Return the predictions of a recorded study, or of every finished run below a folder.
+
+    Columns: variant, backbone, k, seed, dataset ("own", or a transfer data set's name), image_id,
+    split, fold, y (1 = sadness), p_sadness.
+    """
+    recorded = resolve(folder) / "predictions.parquet"
+    if recorded.exists():
+        return pd.read_parquet(recorded)
+    return pd.concat([run.predictions for run in list_runs(folder)], ignore_index=True)
+
+
+def histories(folder: str | Path) -> pd.DataFrame:
+    """Return the learning curves of a recorded study, or of every finished run below a folder."""
+    recorded = resolve(folder) / "history.csv"
+    if recorded.exists():
+        return pd.read_csv(recorded)
+    frames = []
+    for run in list_runs(folder):
+        config = run.config
+        frames.append(run.history.assign(**{column: config[column] for column in VARIANT}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def record(folder: str | Path, study: str | Path) -> Path:
+    """Write the tables of all finished runs below `folder` into the study's folder.
+
+    The study then holds `predictions.parquet`, `history.csv`, `runs.json` (configuration and
+    environment of each run), and no model and no image.
+    """
+    runs, study = list_runs(folder), resolve(study)
+    with atomic(study / "predictions.parquet") as temporary:
+        predictions(folder).to_parquet(temporary, index=False, compression="zstd")
+    with atomic(study / "history.csv") as temporary:
+        histories(folder).to_csv(temporary, index=False, float_format="%.6g")
+    described = {
+        run.path.name: {"config": run.config, "environment": run.environment} for run in runs
+    }
+    write_json(study / "runs.json", described)
+    return study

@@ -1,0 +1,191 @@
+"""Training a variant under MirroredStrategy: a configuration in, a finished `Run` out.
+
+`train` continues where a killed run stopped (`checkpoints`). Reported metrics always come from the
+saved model, loaded again on one device: the replicas' batch-normalisation statistics drift apart
+while they train. A frozen run trains the head on cached backbone features (`features`); it sees no
+augmentation and says so.
+"""
+
+import hashlib
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from gramnb import checkpoints, evaluation
+from gramnb._keras import keras, quiet
+from gramnb.backbones import BACKBONES
+from gramnb.config import TrainConfig
+from gramnb.data import manifest as manifests
+from gramnb.features import Inputs, prepare_inputs
+from gramnb.models import build_classifier, build_head
+from gramnb.replicas import strategy
+from gramnb.runs import Run, atomic, environment, resolve, write_json
+
+SPLITS = ("train", "val", "test")
+
+
+def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool = True) -> Run:
+    """Train one variant, or finish what was begun, and return its run.
+
+    Input that cannot work is refused before any long work: an empty or one-class split, missing
+    image files, another configuration in the run's directory.
+
+    Args:
+        config: what to train, on what.
+        folder: where the run's directory goes; relative to the project root.
+        progress: whether to show a progress bar.
+
+    Raises:
+        ValueError, FileNotFoundError: one line that says what is wrong and what to do.
+    """
+    file = resolve(config.manifest)
+    table = manifests.kept(manifests.read(file)).reset_index(drop=True)
+    rows = splits(table, config.fold)
+    check_files(table, config.manifest)
+    content = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    run = Run.open(folder, {**asdict(config), "variant": config.variant, "data": content})
+    if run.complete:
+        return run
+    scope = strategy(config.replicas)
+    inputs = prepare_inputs(table, config, progress)
+    history = _fit(run, inputs, rows, scope, progress)
+    _finish(run, inputs, rows, scope, history)
+    return run
+
+
+def splits(table: pd.DataFrame, fold: int = -1) -> dict[str, np.ndarray]:
+    """Return the row positions of train, validation and test among a manifest's kept rows.
+
+    Args:
+        table: kept rows.
+        fold: -1 uses the column `split`; otherwise this fold is tested on, and the next one
+            validates.
+
+    Raises:
+        ValueError: a split is empty or holds one class only, or there is no such fold.
+    """
+    if fold < 0:
+        names = table["split"].to_numpy()
+    else:
+        folds = int(table["fold"].max()) + 1
+        if fold >= folds:
+            raise ValueError(f"fold {fold}: the manifest has {folds}; curate it with more folds")
+        chosen = [table["fold"] == fold, table["fold"] == (fold + 1) % folds]
+        names = np.select(chosen, ["test", "val"], "train")
+    found = {split: np.flatnonzero(names == split) for split in SPLITS}
+    for split, rows in found.items():
+        classes = np.unique(table["sadness"].to_numpy()[rows])
+        if len(classes) < 2:
+            held = f"only images with sadness = {classes[0]}" if len(rows) else "no image"
+            raise ValueError(f"split {split!r} holds {held}; each split needs both classes")
+    return found
+
+
+def check_files(table: pd.DataFrame, name: str) -> None:
+    """Raise FileNotFoundError, naming the first row, if image files of the table are gone."""
+    gone = [row for row in table.itertuples() if not os.path.isfile(row.path)]
+    if gone:
+        raise FileNotFoundError(
+            f"{name}: row {gone[0].row}: {os.path.basename(gone[0].path)} is not there "
+            f"({len(gone)} of {len(table)} missing); curate again or restore the images"
+        )
+
+
+def _build(inputs: Inputs, replicas: int) -> keras.Model:
+    """Return the compiled model: the head alone for a frozen run, else the whole classifier."""
+    config = inputs.config
+    if inputs.arrays is not None:
+        pooled, *taps = inputs.arrays
+        # without Gram modules the branch's width still follows from the tap's channels
+        shapes = [t.shape[1:] for t in taps] or [(1, 1, BACKBONES[config.backbone].tap_channels)]
+        model = build_head(config.k, pooled.shape[-1], shapes, config.head)
+    else:
+        model = build_classifier(
+            config.backbone,
+            config.k,
+            config.image_size,
+            config.weights or None,
+            config.taps or None,
+            config.head,
+        )
+    optimizer = keras.optimizers.get(config.optimizer)
+    optimizer.learning_rate = config.learning_rate * replicas
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+def _fit(
+    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, progress: bool
+) -> pd.DataFrame:
+    """Train the epochs that are still to do and return the whole history."""
+    config = inputs.config
+    done, history = checkpoints.last(run)
+    if done == config.epochs:
+        return history
+    size = config.batch_size * scope.num_replicas_in_sync
+    steps = -(-len(rows["train"]) // size)
+    keras.utils.set_random_seed(config.seed)
+    with quiet(), scope.scope():
+        if done:
+            model = keras.models.load_model(checkpoints.folder(run, done) / "state.keras")
+        else:
+            model = _build(inputs, scope.num_replicas_in_sync)
+    bar = tqdm(total=config.epochs * steps, initial=done * steps, unit="step", disable=not progress)
+    with bar, scope.scope():
+        for epoch in range(done, config.epochs):
+            began = time.perf_counter()
+            batches = inputs.batches(rows["train"], size, shuffle=(config.seed, epoch))
+            step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: bar.update())
+            logs = model.fit(batches, verbose=0, callbacks=[step]).history
+            seconds = time.perf_counter() - began
+            loss, accuracy = model.evaluate(inputs.batches(rows["val"], size), verbose=0)
+            row = {
+                "epoch": epoch + 1,
+                "loss": logs["loss"][0],
+                "accuracy": logs["accuracy"][0],
+                "val_loss": loss,
+                "val_accuracy": accuracy,
+                "seconds": seconds,
+            }
+            history = pd.concat([history, pd.DataFrame([row])], ignore_index=True)
+            checkpoints.save(run, model, history, config.evaluate)
+            bar.set_postfix(val_accuracy=f"{accuracy:.3f}")
+    return history
+
+
+def _finish(
+    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, history: pd.DataFrame
+) -> None:
+    """Write the run's tables from the saved model, metrics last, and drop the checkpoint."""
+    config = inputs.config
+    best = checkpoints.folder(run, config.epochs) / "best.keras"
+    with atomic(run.path / "model.keras") as temporary:  # without the optimizer's state
+        keras.models.load_model(best, compile=False).save(temporary)
+    with atomic(run.path / "history.csv") as temporary:
+        history.to_csv(temporary, index=False)
+    model = keras.models.load_model(run.path / "model.keras", compile=False)
+    tables = {split: inputs.predict(model, rows[split], split) for split in SPLITS[1:]}
+    run.write_predictions(pd.concat(tables.values(), ignore_index=True))
+    seconds = history["seconds"].sum()
+    augmentation = "RandAugment N = {}, M = {}".format(*config.augment or "--")
+    write_json(
+        run.path / "environment.json",
+        {
+            **environment(),
+            "devices": [device.split("/")[-1] for device in scope.extended.worker_devices],
+            "seconds": round(seconds, 1),
+            "images_per_second": round(len(rows["train"]) * len(history) / seconds, 1),
+            "augmentation": augmentation if config.augment else "none",
+            "features": "cached, frozen backbone" if config.frozen else "trained",
+        },
+    )
+    metrics = {split: evaluation.report(t["y"], t["p_sadness"]) for split, t in tables.items()}
+    chosen = {"epoch": checkpoints.chosen_epoch(history, config.evaluate)}
+    write_json(run.path / "metrics.json", {**metrics, **chosen, "parameters": model.count_params()})
+    checkpoints.remove(run)

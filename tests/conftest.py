@@ -1,0 +1,50 @@
+"""What several test modules share: a small drawn data set, curated once a session."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gramnb.data import curation
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def demo_manifest(tmp_path_factory):
+    """A manifest of 90 drawn images with splits, curated without the text filter."""
+    folder = tmp_path_factory.mktemp("demo")
+    recipe = curation.Recipe(
+        root=str(folder / "images"), count=90, text_threshold=None, sadness_share=None
+    )
+    curation.prepare(folder / "manifest.parquet", recipe, progress=False)
+    return folder / "manifest.parquet"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_caches(tmp_path_factory):
+    """Keep what tests compute out of the checkout's own cache."""
+    patch = pytest.MonkeyPatch()
+    cache = tmp_path_factory.mktemp("cache")
+    patch.setenv("GRAMNB_CACHE", str(cache))
+    yield cache
+    patch.undo()
+
+
+@pytest.fixture
+def python():
+    """Run a script in a fresh interpreter and return its standard output."""
+
+    def run(script, *arguments, timeout=300):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=ROOT,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run

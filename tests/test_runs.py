@@ -1,0 +1,99 @@
+import json
+import os
+
+import pandas as pd
+import pytest
+
+from gramnb import runs
+
+CONFIG = {"backbone": "EfficientNetLite0", "k": 4, "seed": 1, "variant": "k = 4", "taps": ("a",)}
+
+
+def finished(folder, **changes):
+    run = runs.Run.open(folder, {**CONFIG, **changes})
+    table = pd.DataFrame(
+        {"image_id": ["a", "b"], "split": "test", "fold": -1, "y": [0, 1], "p_sadness": [0.2, 0.7]}
+    )
+    run.write_predictions(table)
+    pd.DataFrame({"epoch": [1], "loss": [0.5]}).to_csv(run.path / "history.csv", index=False)
+    runs.write_json(run.path / "environment.json", runs.environment())
+    runs.write_json(run.path / "metrics.json", {"test": {"accuracy": 1.0}})
+    return run
+
+
+def test_project_root_is_found_from_below(monkeypatch, tmp_path):
+    (tmp_path / "src" / "gramnb").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert runs.project_root() == tmp_path
+    assert runs.resolve("runs/demo") == tmp_path / "runs" / "demo"
+    assert runs.resolve("/elsewhere") == runs.Path("/elsewhere")
+
+
+def test_outside_a_checkout_relative_paths_mean_the_working_directory(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert runs.resolve("photo.jpg") == tmp_path / "photo.jpg"
+
+
+def test_atomic_leaves_nothing_behind_on_failure(tmp_path):
+    file = tmp_path / "table.csv"
+    file.write_text("old")
+    with pytest.raises(RuntimeError), runs.atomic(file) as temporary:
+        temporary.write_text("half a ta")
+        raise RuntimeError
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_fingerprint_ignores_order_and_sees_every_value():
+    assert runs.fingerprint({"a": 1, "b": 2}) == runs.fingerprint({"b": 2, "a": 1})
+    assert runs.fingerprint({"a": 1, "b": 2}) != runs.fingerprint({"a": 1, "b": 3})
+
+
+def test_a_run_is_named_after_its_configuration(tmp_path):
+    run = runs.Run.open(tmp_path, CONFIG)
+    name = run.path.name
+    assert name.startswith("EfficientNetLite0-k4-s1-") and len(name.split("-")[-1]) == 8
+    assert runs.Run.open(tmp_path, CONFIG).path == run.path
+    assert runs.Run.open(tmp_path, {**CONFIG, "seed": 2}).path != run.path
+
+
+def test_a_directory_with_another_configuration_is_refused(tmp_path):
+    run = runs.Run.open(tmp_path, CONFIG)
+    (run.path / "config.json").write_text(json.dumps({**CONFIG, "k": 5}))
+    with pytest.raises(ValueError, match="holds another configuration"):
+        runs.Run.open(tmp_path, CONFIG)
+
+
+def test_unfinished_runs_are_not_listed(tmp_path):
+    runs.Run.open(tmp_path, {**CONFIG, "seed": 2})
+    with pytest.raises(FileNotFoundError, match=r"no finished run there \(1 unfinished\)"):
+        runs.list_runs(tmp_path)
+    whole = finished(tmp_path)
+    assert [run.path for run in runs.list_runs(tmp_path)] == [whole.path]
+
+
+def test_a_missing_table_says_the_run_is_not_finished(tmp_path):
+    run = runs.Run.open(tmp_path, CONFIG)
+    with pytest.raises(FileNotFoundError, match="metrics.json: not there"):
+        _ = run.metrics
+
+
+def test_a_recorded_study_reads_like_its_runs(tmp_path):
+    for seed in (1, 2):
+        run = finished(tmp_path / "runs", seed=seed)
+        run.write_predictions(run.predictions[["image_id", "split", "fold", "y", "p_sadness"]], "x")
+    study = runs.record(tmp_path / "runs", tmp_path / "study")
+    pd.testing.assert_frame_equal(runs.predictions(study), runs.predictions(tmp_path / "runs"))
+    pd.testing.assert_frame_equal(runs.histories(study), runs.histories(tmp_path / "runs"))
+    table = runs.predictions(study)
+    assert set(table["seed"]) == {1, 2} and set(table["dataset"]) == {"own", "x"}
+    assert len(table) == 8
+    assert len(json.loads((study / "runs.json").read_text())) == 2
+
+
+def test_environment_names_versions_and_no_path():
+    found = runs.environment()
+    assert found["packages"]["keras"].startswith("3.")
+    assert str(runs.project_root()) not in json.dumps(found)
