@@ -17,8 +17,8 @@ def _mirrored(replicas: int) -> tf.distribute.MirroredStrategy:
         raise ValueError(
             "one process holds one strategy: run another number of replicas in its own kernel"
         )
-    if gpus := tf.config.list_logical_devices("GPU")[:replicas]:
-        return tf.distribute.MirroredStrategy([device.name for device in gpus])
+    if tf.config.list_physical_devices("GPU"):
+        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(replicas)])
     if replicas > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         try:

@@ -22,12 +22,11 @@ from gramnb._keras import keras, quiet
 from gramnb.backbones import BACKBONES
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
+from gramnb.data.curation import SPLITS
 from gramnb.features import Inputs, prepare_inputs
 from gramnb.models import build_classifier, build_head
 from gramnb.replicas import strategy
 from gramnb.runs import Run, atomic, environment, resolve, write_json
-
-SPLITS = ("train", "val", "test")
 
 
 def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool = True) -> Run:
@@ -116,7 +115,7 @@ def _build(inputs: Inputs, replicas: int) -> keras.Model:
         )
     optimizer = keras.optimizers.get(config.optimizer)
     optimizer.learning_rate = config.learning_rate * replicas
-    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -140,9 +139,10 @@ def _fit(
     with bar, scope.scope():
         for epoch in range(done, config.epochs):
             began = time.perf_counter()
+            _reseed(model, config.seed, epoch)
             batches = inputs.batches(rows["train"], size, shuffle=(config.seed, epoch))
-            step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: bar.update())
-            logs = model.fit(batches, verbose=0, callbacks=[step]).history
+            step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
+            logs = model.fit(batches, shuffle=False, verbose=0, callbacks=[step]).history
             seconds = time.perf_counter() - began
             loss, accuracy = model.evaluate(inputs.batches(rows["val"], size), verbose=0)
             row = {
@@ -157,6 +157,13 @@ def _fit(
             checkpoints.save(run, model, history, config.evaluate)
             bar.set_postfix(val_accuracy=f"{accuracy:.3f}")
     return history
+
+
+def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
+    """Give dropout the epoch's own masks: checkpoints do not hold the state of random layers."""
+    states = [v for v in model.variables if v.name == "seed_generator_state"]
+    for i, state in enumerate(states):
+        state.assign(np.random.SeedSequence((seed, epoch, i)).generate_state(2))
 
 
 def _finish(

@@ -1,0 +1,244 @@
+"""From a data set as it is published to one that can be trained on, after Section 4.1 of the paper.
+
+The paper keeps what it could retrieve, discards images with text, undersamples others and splits.
+Here these steps stand among checks it does not report. In order:
+
+1. decode check: files that are no pictures are dropped, each with its reason;
+2. rows that show one picture share a `group`; of files with the same bytes one is kept;
+3. groups labelled both sadness and others are treated by the policy `conflicts`;
+4. near-duplicates of the images of another manifest are dropped (`exclude`, for transfer sets);
+5. images with more text than `text_threshold` are dropped, and, if asked for, those with faces;
+6. others are undersampled to `sadness_share`;
+7. the rest is split by class and by group, so that no picture stands on two sides of a split.
+
+Chance is the order of sha256(seed, step, image): the same images are drawn on any machine, and an
+image keeps its place in that order when others come or go.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gramnb.data import duplicates, manifest, sources
+from gramnb.data.inspection import inspect_all
+from gramnb.data.text import TEXT_THRESHOLD, text_fractions
+from gramnb.runs import resolve
+
+CONFLICTS = ("drop", "majority", "keep")
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a manifest follows from; it is stored in the manifest's file.
+
+    Raises:
+        ValueError: a value outside its range, with the range.
+    """
+
+    source: str = "demo"  # one of sources.SOURCES
+    root: str = ""  # where its images are, relative to the project root; a demo needs none
+    sadness: Sequence[str] = ()  # classes that count as sadness; () = the one of that name
+    conflicts: str = "drop"  # of groups with both labels: "drop" all, keep the "majority" or all
+    duplicate_distance: int = 4  # bits of 64, in each direction, in which near-duplicates differ
+    text_threshold: float | None = TEXT_THRESHOLD  # share of the area; None = no text filter
+    face_threshold: float | None = None  # share of the area; None = no face filter
+    sadness_share: float | None = 0.46  # of the images kept (Section 4.1); None = keep all others
+    fractions: Sequence[float] = (0.8, 0.1, 0.1)  # train, val, test; (0, 0, 1) for a transfer set
+    folds: int = 0  # 2 or more: `fold` is filled in beside `split`
+    seed: int = 0
+    count: int | None = None  # images of a drawn demo set; None = its usual number
+    exclude: str = ""  # a manifest; near-duplicates of the images it keeps are dropped
+
+    def __post_init__(self):
+        names = self.sadness.split(",") if isinstance(self.sadness, str) else self.sadness
+        object.__setattr__(self, "sadness", tuple(name.strip() for name in names if name.strip()))
+        object.__setattr__(self, "fractions", tuple(map(float, self.fractions)))
+        for name, known in (("source", sources.SOURCES), ("conflicts", CONFLICTS)):
+            self._check(name, getattr(self, name) in known, f"one of {', '.join(known)}")
+        self._check("duplicate_distance", 0 <= self.duplicate_distance <= 16, "from 0 to 16")
+        for name in ("text_threshold", "face_threshold"):
+            value = getattr(self, name)
+            self._check(name, value is None or 0 <= value < 1, "None or from 0 to below 1")
+        share = self.sadness_share
+        self._check("sadness_share", share is None or 0 < share < 1, "None or between 0 and 1")
+        parts = self.fractions
+        whole = len(parts) == len(SPLITS) and min(parts) >= 0 and abs(sum(parts) - 1) < 1e-9
+        self._check("fractions", whole, "three shares that add up to 1")
+        self._check("folds", self.folds == 0 or self.folds >= 2, "0 or at least 2")
+
+    def _check(self, name: str, held: bool, rule: str) -> None:
+        if not held:
+            raise ValueError(f"{name} must be {rule}, got {getattr(self, name)!r}")
+
+    def record(self) -> dict:
+        """Return the recipe as a manifest stores it, with the sha256 of the one it excludes."""
+        record = json.loads(json.dumps(asdict(self)))
+        if self.exclude:
+            excluded = resolve(self.exclude).read_bytes()
+            record["excluded_sha256"] = hashlib.sha256(excluded).hexdigest()
+        return record
+
+
+def prepare(path: str | Path, recipe: Recipe | None = None, progress: bool = True) -> pd.DataFrame:
+    """Return the curated manifest at `path`, made now unless it is there already.
+
+    It is made again if another recipe made it, or if the source lists other files by now.
+    `.attrs` holds the `recipe` and the source's `report`.
+
+    Raises:
+        FileNotFoundError: no such root, list, or manifest to exclude.
+        ValueError: what `sources.read` and `curate` refuse.
+    """
+    recipe = recipe or Recipe()
+    record = recipe.record()
+    listed = sources.read(recipe.source, recipe.root, recipe.sadness, recipe.count)
+    table = manifest.read(path) if resolve(path).is_file() else None
+    given = ["url", "line", "path", "label", "sadness"]
+    if table is None or table.attrs["recipe"] != record or not table[given].equals(listed[given]):
+        manifest.write(curate(listed, recipe, progress), path, record)
+        table = manifest.read(path)
+    table.attrs["report"] = listed.attrs["report"]
+    return table
+
+
+def curate(table: pd.DataFrame, recipe: Recipe, progress: bool = True) -> pd.DataFrame:
+    """Return the manifest `table` with every step of the recipe taken.
+
+    Raises:
+        ValueError: a class is missing, or too few images for a split with both classes in each
+            part; said as early as it can be known.
+    """
+    split(table.assign(group=table["row"], image_id=table["row"].astype(str)), recipe)
+    table = inspect_all(table, progress)
+    table = drop_conflicts(drop_duplicates(table, recipe), recipe)
+    table = drop_excluded(table, recipe)
+    split(table, recipe)  # before the hours that reading text may take
+    table = _drop_above(table, recipe.text_threshold, "text", text_fractions, progress)
+    if recipe.face_threshold is not None:
+        from gramnb.data.faces import face_fractions
+
+        table = _drop_above(table, recipe.face_threshold, "face", face_fractions, progress)
+    return split(undersample(table, recipe), recipe)
+
+
+def drop_duplicates(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Fill in `group`, and keep one row of those with the same bytes and the same class.
+
+    Bytes under both classes are no duplicates but a conflict: `drop_conflicts` treats them.
+    """
+    table = table.assign(group=duplicates.groups(table, recipe.duplicate_distance))
+    files = manifest.kept(table)[["image_id", "sadness"]]
+    again = files.index[files.duplicated() & (files["image_id"] != "")]
+    return manifest.drop(table, table.index.isin(again), "duplicate")
+
+
+def drop_conflicts(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Treat groups labelled both sadness and others by the policy; every row listed is a vote.
+
+    "drop" drops the group, "majority" those outvoted (all at a tie), "keep" none. Labels are never
+    changed.
+    """
+    if recipe.conflicts == "keep":
+        return table
+    votes = table.groupby("group")["sadness"].agg(["sum", "size"]).loc[table["group"]]
+    sad, listed = votes["sum"].to_numpy(), votes["size"].to_numpy()
+    agree = np.where(table["sadness"] == 1, sad, listed - sad)
+    enough = agree == listed if recipe.conflicts == "drop" else 2 * agree > listed
+    return manifest.drop(table, ~enough, "label conflict")
+
+
+def drop_excluded(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Drop what shows the same picture as an image that the manifest `exclude` keeps."""
+    if not recipe.exclude:
+        return table
+    other = manifest.kept(manifest.read(recipe.exclude))
+    both = pd.concat([table, other], ignore_index=True)
+    group = duplicates.groups(both, recipe.duplicate_distance)
+    return manifest.drop(table, np.isin(group[: len(table)], group[len(table) :]), "excluded")
+
+
+def undersample(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Drop whole groups of others, never sadness, until sadness has its share of the images.
+
+    Others end at their number for that share, or less than one group below it.
+    """
+    if recipe.sadness_share is None:
+        return table
+    groups = _in_chance_order(manifest.kept(table), recipe.seed, "undersample")
+    others = groups["size"] - groups["sadness"]
+    mixed = groups["sadness"] > 0  # under the policy "keep": these stay
+    wanted = round(groups["sadness"].sum() * (1 / recipe.sadness_share - 1))
+    surplus = groups.index[~mixed][others[~mixed].cumsum() > wanted - others[mixed].sum()]
+    return manifest.drop(table, table["group"].isin(surplus), "undersampled")
+
+
+def split(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Fill in `split`, and `fold` where the recipe asks for folds, for the rows that are kept.
+
+    Class by class, the groups in chance order are laid end to end and cut at the fractions; a group
+    goes where its middle lies. So a part holds its share of each class within one group's size.
+
+    Raises:
+        ValueError: a part would be without one of the classes.
+    """
+    kept = manifest.kept(table)
+    part = _cut(kept, recipe.fractions, recipe.seed, "split")
+    _check_parts(kept, part, dict(zip(SPLITS, recipe.fractions, strict=True)))
+    table = table.assign(split="", fold=np.int16(-1))
+    table.loc[kept.index, "split"] = np.array(SPLITS, object)[part]
+    if recipe.folds:
+        share = 1 / recipe.folds
+        fold = _cut(kept, [share] * recipe.folds, recipe.seed, "fold")
+        _check_parts(kept, fold, {f"fold {n}": share for n in range(recipe.folds)})
+        table.loc[kept.index, "fold"] = fold.astype(np.int16)
+    return table
+
+
+def _drop_above(table, threshold, reason, measure, progress) -> pd.DataFrame:
+    """Measure what is still kept into `<reason>_fraction` and drop what is above the threshold."""
+    if threshold is None:
+        return table
+    kept, column = manifest.kept(table), f"{reason}_fraction"
+    table = table.copy()
+    table.loc[kept.index, column] = measure(
+        kept["path"].tolist(), kept["image_id"].tolist(), progress=progress
+    )
+    return manifest.drop(table, table[column] > threshold, reason)
+
+
+def _in_chance_order(kept: pd.DataFrame, seed: int, step: str) -> pd.DataFrame:
+    """Return size and sadness (how many of them) of each group, indexed by group."""
+    groups = kept.groupby("group").agg(
+        size=("sadness", "size"), sadness=("sadness", "sum"), name=("image_id", "min")
+    )
+    chance = [hashlib.sha256(f"{seed} {step} {x}".encode()).digest() for x in groups["name"]]
+    return groups.iloc[sorted(range(len(chance)), key=chance.__getitem__)]
+
+
+def _cut(kept: pd.DataFrame, fractions: Sequence[float], seed: int, step: str) -> np.ndarray:
+    """Return for each row kept the number of its part, whole groups in one part."""
+    groups = _in_chance_order(kept, seed, step)
+    purity = groups["sadness"] / groups["size"]
+    stratum = np.where(purity == 0, 0, np.where(purity == 1, 1, 2))  # 2: both, policy "keep"
+    size = groups["size"].groupby(stratum)
+    middle = (size.cumsum() - groups["size"] / 2) / size.transform("sum")
+    part = pd.Series(np.searchsorted(np.cumsum(fractions)[:-1], middle, "right"), groups.index)
+    return part.loc[kept["group"]].to_numpy()
+
+
+def _check_parts(kept: pd.DataFrame, part: np.ndarray, fractions: dict[str, float]) -> None:
+    for value, name in enumerate(("others", "sadness")):
+        of_class = (kept["sadness"] == value).to_numpy()
+        groups = kept["group"][of_class].nunique()
+        for number, (title, fraction) in enumerate(fractions.items()):
+            if fraction > 0 and not (of_class & (part == number)).any():
+                raise ValueError(
+                    f"{title} would hold no {name}: {of_class.sum()} images of {name} are kept, in "
+                    f"{groups} groups of near-duplicates; add images or change the fractions"
+                )

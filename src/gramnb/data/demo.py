@@ -1,0 +1,277 @@
+"""The embedded demo images: small drawn scenes with known truth, made on the spot.
+
+`draw_dataset` draws a data set into a folder, the same bytes for the same seed. Each picture is a
+scene (`painter.paint`) whose factors (place, hour, weather, palette, luminance, saturation,
+texture, solitude, posture, bare trees, lit windows, accents) are drawn from its emotion's
+distributions (`painter.moods`), or, for a share of `everyday` pictures, from one distribution that
+all emotions have in common. A share of labels is flipped between sadness and the rest, a share of
+pictures carries a caption, is a near-copy of another one (a few of these under another emotion), or
+is a broken file. `truth.csv` says which. Shares, moods and shifts were set so that a linear model
+on frozen ImageNet features reaches 80-90 % for sadness against the rest, about what the real task
+gives, and less on the two shifted sets that stand in for transfer.
+
+What such pictures show: that every part of the machinery works, and how it treats captions,
+copies, broken files and noisy labels where the truth is known. What they cannot show: that sadness
+can be seen in photographs, or that one network is better at it than another. They are sad because
+we drew them so.
+"""
+
+import csv
+import io
+import json
+import re
+import textwrap
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
+from tqdm.auto import tqdm
+
+from gramnb.data.painter import brushwork, paint
+from gramnb.data.painter.moods import PAINTINGS, draw_factors
+from gramnb.runs import atomic, resolve, write_json
+
+EMOTIONS = ("anger", "fear", "joy", "love", "sadness", "surprise")
+EDITION = 1  # of painter and moods; a folder of another edition is not taken for a current one
+CAPTIONS = (
+    "nobody came", "where are you now", "summer is over", "good morning", "let it go",
+    "this is home", "one more day", "stay a while", "look at the sky", "after the rain",
+    "never again", "a letter to you", "walk with me", "it was only a dream", "keep going",
+)
+FLAWS = ("truncated", "empty", "html")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """How a demo data set is made up; shares are of its pictures unless said otherwise."""
+
+    count: int = 600
+    sadness: float = 0.38  # labelled sadness; the rest as in `others`
+    others: dict[str, float] = field(default_factory=lambda: {
+        "anger": 10, "fear": 11, "joy": 17, "love": 14, "surprise": 10})  # weights
+    everyday: float = 0.06  # drawn from the distribution that all emotions have in common
+    flipped: float = 0.03  # drawn as sadness and labelled otherwise, or the reverse, half each
+    captions: tuple[float, float] = (0.10, 0.18)  # of others, of sadness; half large, half small
+    duplicates: float = 0.08
+    conflicts: float = 0.15  # of the duplicates: labelled with another emotion
+    broken: float = 0.015
+    shift: dict[str, float] = field(default_factory=dict)  # added to the means of factors
+
+
+DATASETS = {
+    "demo": Dataset(),
+    "demo-unbiased": Dataset(
+        count=150, sadness=0.43, everyday=0.1, flipped=0.04,
+        shift={"luminance": 0.1, "texture": -0.1}),
+    "demo-emotion6": Dataset(
+        count=150, sadness=0.35, everyday=0.15, flipped=0.06,
+        shift={"warmth": 0.15, "saturation": 0.08, "texture": 0.15, "luminance": -0.1}),
+    "demo-artworks": Dataset(count=8, sadness=0.5, captions=(0, 0), duplicates=0, broken=0),
+}
+
+ARTIST, YEAR = "gramnb demo painter", 2025
+
+
+def draw_dataset(folder: str | Path, name: str = "demo", count: int | None = None, seed: int = 0,
+                 size: int = 160) -> Path:
+    """Draw a demo data set into `folder` (relative: to the project root) and return its path.
+
+    JPEG pictures of size x size pixels as `<emotion>/<nnnn>.jpg`, and `truth.csv` (`read_truth`).
+    "demo-artworks" is flat, three times as large, with `artworks.csv` (file, title, artist, year).
+    The truth is written last: with it the folder is whole, and drawn again never; without it
+    (interrupted) everything is drawn again.
+
+    Raises:
+        ValueError: unknown name, impossible count, seed or size; or the folder holds other files,
+            or a data set drawn with other settings.
+    """
+    folder = resolve(folder)
+    settings = _settings(name, count, seed, size)
+    if not _begin(folder, settings):
+        return folder
+    draw = _artworks if name == "demo-artworks" else _pictures
+    truth = []
+    for row, content in tqdm(draw(settings), total=settings["count"], desc=f"drawing {name}"):
+        with atomic(folder / row["file"]) as temporary:
+            temporary.write_bytes(content)
+        truth.append(row)
+    if name == "demo-artworks":
+        _write(folder / "artworks.csv", [{"file": row["file"], "title": row["title"],
+                                          "artist": ARTIST, "year": YEAR} for row in truth])
+    _write(folder / "truth.csv", truth)
+    return folder
+
+
+def read_truth(folder: str | Path) -> pd.DataFrame:
+    """Return what is true of the drawn pictures, a row each, in the order they were drawn.
+
+    Columns: file, emotion (the label), drawn (the emotion it was drawn as), everyday (1: from the
+    distribution all emotions share), sadness_drawn, flipped (1: drawn and labelled on different
+    sides of sadness), caption ("", small, large), caption_text, caption_area (share of the
+    picture), duplicate_of (file or ""), broken ("", truncated, empty, html), then the factors.
+
+    Raises:
+        FileNotFoundError: there is no `truth.csv`: nothing drawn there, or interrupted.
+    """
+    path = resolve(folder) / "truth.csv"
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: not there; draw the images with draw_dataset")
+    return pd.read_csv(path, keep_default_na=False)
+
+
+def _settings(name: str, count: int | None, seed: int, size: int) -> dict:
+    if name not in DATASETS:
+        raise ValueError(f"unknown demo data set {name!r}; there are {', '.join(DATASETS)}")
+    count = DATASETS[name].count if count is None else count
+    if count < 1 or (name == "demo-artworks" and count > len(PAINTINGS)):
+        most = f" to {len(PAINTINGS)}" if name == "demo-artworks" else " or more"
+        raise ValueError(f"count of {name} must be 1{most}, got {count}")
+    if seed < 0 or size < 48:
+        raise ValueError(f"seed must be 0 or more and size 48 or more, got {seed} and {size}")
+    return {"name": name, "count": count, "seed": seed, "size": size, "edition": EDITION}
+
+
+def _begin(folder: Path, settings: dict) -> bool:
+    """Make the folder ready for drawing; False if it already holds the whole data set."""
+    note = folder / "settings.json"
+    if not note.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise ValueError(f"{folder}: holds other files; draw the demo into an empty folder")
+        write_json(note, settings)
+        return True
+    before = json.loads(note.read_text(encoding="utf-8"))
+    whole = (folder / "truth.csv").exists()
+    if before == settings:
+        return not whole
+    if whole:
+        differ = ", ".join(f"{k} {before.get(k)} instead of {v}" for k, v in settings.items()
+                           if before.get(k) != v)
+        raise ValueError(f"{folder}: drawn with {differ}; remove the folder or choose another one")
+    for old in [*folder.glob("*/[0-9]*.jpg"), *folder.glob("*.jpg")]:  # an interrupted other set
+        old.unlink()
+    write_json(note, settings)
+    return True
+
+
+def _write(path: Path, rows: list[dict]) -> None:
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _plan(spec: Dataset, count: int, rng: np.random.Generator) -> list[dict]:
+    """Return label, drawn emotion, caption size, flaw and original (an index) of every picture."""
+    weights = {k: (1 - spec.sadness) * v / sum(spec.others.values())
+               for k, v in spec.others.items()} | {"sadness": spec.sadness}
+    ends = np.round(np.cumsum([weights[emotion] for emotion in EMOTIONS]) * count).astype(int)
+    labels = np.repeat(EMOTIONS, np.diff(ends, prepend=0))[rng.permutation(count)]
+    rows = [{"emotion": str(label), "drawn": str(label), "caption": "", "broken": "",
+             "original": None} for label in labels]
+    order = [int(i) for i in rng.permutation(count)]
+    first, last = round(spec.broken * count), round((spec.broken + spec.duplicates) * count)
+    broken, copies, plain = order[:first], order[first:last], order[last:]
+    for n, i in enumerate(broken):
+        rows[i]["broken"] = FLAWS[n % len(FLAWS)]
+    others = list(spec.others)
+    for sad, share in zip((False, True), spec.captions, strict=True):
+        side = [i for i in plain if (rows[i]["emotion"] == "sadness") == sad]
+        flips = min(len(side), round(spec.flipped * count / 2))
+        for i in rng.choice(side, flips, replace=False):
+            rows[i]["drawn"] = others[int(rng.integers(len(others)))] if sad else "sadness"
+        for n, i in enumerate(rng.choice(side, round(share * len(side)), replace=False)):
+            rows[i]["caption"] = ("large", "small")[n % 2]
+    plain = [int(i) for i in rng.permutation(plain)]
+    for n, i in enumerate(copies):
+        conflict = n < round(spec.conflicts * len(copies))
+        for j in plain:
+            if (rows[j]["emotion"] != rows[i]["emotion"]) == conflict:
+                rows[i] |= {"original": j, "drawn": rows[j]["drawn"], "caption": rows[j]["caption"]}
+                plain.remove(j)
+                break
+    return rows
+
+
+def _pictures(settings: dict) -> Iterator[tuple[dict, bytes]]:
+    """Yield the truth and the file content of every picture of a photograph-like data set."""
+    spec = DATASETS[settings["name"]]
+    key = [settings["seed"], zlib.crc32(settings["name"].encode())]
+    rows = _plan(spec, settings["count"], np.random.default_rng(key))
+    seen = dict.fromkeys(EMOTIONS, 0)
+    for row in rows:
+        seen[row["emotion"]] += 1
+        row["file"] = f"{row['emotion']}/{seen[row['emotion']]:04d}.jpg"
+    for index, row in enumerate(rows):
+        copied = row["original"] is not None
+        rng = np.random.default_rng([*key, row["original"] if copied else index])
+        everyday = bool(rng.random() < spec.everyday)
+        factors = draw_factors("everyday" if everyday else row["drawn"], rng, spec.shift)
+        image = paint(factors, rng, settings["size"])
+        text, area = _caption(image, row["caption"], rng) if row["caption"] else ("", 0.0)
+        content = _near_copy(image, index) if copied else _jpeg(image, 90)
+        sad = row["drawn"] == "sadness"
+        yield {
+            "file": row["file"], "emotion": row["emotion"], "drawn": row["drawn"],
+            "everyday": int(everyday), "sadness_drawn": int(sad),
+            "flipped": int(sad != (row["emotion"] == "sadness")), "caption": row["caption"],
+            "caption_text": text, "caption_area": round(area, 4),
+            "duplicate_of": rows[row["original"]]["file"] if copied else "",
+            "broken": row["broken"], **asdict(factors),
+        }, _spoilt(content, row["broken"])
+
+
+def _artworks(settings: dict) -> Iterator[tuple[dict, bytes]]:
+    """Yield the truth and the file content of every painting."""
+    for n, (title, (emotion, factors)) in enumerate(list(PAINTINGS.items())[:settings["count"]]):
+        rng = np.random.default_rng([settings["seed"], n])
+        image = brushwork(paint(factors, rng, 3 * settings["size"]), rng)
+        name = re.sub("[^a-z]+", "-", title.lower())
+        sad = int(emotion == "sadness")
+        yield {"file": f"{name}.jpg", "title": title, "emotion": emotion, "sadness_drawn": sad,
+               **asdict(factors)}, _jpeg(image, 92)
+
+
+def _jpeg(image: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _near_copy(image: Image.Image, n: int) -> bytes:
+    """Return the picture as others would pass it on: recompressed, cropped or brightened."""
+    if n % 3 == 0:
+        return _jpeg(image, 45)
+    if n % 3 == 1:
+        edge = max(1, round(0.012 * image.width))
+        box = (edge, edge, image.width - edge, image.width)
+        return _jpeg(image.resize(image.size, Image.Resampling.BICUBIC, box), 85)
+    return _jpeg(ImageEnhance.Brightness(image).enhance(1.12), 85)
+
+
+def _spoilt(content: bytes, flaw: str) -> bytes:
+    page = b"<!DOCTYPE html>\n<html><body><h1>404 Not Found</h1></body></html>\n"
+    return {"": content, "truncated": content[:2 * len(content) // 5], "empty": b"",
+            "html": page}[flaw]
+
+
+def _caption(image: Image.Image, kind: str, rng: np.random.Generator) -> tuple[str, float]:
+    """Write a few words on the picture; return them and the share of its area they cover."""
+    side = image.width
+    text = CAPTIONS[int(rng.integers(len(CAPTIONS)))]
+    if kind == "large":
+        text = "\n".join(textwrap.wrap(text.upper(), 11))
+        font, y = ImageFont.load_default(0.125 * side), rng.uniform(0.3, 0.6)
+    else:
+        font, y = ImageFont.load_default(max(11, 0.075 * side)), rng.choice([0.08, 0.92])
+    pen = ImageDraw.Draw(image, "RGBA")
+    place = {"xy": (side / 2, y * side), "text": text, "font": font, "anchor": "mm",
+             "align": "center", "spacing": 0.02 * side}
+    left, top, right, bottom = pen.textbbox(**place)
+    if rng.random() < 0.4:
+        pen.rectangle((0, top - 0.03 * side, side, bottom + 0.03 * side), fill=(20, 20, 30, 150))
+    pen.text(**place, fill="white", stroke_width=max(1, side // 110), stroke_fill=(20, 20, 30))
+    return text.replace("\n", " "), (right - left) * (bottom - top) / side**2

@@ -1,0 +1,139 @@
+"""One table for every data set: what was listed, what became of each row, and by which recipe.
+
+A manifest is a parquet file with the columns of `COLUMNS` and, in its metadata, the recipe that
+made it. Rows are never deleted: dropping one writes the reason into `dropped`, so how many images
+each step cost is a group-by (`attrition`). In memory `path` is absolute; in the file it is relative
+to the file's own folder, so that a folder of images can move together with its manifest.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gramnb import __version__
+from gramnb.data import images
+from gramnb.runs import atomic, resolve
+
+# column -> (type, value where nothing is known)
+_FIELDS = {
+    "row": ("int64", 0),  # position in the listing, 0..n-1
+    "source": ("str", ""),  # which published layout the row was read from
+    "url": ("str", ""),
+    "line": ("int64", 0),  # line of the list the row comes from; 0 = there is no list
+    "path": ("str", ""),  # empty: no file, as for an address that no longer answers
+    "image_id": ("str", ""),  # first 16 digits of the file's sha256
+    "label": ("str", ""),  # as published
+    "emotion": ("str", ""),  # the level at which sadness is one of the names
+    "sadness": ("int8", 0),  # 1 sadness, 0 others
+    "split": ("str", ""),  # train, val, test; empty while dropped or when folds are used
+    "fold": ("int16", -1),
+    "width": ("int32", 0),  # pixels, after the image is turned upright
+    "height": ("int32", 0),
+    "dhash": ("str", ""),  # difference hash, 16 hexadecimal digits
+    "text_fraction": ("float32", np.nan),  # share of the area under text; NaN = not measured
+    "face_fraction": ("float32", np.nan),  # share of the area under faces; NaN = not measured
+    "group": ("int64", -1),  # rows that show one image share it
+    "dropped": ("str", ""),  # empty, or one of REASONS
+}
+COLUMNS = tuple(_FIELDS)
+
+# Why a row is dropped, in the order of curation; `attrition` lists them in this order.
+_CURATION = ("duplicate", "label conflict", "excluded", "text", "face", "undersampled")
+REASONS = images.REASONS + _CURATION
+
+_SCHEMA = pa.schema(
+    [(name, pa.string() if kind == "str" else kind) for name, (kind, _) in _FIELDS.items()]
+)
+
+
+def new(rows: list[dict] | pd.DataFrame) -> pd.DataFrame:
+    """Return a manifest of `rows`, in their order: all columns, typed, `row` numbered from 0.
+
+    Columns that `rows` do not give, and missing values, get the column's empty value.
+
+    Raises:
+        ValueError: a column that no manifest has.
+    """
+    rows = pd.DataFrame(rows)
+    if unknown := sorted(set(rows.columns) - set(COLUMNS)):
+        raise ValueError(f"no manifest column is named {', '.join(unknown)}; there are: {COLUMNS}")
+    rows = rows.reset_index(drop=True)
+    columns = {}
+    for name, (kind, empty) in _FIELDS.items():
+        given = rows[name] if name in rows else pd.Series(empty, rows.index)
+        columns[name] = given.fillna(empty).astype(kind)
+    return pd.DataFrame(columns).assign(row=np.arange(len(rows)))
+
+
+def write(table: pd.DataFrame, path: str | Path, recipe: dict) -> Path:
+    """Write the manifest whole or not at all; the same table and recipe give the same bytes."""
+    path = resolve(path)
+    table = table.assign(path=[_relative(p, path.parent) for p in table["path"]])
+    made_by = json.dumps({"gramnb": __version__, "recipe": recipe}, sort_keys=True)
+    content = pa.Table.from_pandas(table[list(COLUMNS)], _SCHEMA, preserve_index=False)
+    with atomic(path) as temporary:
+        pq.write_table(content.replace_schema_metadata({"gramnb": made_by}), temporary)
+    return path
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Return the manifest at `path`; its `.attrs["recipe"]` is the recipe that made it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no manifest, or lacks columns.
+    """
+    path = resolve(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such manifest; notebook 01 writes one")
+    try:
+        content = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: not a manifest ({str(error).splitlines()[0]})") from None
+    if missing := [name for name in COLUMNS if name not in content.column_names]:
+        raise ValueError(f"{path}: not a manifest, it lacks the columns {', '.join(missing)}")
+    made_by = json.loads((content.schema.metadata or {}).get(b"gramnb", b"{}"))
+    table = new(content.replace_schema_metadata().to_pandas())
+    table["path"] = [os.path.normpath(path.parent / p) if p else "" for p in table["path"]]
+    table.attrs["recipe"] = made_by.get("recipe", {})
+    return table
+
+
+def kept(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that no step dropped."""
+    return table[table["dropped"] == ""]
+
+
+def drop(table: pd.DataFrame, mask, reason: str) -> pd.DataFrame:
+    """Return a copy in which the rows of `mask` that are still kept carry `reason`.
+
+    Raises:
+        ValueError: `reason` is not one of `REASONS`.
+    """
+    if reason not in REASONS:
+        raise ValueError(f"dropped for {reason!r}? the reasons are: {', '.join(REASONS)}")
+    fresh = np.asarray(mask, bool) & (table["dropped"] == "").to_numpy()
+    return table.assign(dropped=table["dropped"].mask(fresh, reason))
+
+
+def attrition(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how many images were listed, what each reason cost and how many are kept, per class.
+
+    Indexed by `step`: "listed", the reasons that occur in the order of curation, "kept"; columns
+    others, sadness, total. In each column the reasons and "kept" add up to "listed".
+    """
+    counts = pd.crosstab(table["dropped"].replace("", "kept"), table["sadness"])
+    counts = counts.reindex(columns=[0, 1], fill_value=0).set_axis(["others", "sadness"], axis=1)
+    counts.loc["listed"] = counts.sum()
+    order = ["listed", *(reason for reason in REASONS if reason in counts.index), "kept"]
+    counts = counts.reindex(order, fill_value=0).astype("int64").rename_axis("step")
+    return counts.assign(total=counts.sum(axis=1))
+
+
+def _relative(path: str, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix() if path else ""

@@ -1,0 +1,44 @@
+"""Metrics, intervals, paired tests and the paper's tables: how good a network is, and how sure."""
+
+from gramnb.evaluation.metrics import (
+    CLASSES,
+    METRICS,
+    ece,
+    mcnemar,
+    reliability,
+    report,
+    wilson,
+)
+from gramnb.evaluation.resampling import Difference, estimate, paired_difference, roc_band
+from gramnb.evaluation.tables import (
+    by_seed,
+    class_report,
+    compare,
+    confusion,
+    plus_minus,
+    summary,
+    table3,
+    table4,
+)
+
+__all__ = [
+    "CLASSES",
+    "METRICS",
+    "Difference",
+    "by_seed",
+    "class_report",
+    "compare",
+    "confusion",
+    "ece",
+    "estimate",
+    "mcnemar",
+    "paired_difference",
+    "plus_minus",
+    "reliability",
+    "report",
+    "roc_band",
+    "summary",
+    "table3",
+    "table4",
+    "wilson",
+]

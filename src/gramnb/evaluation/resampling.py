@@ -1,0 +1,212 @@
+"""Intervals and paired tests over runs, folds and images.
+
+Two sources of chance are kept apart: the run (initial values, order of images) and the test images.
+The SD over seeds shows the first only; more seeds do not shrink the second. Intervals add both:
+a bootstrap over groups of images, the same draws for every run and variant, gives the variance the
+images cause, and what the runs scatter beyond it is the runs' own. (Drawing runs and images in one
+nested bootstrap instead counts the chance of a run on an image up to three times.) A run with folds
+scores each fold and takes the mean.
+
+A predictions frame holds one row per image and run: image_id, y, p_sadness, and where there are
+any seed, fold, group (near-duplicates; -1 = none).
+"""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gramnb.evaluation.metrics import checked, curve, score
+
+CHUNK = 100  # resamples at a time: the weights of 6,107 images take 5 MB
+
+
+class Difference(NamedTuple):
+    """A difference, its interval and two-sided p, in the metric's own unit."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+
+
+class Runs(NamedTuple):
+    """One variant's s runs on the same n images."""
+
+    images: pd.Index  # (n,) image_id
+    seeds: pd.Index  # (s,)
+    y: np.ndarray  # (n,)
+    p: np.ndarray  # (s, n)
+    fold: np.ndarray  # (s, n)
+    unit: np.ndarray  # (n,) images of one unit are drawn together
+
+    @classmethod
+    def of(cls, predictions: pd.DataFrame) -> Self:
+        """Arrange a predictions frame; raise ValueError unless each run has each image once."""
+        if missing := {"image_id", "y", "p_sadness"} - set(predictions):
+            raise ValueError(f"predictions lack {', '.join(sorted(missing))}")
+        checked(predictions["y"], predictions["p_sadness"])
+        absent = [name for name in ("seed", "fold", "group") if name not in predictions]
+        frame = predictions.assign(**dict.fromkeys(absent, -1))
+        if (twice := frame.duplicated(["image_id", "seed"])).any():
+            image = frame["image_id"][twice].iloc[0]
+            raise ValueError(f"image {image} twice in a run: select one variant, data set, split")
+        wide = frame.pivot(index="image_id", columns="seed", values=["y", "p_sadness", "fold"])
+        if (lacking := wide.isna().any(axis=1)).any():
+            raise ValueError(f"image {wide.index[lacking][0]} is not in every run")
+        y, p, fold = (wide[name].to_numpy().T for name in ("y", "p_sadness", "fold"))
+        if (y != y[0]).any():
+            raise ValueError(f"image {wide.index[(y != y[0]).any(axis=0)][0]} has two labels")
+        group = frame.drop_duplicates("image_id").set_index("image_id")["group"][wide.index]
+        alone = pd.Series(-1 - np.arange(len(group)), group.index)
+        unit = pd.factorize(group.where(group >= 0, alone))[0]
+        return cls(wide.index, wide["y"].columns, y[0].astype(int), p, fold, unit)
+
+    @property
+    def units(self) -> int:
+        """Groups of images."""
+        return int(self.unit.max()) + 1
+
+    def fold_scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return each fold's score, (s, folds, r), of a name in METRICS.
+
+        An array of g false positive rates instead of a name gives the ROC curve's heights there,
+        (s, folds, r, g). weights: (r, n), how often each image is drawn; None is the data, r = 1.
+        """
+        drawn = np.ones((1, len(self.y))) if weights is None else weights
+        scores = []
+        for p, fold in zip(self.p, self.fold, strict=True):
+            parts = [np.flatnonzero(fold == number) for number in np.unique(self.fold)]
+            scores.append([_score(metric, self.y[i], p[i], drawn[:, i]) for i in parts])
+        if weights is None and np.isnan(scores).any():
+            raise ValueError("one class only in a fold or in y: there is no ROC curve")
+        return np.array(scores)
+
+    def scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return each run's score, the mean over its folds, (s, r) or (s, r, g)."""
+        return self.fold_scores(metric, weights).mean(axis=1)
+
+
+def _score(metric, y, p, weights) -> np.ndarray:
+    if isinstance(metric, str):
+        return score(metric, y, p, weights)
+    rates = zip(*curve(y, p, weights), strict=True)
+    return np.array([np.interp(metric, fpr, tpr) for fpr, tpr in rates])
+
+
+def _draws(metric, variants: list[Runs], resamples: int, seed: int) -> list[np.ndarray]:
+    """Return each variant's scores, (s, resamples, ...), on the same resampled images."""
+    random = np.random.default_rng(seed)
+    unit, units = variants[0].unit, variants[0].units
+    chances = np.full(units, 1 / units)
+    chunks = []
+    for start in range(0, resamples, CHUNK):
+        counts = random.multinomial(units, chances, min(CHUNK, resamples - start))
+        chunks.append([runs.scores(metric, counts[:, unit].astype(float)) for runs in variants])
+    return [np.concatenate(parts, axis=1) for parts in zip(*chunks, strict=True)]
+
+
+def _error(values: np.ndarray, draws: np.ndarray, units: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return standard error and degrees of freedom (Satterthwaite's) of a mean over runs.
+
+    values: (s, ...) scores of the runs; draws: (s, r, ...) the same on resampled images.
+    """
+    runs = len(values)
+    images = np.nanvar(draws.mean(axis=0), axis=0)  # of the mean over runs
+    between = values.var(axis=0, ddof=1) / runs if runs > 1 else np.zeros_like(images)
+    both = (np.nanvar(draws, axis=1).mean(axis=0) - images) / max(runs - 1, 1)  # run x image
+    variance = images + np.maximum(between - both, 0)
+    freedom = images**2 / max(units - 1, 1) + between**2 / max(runs - 1, 1)
+    freedom = np.divide(variance**2, freedom, out=np.ones_like(variance), where=freedom > 0)
+    return np.sqrt(variance), np.maximum(freedom, 1)
+
+
+def _bounds(mean, error, freedom, level: float) -> tuple[np.ndarray, np.ndarray]:
+    half = stats.t.isf((1 - level) / 2, freedom) * error
+    return mean - half, mean + half
+
+
+def estimate(
+    predictions: pd.DataFrame,
+    metric: str = "accuracy",
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Return mean, SD over seeds (ddof 1; NaN for one run), low, high and number of runs n.
+
+    One variant's predictions; the interval covers runs and images, with one run the images only.
+    """
+    runs = Runs.of(predictions)
+    values = runs.scores(metric)[:, 0]  # (s,)
+    error, freedom = _error(values, _draws(metric, [runs], resamples, seed)[0], runs.units)
+    low, high = np.clip(_bounds(values.mean(), error, freedom, level), 0, 1)
+    sd = values.std(ddof=1) if len(values) > 1 else np.nan
+    return {"mean": values.mean(), "sd": sd, "low": low, "high": high, "n": len(values)}
+
+
+def roc_band(
+    predictions: pd.DataFrame,
+    points: int = 101,
+    level: float = 0.95,
+    resamples: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return one variant's ROC curve, averaged over runs: fpr, tpr, sd, low, high.
+
+    Runs are averaged at equal false positive rates; sd is over seeds (NaN for one), low and high
+    bound runs and images at each rate. `attrs` hold `auc` and `auc_sd`.
+    """
+    runs, rates = Runs.of(predictions), np.linspace(0, 1, points)
+    curves, areas = runs.scores(rates)[:, 0], runs.scores("auc")[:, 0]  # (s, g), (s,)
+    error, freedom = _error(curves, _draws(rates, [runs], resamples, seed)[0], runs.units)
+    low, high = np.clip(_bounds(curves.mean(axis=0), error, freedom, level), 0, 1)
+    sd, auc_sd = (x.std(axis=0, ddof=1) if len(x) > 1 else np.nan for x in (curves, areas))
+    table = pd.DataFrame(
+        {"fpr": rates, "tpr": curves.mean(axis=0), "sd": sd, "low": low, "high": high}
+    )
+    table.attrs = {"auc": float(areas.mean()), "auc_sd": float(auc_sd)}
+    return table
+
+
+def paired_difference(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    metric: str = "accuracy",
+    method: str = "bootstrap",
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Difference:
+    """Return metric(a) - metric(b) of two variants' predictions of the same images and seeds.
+
+    "bootstrap" covers runs and groups of images, and speaks of these training images. "resampled t"
+    is the corrected t-test over k folds of Nadeau and Bengio (2003), which also allows for other
+    training images: the variance of the folds' differences times 1/k + 1/(k - 1), k - 1 degrees of
+    freedom. Seeds that share their folds are averaged first, as they repeat no partition; seeds
+    with folds of their own count as repetitions. Raises ValueError if images, labels, seeds, folds
+    or groups differ, and for "resampled t" without folds.
+    """
+    pair = [Runs.of(a), Runs.of(b)]
+    for name in ("images", "y", "seeds", "fold", "unit"):
+        if not np.array_equal(*(getattr(runs, name) for runs in pair)):
+            raise ValueError(f"the two variants differ in their {name}: a pair shares them")
+    if method == "bootstrap":
+        values = np.subtract(*(runs.scores(metric)[:, 0] for runs in pair))  # (s,)
+        draws = np.subtract(*_draws(metric, pair, resamples, seed))  # (s, resamples)
+        error, freedom = _error(values, draws, pair[0].units)
+    elif method == "resampled t":
+        values = np.subtract(*(runs.fold_scores(metric)[..., 0] for runs in pair))  # (s, folds)
+        folds = values.shape[1]
+        if folds < 2:
+            raise ValueError("the resampled t-test needs two folds or more: use the bootstrap")
+        if (pair[0].fold == pair[0].fold[0]).all():
+            values = values.mean(axis=0)  # (folds,)
+        error = values.std(ddof=1) * np.sqrt(1 / values.size + 1 / (folds - 1))
+        freedom = values.size - 1
+    else:
+        raise ValueError(f"method must be 'bootstrap' or 'resampled t', got {method!r}")
+    mean = values.mean()
+    p = 2 * stats.t.sf(abs(mean) / error, freedom) if error > 0 else float(mean == 0)
+    return Difference(*map(float, (mean, *_bounds(mean, error, freedom, level), p)))

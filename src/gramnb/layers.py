@@ -1,0 +1,279 @@
+"""The Gram matrix of a feature map, the paper's Gram module, and k modules held as one bank.
+
+Whatever the dtype policy, everything after the feature map is float32: a sum over 1,024 positions
+overflows float16. Only the 1x1 convolution follows the policy. Options that Section 3.1 mentions
+or leaves open are arguments; the defaults are the paper's.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from gramnb._keras import keras, ops
+
+SCALINGS = ("none", "positions", "signed_sqrt")
+STATISTICS = ("gram", "mean")
+FUSIONS = ("multiply", "add", "concatenate", "average")
+
+_SOFTENING = 1e-3  # keeps the slope of the signed square root finite where G is zero
+
+register = keras.saving.register_keras_serializable(package="gramnb")
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Raise ValueError, listing the valid values, if an argument has none of them."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+class _Float32Layer(keras.layers.Layer):
+    """A layer that takes a feature map in any float dtype and answers in float32."""
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+
+    def compute_output_spec(self, features, **kwargs):
+        return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
+
+
+@register
+class GramMatrix(_Float32Layer):
+    """Inner products of a feature map's sub-maps: G = F F^T (equation 1), in float32.
+
+    Row i, column j holds the sum over all positions of sub-map i times sub-map j: which features
+    appear together, wherever they do.
+
+    Args:
+        scaling: "none" (the paper's), "positions" divides by H * W, "signed_sqrt" takes
+            sign(G) sqrt(|G|), written G / sqrt(|G| + 0.001) to keep its slope finite at zero.
+
+    Call arguments:
+        features: (B, H, W, C).
+
+    Returns:
+        (B, C, C) float32, symmetric; positive semi-definite unless "signed_sqrt".
+    """
+
+    def __init__(self, scaling: str = "none", **kwargs):
+        """Check and keep the options."""
+        super().__init__(**kwargs)
+        check_choice("scaling", scaling, SCALINGS)
+        self.scaling = scaling
+
+    def call(self, features):
+        """Return G of each image."""
+        _, height, width, channels = ops.shape(features)
+        rows = ops.reshape(features, (-1, height * width, channels))  # (B, HW, C), F transposed
+        rows = ops.cast(rows, "float32")
+        gram = ops.matmul(ops.transpose(rows, (0, 2, 1)), rows)  # (B, C, C)
+        if self.scaling == "positions":
+            gram = gram / ops.cast(height * width, "float32")
+        elif self.scaling == "signed_sqrt":
+            gram = gram / ops.sqrt(ops.abs(gram) + _SOFTENING)
+        return gram
+
+    def get_config(self):
+        """Return the arguments that make this layer again."""
+        return {**super().get_config(), "scaling": self.scaling}
+
+    def compute_output_shape(self, input_shape):
+        """Return (B, C, C)."""
+        return (input_shape[0], input_shape[-1], input_shape[-1])
+
+
+@register
+class GramModule(_Float32Layer):
+    """The paper's Gram module (Figure 3): a feature map in, `units` numbers out.
+
+    G -> flatten -> dense -> leaky ReLU -> batch normalisation, beside it 1x1 convolution -> leaky
+    ReLU -> average of each sub-map; the two are fused by multiplication.
+
+    Args:
+        units: width of either side; None means the C channels of the feature map.
+        statistic: "gram", or "mean": the sub-maps' means in place of G, the first-order control.
+        scaling: of G, as `GramMatrix` takes it; "none" for "mean".
+        activation: whether the two leaky ReLUs are there.
+        fusion: "multiply" (the paper's), "add", "average", or "concatenate" (doubles the width:
+            the side of G first, then the convolution's).
+        negative_slope: of the leaky ReLUs.
+        momentum: of the batch normalisation's moving statistics. They need some 3 / (1 - momentum)
+            steps to forget their start; short trainings need less than 0.99.
+
+    Call arguments:
+        features: (B, H, W, C).
+        training: whether the batch's own statistics normalise.
+
+    Returns:
+        (B, units) float32; (B, 2 * units) for "concatenate".
+
+    Raises:
+        ValueError: an option out of range, or an input that is no feature map.
+    """
+
+    k = 1  # modules held side by side
+
+    def __init__(
+        self,
+        units: int | None = None,
+        statistic: str = "gram",
+        scaling: str = "none",
+        activation: bool = True,
+        fusion: str = "multiply",
+        negative_slope: float = 0.2,
+        momentum: float = 0.99,
+        **kwargs,
+    ):
+        """Check and keep the options."""
+        super().__init__(**kwargs)
+        if units is not None and units < 1:
+            raise ValueError(f"units must be 1 or more, or None for the channels; got {units}")
+        check_choice("statistic", statistic, STATISTICS)
+        check_choice("scaling", scaling, SCALINGS if statistic == "gram" else SCALINGS[:1])
+        check_choice("fusion", fusion, FUSIONS)
+        self.units = units
+        self.statistic = statistic
+        self.scaling = scaling
+        self.activation = activation
+        self.fusion = fusion
+        self.negative_slope = negative_slope
+        self.momentum = momentum
+
+    def build(self, input_shape):
+        """Create the weights: C * C -> k * units, C -> k * units, and the normalisation."""
+        if len(input_shape) != 4 or input_shape[-1] is None:
+            raise ValueError(
+                f"{self.name} reads feature maps (batch, height, width, channels); "
+                f"got shape {tuple(input_shape)}"
+            )
+        self.channels = input_shape[-1]
+        second_order = self.statistic == "gram"
+        inputs = self.channels**2 if second_order else self.channels
+        units = self.units or self.channels
+        width = self.k * units
+        self.gram = GramMatrix(self.scaling, name="gram") if second_order else None
+        self.dense = keras.layers.Dense(
+            width,
+            kernel_initializer=self._initializer(inputs, units),
+            dtype="float32",
+            name="dense",
+        )
+        self.convolution = keras.layers.Dense(  # at each position: a 1x1 convolution, but faster
+            width,
+            kernel_initializer=self._initializer(self.channels, units),
+            dtype=self.dtype_policy,
+            name="convolution",
+        )
+        self.normalisation = keras.layers.BatchNormalization(
+            momentum=self.momentum, dtype="float32", name="normalisation"
+        )
+        self.dense.build((None, inputs))
+        self.convolution.build((None, None, self.channels))
+        self.normalisation.build((None, width))
+
+    def _initializer(self, inputs: int, units: int) -> keras.initializers.Initializer:
+        """Return glorot_uniform of one module, for k of them: limit sqrt(6 / (inputs + units)).
+
+        Over the whole kernel glorot_uniform would see k times the fan-out; the scale undoes that.
+        """
+        scale = (inputs + self.k * units) / (inputs + units)
+        return keras.initializers.VarianceScaling(scale, mode="fan_avg", distribution="uniform")
+
+    def call(self, features, training=None):
+        """Return the fused sides; widths below are of all k modules together."""
+        _, height, width, channels = ops.shape(features)
+        rows = ops.reshape(features, (-1, height * width, channels))  # (B, HW, C)
+        if self.gram is not None:
+            vector = ops.reshape(self.gram(features), (-1, channels**2))  # (B, C, C) -> (B, C * C)
+        else:
+            vector = ops.mean(ops.cast(rows, "float32"), axis=1)  # (B, C)
+        dense = self._activate(self.dense(vector))  # (B, k * units)
+        dense = self.normalisation(dense, training=training)
+        maps = self._activate(self.convolution(rows))  # (B, HW, k * units)
+        means = ops.mean(ops.cast(maps, "float32"), axis=1)  # (B, k * units)
+        return self._fuse(dense, means)
+
+    def _activate(self, values):
+        return ops.leaky_relu(values, self.negative_slope) if self.activation else values
+
+    def _fuse(self, dense, means):
+        if self.fusion == "concatenate":  # within each module, so that k modules keep their order
+            sides = [
+                ops.reshape(side, (-1, self.k, side.shape[-1] // self.k)) for side in (dense, means)
+            ]
+            return ops.reshape(ops.concatenate(sides, axis=-1), (-1, 2 * dense.shape[-1]))
+        if self.fusion == "multiply":
+            return dense * means
+        return (dense + means) / (2.0 if self.fusion == "average" else 1.0)
+
+    def get_config(self):
+        """Return the arguments that make this layer again."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "statistic": self.statistic,
+            "scaling": self.scaling,
+            "activation": self.activation,
+            "fusion": self.fusion,
+            "negative_slope": self.negative_slope,
+            "momentum": self.momentum,
+        }
+
+    def compute_output_shape(self, input_shape):
+        """Return (B, k * units), twice as wide for "concatenate"."""
+        sides = 2 if self.fusion == "concatenate" else 1
+        return (input_shape[0], sides * self.k * (self.units or input_shape[-1]))
+
+
+@register
+class GramBank(GramModule):
+    """k Gram modules that read the same feature map, as one module of width k * units.
+
+    Dense, convolution and normalisation treat every output column on its own, so the columns of k
+    modules side by side are one layer's: outputs and gradients are those of k separate modules
+    (Figure 2, concatenated in order), while G is computed once. A fresh bank is distributed as k
+    fresh modules are.
+
+    Args:
+        k: number of modules, 1 or more.
+        units: width of each module's sides; None means the C channels of the feature map.
+        **options: as `GramModule` takes them.
+
+    Returns:
+        (B, k * units) float32; (B, 2 * k * units) for "concatenate", module after module.
+
+    Example:
+        >>> GramBank(3)(keras.random.normal((8, 32, 32, 56))).shape
+        (8, 168)
+    """
+
+    def __init__(self, k: int, units: int | None = None, **options):
+        """Check and keep the options."""
+        super().__init__(units, **options)
+        if k < 1:
+            raise ValueError(f"k must be 1 or more in a bank, got {k}")
+        self.k = k
+
+    @classmethod
+    def from_modules(cls, modules: Sequence[GramModule]) -> "GramBank":
+        """Return the bank that holds the modules' weights, in their order.
+
+        Raises:
+            ValueError: the modules are not built, or differ in options or channels.
+        """
+        kinds = [_kind(module) for module in modules]
+        if not all(kind["channels"] and kind == kinds[0] for kind in kinds) or not kinds:
+            raise ValueError("a bank is made of built modules with the same options and channels")
+        channels = kinds[0].pop("channels")
+        bank = cls.from_config({**kinds[0], "k": sum(module.k for module in modules)})
+        bank.build((None, None, None, channels))
+        for held, *given in zip(bank.weights, *(m.weights for m in modules), strict=True):
+            held.assign(ops.concatenate(given, axis=-1))
+        return bank
+
+    def get_config(self):
+        """Return the arguments that make this layer again."""
+        return {**super().get_config(), "k": self.k}
+
+
+def _kind(module: GramModule) -> dict:
+    """Return what modules of one bank have in common: all options, and the channels they read."""
+    options = {**module.get_config(), "channels": module.built and module.channels}
+    return {name: value for name, value in options.items() if name not in ("name", "k")}

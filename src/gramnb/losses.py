@@ -1,0 +1,119 @@
+"""Contrastive-centre loss (Qi and Su, ICIP 2017), added to cross-entropy in training.
+
+The embedding that the last layer reads is drawn to a learned centre of its own class and away from
+those of the others. `WithCentres` trains a network so, with the usual `compile` and `fit`; what is
+saved and asked afterwards is its `classifier`, which knows neither centres nor labels.
+"""
+
+from gramnb._keras import keras, ops
+from gramnb.layers import register
+from gramnb.models import join
+
+
+@register
+class CentreDistances(keras.layers.Layer):
+    """Squared distances of embeddings (B, D) to one trainable centre a class: (B, classes)."""
+
+    def __init__(self, classes: int = 2, **kwargs):
+        """Keep the number of classes."""
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.classes = classes
+
+    def build(self, input_shape):
+        """Create the centres, (classes, D)."""
+        self.centres = self.add_weight(
+            (self.classes, input_shape[-1]), initializer="glorot_uniform", name="centres"
+        )
+
+    def call(self, embeddings):
+        """Return the distances."""
+        apart = ops.expand_dims(embeddings, 1) - self.centres  # (B, classes, D)
+        return ops.sum(ops.square(apart), axis=-1)  # (B, classes)
+
+    def get_config(self):
+        """Return the arguments that make this layer again."""
+        return {**super().get_config(), "classes": self.classes}
+
+
+@register
+class ContrastiveCentreLoss(keras.losses.Loss):
+    """Half the mean of d_y / (sum of the other classes' d_j + 1), d squared distances to centres.
+
+    Call arguments:
+        y_true: class indices (B,).
+        y_pred: squared distances (B, classes), as `CentreDistances` gives them.
+    """
+
+    def __init__(self, name: str = "contrastive_centre", **kwargs):
+        """Keep the reduction, by default the mean."""
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        """Return one value an embedding, (B,)."""
+        classes = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        own = ops.sum(ops.one_hot(classes, y_pred.shape[-1]) * y_pred, axis=-1)
+        others = ops.sum(y_pred, axis=-1) - own
+        return 0.5 * own / (others + 1.0)
+
+
+@register
+class WithCentres(keras.Model):
+    """A classifier in training: what it is compiled with, plus weight * contrastive-centre loss.
+
+    Called, it returns (probabilities, distances); metrics see the probabilities alone.
+
+    Args:
+        classifier: of `models.build_classifier` or `build_head`; it shares its weights.
+        weight: of the added loss, above 0.
+
+    Raises:
+        ValueError: the weight is not above 0.
+    """
+
+    def __init__(self, classifier: keras.Model, weight: float, **kwargs):
+        """Keep the classifier and give its embedding centres."""
+        super().__init__(**kwargs)
+        if not weight > 0:
+            raise ValueError(f"the contrastive-centre loss's weight must be above 0, got {weight}")
+        self.classifier = classifier
+        self.weight = weight
+        self.loss_of_centres = ContrastiveCentreLoss()
+        self.network = _with_embedding(classifier)
+        self.distances = CentreDistances(classifier.output_shape[-1], name="centres")
+        self.distances.build(self.network.output_shape[1])
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Return probabilities (B, classes) and squared distances (B, classes)."""
+        probabilities, embedding = self.network(inputs, training=training)
+        return probabilities, self.distances(embedding)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the compiled loss of the probabilities plus the weighted loss of the centres."""
+        probabilities, distances = y_pred
+        loss = super().compute_loss(x, y, probabilities, sample_weight, training)
+        return loss + self.weight * self.loss_of_centres(y, distances, sample_weight)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Return the compiled metrics of the probabilities."""
+        return super().compute_metrics(x, y, y_pred[0], sample_weight)
+
+    def get_config(self):
+        """Return the arguments that make this model again."""
+        classifier = keras.saving.serialize_keras_object(self.classifier)
+        return {**super().get_config(), "classifier": classifier, "weight": self.weight}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Return the model that `get_config` describes."""
+        classifier = keras.saving.deserialize_keras_object(config["classifier"], custom_objects)
+        return cls(**{**config, "classifier": classifier})
+
+
+def _with_embedding(classifier: keras.Model) -> keras.Model:
+    """Return the same network with the last layer's input, the embedding, as a second output."""
+    layers = {layer.name: layer for layer in classifier.layers}
+    if "head" in layers:
+        return join(layers["backbone"], _with_embedding(layers["head"]))
+    embedding = layers["probabilities"].input
+    return keras.Model(classifier.inputs, [classifier.output, embedding], name="head")

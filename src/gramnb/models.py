@@ -1,0 +1,256 @@
+"""The paper's network (Figure 2), its baseline, and the comparison network of Zhang et al.
+
+A classifier is a backbone, global average pooling and a head, the first and the last as sub-models
+named "backbone" and "head": a head trained on cached features is joined to its backbone later. The
+head computes in float32 whatever the dtype policy; it is too small to gain from less.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gramnb import layers
+from gramnb._keras import keras
+from gramnb.backbones import build_backbone
+from gramnb.layers import GramBank, GramMatrix, check_choice
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """The choices the paper leaves open or mentions without numbers; the defaults are ours.
+
+    Attributes:
+        head_units: width of the baseline's compressing layer (k = 0); None means 3 * C, the 168 of
+            Section 4.2. With Gram modules the width follows from them.
+        pooled_units: a fully connected layer after pooling ("Stage 7", Table 2: 1408); None: none.
+        activation: leaky ReLU "before" the compressing layer (Section 4.2's order) or "after" it.
+        module_activation: whether the Gram modules have leaky ReLUs.
+        gram_scaling: "none" (equation 1), "positions" or "signed_sqrt".
+        module_fusion: of a module's two sides: "multiply" (Figure 3), "add", "concatenate",
+            "average".
+        branch_fusion: of the backbone's branch and the modules': "add" (Figure 2), "concatenate".
+        statistic: "gram", or "mean": sub-map means in place of G, the first-order control.
+        momentum: of the modules' batch normalisation.
+        dropout: rate after pooling (Section 4.2).
+        negative_slope: of every leaky ReLU (Section 4.2).
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    head_units: int | None = None
+    pooled_units: int | None = None
+    activation: str = "before"
+    module_activation: bool = True
+    gram_scaling: str = "none"
+    module_fusion: str = "multiply"
+    branch_fusion: str = "add"
+    statistic: str = "gram"
+    momentum: float = 0.99
+    dropout: float = 0.5
+    negative_slope: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for name in ("head_units", "pooled_units"):
+            units = getattr(self, name)
+            if units is not None and units < 1:
+                raise ValueError(f"{name} must be 1 or more, or None; got {units}")
+        check_choice("activation", self.activation, ("before", "after"))
+        check_choice("gram_scaling", self.gram_scaling, layers.SCALINGS)
+        check_choice("module_fusion", self.module_fusion, layers.FUSIONS)
+        check_choice("branch_fusion", self.branch_fusion, ("add", "concatenate"))
+        check_choice("statistic", self.statistic, layers.STATISTICS)
+        if self.statistic == "mean" and self.gram_scaling != "none":
+            raise ValueError(
+                f"gram_scaling {self.gram_scaling!r} scales G; statistic 'mean' has none"
+            )
+        for name in ("momentum", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if self.negative_slope < 0:
+            raise ValueError(f"negative_slope must be 0 or more, got {self.negative_slope}")
+
+
+def build_head(
+    k: int, pooled_channels: int, tap_shapes: Sequence[Shape], options: HeadOptions = HeadOptions()
+) -> keras.Model:
+    """Return the part of Figure 2 after the backbone, as a model named "head".
+
+    Args:
+        k: number of parallel Gram modules on each tap; 0 is the baseline.
+        pooled_channels: length D of the pooled top feature map.
+        tap_shapes: (H, W, C) of each tap; the baseline takes its width from their channels.
+        options: the choices the paper leaves open.
+
+    Returns:
+        A model from [(B, D), (B, H, W, C) a tap] to softmax probabilities (B, 2) of others and
+        sadness; the baseline takes [(B, D)].
+
+    Raises:
+        ValueError: k is negative, or there is no tap to take a width from.
+    """
+    check_k(k)
+    if not tap_shapes and (k or not options.head_units):
+        raise ValueError("a head needs a tap; only the baseline (k = 0) with head_units does not")
+    channels = sum(shape[-1] for shape in tap_shapes)
+    sides = 2 if options.module_fusion == "concatenate" else 1
+    width = sides * k * channels or options.head_units or 3 * channels
+
+    pooled = keras.Input((pooled_channels,), name="pooled")
+    maps = [keras.Input(shape, name=f"tap{i}") for i, shape in enumerate(tap_shapes, 1) if k]
+    branch = _backbone_branch(pooled, width, options)  # (B, width)
+    if k:
+        gram = _gram_branch(maps, k, options)  # (B, width)
+        fuse = keras.layers.Add if options.branch_fusion == "add" else keras.layers.Concatenate
+        branch = fuse(name="fusion", dtype="float32")([branch, gram])
+    return keras.Model([pooled, *maps], _probabilities(branch), name="head")
+
+
+def _backbone_branch(
+    pooled: keras.KerasTensor, width: int, options: HeadOptions
+) -> keras.KerasTensor:
+    """Dropout, leaky ReLU, compression, in the order of Section 4.2: (B, D) -> (B, width)."""
+    leaky = keras.layers.LeakyReLU(options.negative_slope, dtype="float32", name="activation")
+    compress = keras.layers.Dense(width, dtype="float32", name="compression")
+    x = pooled
+    if options.pooled_units:
+        x = keras.layers.Dense(options.pooled_units, dtype="float32", name="stage7")(x)
+    x = keras.layers.Dropout(options.dropout, dtype="float32", name="dropout")(x)
+    return compress(leaky(x)) if options.activation == "before" else leaky(compress(x))
+
+
+def _gram_branch(
+    maps: Sequence[keras.KerasTensor], k: int, options: HeadOptions
+) -> keras.KerasTensor:
+    """A bank on each tap, side by side: (B, H, W, C) a tap -> (B, k * sum of C)."""
+    concatenate = keras.layers.Concatenate(dtype="float32", name="banks")
+    banks = [
+        GramBank(
+            k,
+            statistic=options.statistic,
+            scaling=options.gram_scaling,
+            activation=options.module_activation,
+            fusion=options.module_fusion,
+            negative_slope=options.negative_slope,
+            momentum=options.momentum,
+            name=f"gram{i}",
+        )(tapped)
+        for i, tapped in enumerate(maps, 1)
+    ]
+    return concatenate(banks) if len(banks) > 1 else banks[0]
+
+
+def _probabilities(embedding: keras.KerasTensor) -> keras.KerasTensor:
+    """Softmax over others and sadness: (B, width) -> (B, 2) float32."""
+    dense = keras.layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")
+    return dense(embedding)
+
+
+def build_classifier(
+    backbone: str = "EfficientNetV2B2",
+    k: int = 4,
+    image_size: int = 256,
+    weights: str | Path | None = None,
+    taps: Sequence[str] | None = None,
+    options: HeadOptions = HeadOptions(),
+) -> keras.Model:
+    """Return the network of Figure 2, or with k = 0 the paper's baseline.
+
+    Args:
+        backbone: a name in `backbones.BACKBONES`.
+        k: number of parallel Gram modules on each tap; 0 is the baseline.
+        image_size: side S of the square images, in pixels.
+        weights: as `backbones.build_backbone` takes them.
+        taps: names of the layers to tap; None means the backbone's default.
+        options: the choices the paper leaves open.
+
+    Returns:
+        A model from images (B, S, S, 3), values 0-255, to probabilities (B, 2) of others, sadness.
+
+    Raises:
+        ValueError, FileNotFoundError: as `build_backbone` and `build_head`, before any long work.
+    """
+    check_k(k)
+    body = build_backbone(backbone, image_size, weights, taps)
+    top, *maps = body.outputs
+    return join(body, build_head(k, top.shape[-1], [m.shape[1:] for m in maps], options))
+
+
+def join(backbone: keras.Model, head: keras.Model) -> keras.Model:
+    """Return the classifier made of a backbone and a head that was trained on its features.
+
+    The top feature map is averaged over its positions unless the head reads the map itself.
+
+    Raises:
+        ValueError: the head was built for other features than the backbone gives.
+    """
+    image = keras.Input(backbone.input_shape[1:], name="image")
+    top, *maps = keras.tree.flatten(backbone(image))
+    if len(head.inputs[0].shape) == 2:
+        top = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pooling")(top)
+    given = [top, *maps][: len(head.inputs)]  # the baseline reads no tap
+    expects, gives = ([tuple(t.shape[1:]) for t in tensors] for tensors in (head.inputs, given))
+    if expects != gives:
+        raise ValueError(f"the head was built for features {expects}; the backbone gives {gives}")
+    return keras.Model(image, head(given), name="classifier")
+
+
+def build_multilevel_resnet50(
+    image_size: int = 256,
+    weights: str | Path | None = None,
+    taps: Sequence[str] = ("conv2_block3_out", "conv3_block4_out"),
+    reduced_channels: int = 64,
+    units: int = 2048,
+    dropout: float = 0.5,
+) -> keras.Model:
+    """Return the multi-level network of Zhang et al., as Sections 2 and 3.1 describe it.
+
+    Gram matrices of shallow stages, flattened, are aggregated by a fully connected layer as wide as
+    ResNet-50's semantic vector, and fused with the deep features after a 1x1 convolution. Our
+    choices, because the paper does not say: which stages (the first two), a 1x1 reduction before
+    each Gram matrix (raw 256- and 512-channel ones would cost 670 million weights), division by the
+    number of positions, ReLU, fusion by addition, dropout before the softmax.
+
+    Args:
+        image_size: side S of the square images, in pixels.
+        weights: of ResNet50, as `backbones.build_backbone` takes them.
+        taps: layers that end the shallow stages.
+        reduced_channels: channels left of each tap before its Gram matrix.
+        units: width of the aggregating layer and of the 1x1 convolution.
+        dropout: rate before the softmax.
+
+    Returns:
+        A model from images (B, S, S, 3), values 0-255, to probabilities (B, 2) of others, sadness.
+
+    Raises:
+        ValueError, FileNotFoundError: a size below 1, no tap, or as `build_backbone`.
+    """
+    if not taps or min(reduced_channels, units) < 1:
+        raise ValueError("the network needs a tap, and 1 or more reduced_channels and units")
+    body = build_backbone("ResNet50", image_size, weights, taps)
+    top, *maps = (
+        keras.Input(map_.shape[1:], name=f"map{i}") for i, map_ in enumerate(body.outputs)
+    )
+    vectors = []
+    for i, shallow in enumerate(maps, 1):
+        reduced = keras.layers.Conv2D(reduced_channels, 1, activation="relu", name=f"reduce{i}")
+        gram = GramMatrix("positions", name=f"gram{i}")(reduced(shallow))  # (B, R, R)
+        flat = keras.layers.Flatten(dtype="float32", name=f"flatten{i}")
+        vectors.append(flat(gram))  # (B, R * R)
+    if len(vectors) > 1:
+        vectors = [keras.layers.Concatenate(dtype="float32", name="shallow")(vectors)]
+    visual = keras.layers.Dense(units, activation="relu", dtype="float32", name="aggregate")
+    deep = keras.layers.Conv2D(units, 1, activation="relu", name="deep")(top)  # (B, H, W, units)
+    semantic = keras.layers.GlobalAveragePooling2D(dtype="float32", name="semantic")(deep)
+    fused = keras.layers.Add(dtype="float32", name="fusion")([visual(vectors[0]), semantic])
+    fused = keras.layers.Dropout(dropout, dtype="float32", name="dropout")(fused)  # (B, units)
+    return join(body, keras.Model([top, *maps], _probabilities(fused), name="head"))
+
+
+def check_k(k: int) -> None:
+    """Raise ValueError if k is no number of modules."""
+    if k < 0:
+        raise ValueError(f"k must be 0 or more, got {k}")

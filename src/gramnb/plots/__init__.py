@@ -1,0 +1,35 @@
+"""The book's figures: each function takes frames or arrays and returns a Figure, in one look."""
+
+from gramnb.plots.data import class_balance, funnel, text_threshold
+from gramnb.plots.images import artworks, augmentations, gram_comparison, gram_matrix, image_grid
+from gramnb.plots.results import (
+    confusion,
+    differences,
+    learning_curves,
+    reliability,
+    roc,
+    table3_plot,
+)
+from gramnb.plots.style import OTHERS, SADNESS, SHEET, WIDTH, alt_text
+
+__all__ = [
+    "OTHERS",
+    "SADNESS",
+    "SHEET",
+    "WIDTH",
+    "alt_text",
+    "artworks",
+    "augmentations",
+    "class_balance",
+    "confusion",
+    "differences",
+    "funnel",
+    "gram_comparison",
+    "gram_matrix",
+    "image_grid",
+    "learning_curves",
+    "reliability",
+    "roc",
+    "table3_plot",
+    "text_threshold",
+]

@@ -1,0 +1,136 @@
+"""Figures of the data: what each step dropped, what is left, where the text threshold lies."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from gramnb.evaluation import CLASSES
+from gramnb.plots.style import CLASS_COLOURS, INK, PAPER, TRUTH_COLOURS, book_style, new
+
+
+@book_style
+def funnel(attrition: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure:
+    """Draw what each curation step cost, in shares of the listed images, above the paper's steps.
+
+    attrition, paper: indexed by step, "listed", the reasons, "kept"; columns others, sadness (may
+    be missing) and total, in images (`manifest.attrition`, `paper.attrition`). Raises ValueError
+    if the steps do not add up.
+
+    Alt text: Horizontal bars, one for each curation step: how many images were listed, how many
+    each step removed and how many are kept, by class.
+    """
+    frames = {"This run": attrition} | ({} if paper is None else {"Paper": paper})
+    rows = [len(frame) for frame in frames.values()]
+    height = 0.26 * sum(rows) + 0.35 * len(rows) + 0.65
+    figure, axes = new(height, len(rows), sharex=True, height_ratios=[n + 0.5 for n in rows])
+    for ax, (title, frame) in zip(axes[:, 0], frames.items(), strict=True):
+        _waterfall(ax, frame)
+        ax.set_title(title)
+    axes[-1, 0].set(xlabel="share of listed images, %", xlim=(0, 112), xticks=range(0, 101, 20))
+    colours = dict(zip(CLASSES, CLASS_COLOURS, strict=True))
+    if any(frame["others"].isna().any() for frame in frames.values()):
+        colours["class not published"] = PAPER
+    _legend(figure, colours)
+    return figure
+
+
+def _waterfall(ax: Axes, frame: pd.DataFrame) -> None:
+    """Draw listed and kept as whole bars, and between them the piece that each step took off."""
+    listed, *lost, kept = frame["total"]
+    if listed - sum(lost) != kept:
+        raise ValueError("attrition: listed images are not the sum of those dropped and kept")
+    starts = [0, *(listed - np.cumsum(lost)), 0]
+    for row, (start, (step, counts)) in enumerate(zip(starts, frame.iterrows(), strict=True)):
+        whole = step in ("listed", "kept")
+        known = not pd.isna(counts["others"])
+        sizes = counts[list(CLASSES)] if known else [counts["total"]]
+        for size, colour in zip(sizes, CLASS_COLOURS if known else [PAPER], strict=True):
+            place = {"left": 100 * start / listed, "height": 0.72}
+            ax.barh(row, 100 * size / listed, color=colour, alpha=1 if whole else 0.6, **place)
+            start += size
+        label = f"{'' if whole else '−'}{counts['total']:,}"
+        place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+        ax.annotate(label, (100 * start / listed, row), fontsize=8.5, **place)
+    ax.set_yticks(range(len(frame)), frame.index)
+    ax.tick_params(axis="y", length=0)
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+
+
+@book_style
+def class_balance(table: pd.DataFrame) -> Figure:
+    """Draw the kept images by emotion, and by split and class with the share of sadness.
+
+    table: a manifest; without splits its folds are shown.
+
+    Alt text: Left, bars of the number of kept images for each emotion, coloured by class; right,
+    bars of both classes in each split, with the share of sadness above.
+    """
+    table = table[table["dropped"] == ""]
+    figure, axes = new(2.9, 1, 2, width_ratios=[1, 1.1])
+    emotions = table.groupby(["sadness", "emotion"]).size().sort_index(ascending=[True, False])
+    left, right = axes[0]
+    colours = [CLASS_COLOURS[sadness] for sadness, _ in emotions.index]
+    bars = left.barh(range(len(emotions)), emotions, color=colours, height=0.72)
+    left.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8.5)
+    left.set_yticks(range(len(emotions)), [name for _, name in emotions.index])
+    left.set(xlabel="images", title="Emotion")
+    left.margins(x=0.16)
+    parts = table["split"].where(table["split"] != "", "fold " + table["fold"].astype(str))
+    order = [name for name in ("train", "val", "test") if name in set(parts)]
+    counts = pd.crosstab(parts, table["sadness"]).reindex(columns=[0, 1], fill_value=0)
+    counts = counts.loc[order + sorted(set(counts.index) - set(order))]
+    for place, sadness in ((-0.2, 0), (0.2, 1)):
+        x = np.arange(len(counts)) + place
+        right.bar(x, counts[sadness], width=0.38, color=CLASS_COLOURS[sadness])
+    for row, (others, sadness) in enumerate(counts.to_numpy()):
+        share = f"{100 * sadness / (others + sadness):.1f} %\nsadness"
+        place = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
+        right.annotate(share, (row, max(others, sadness)), fontsize=8.5, **place)
+    right.set_xticks(range(len(counts)), counts.index)
+    right.set(ylabel="images", title="Split and class")
+    right.margins(y=0.22)
+    left.grid(False, axis="y")
+    right.grid(False, axis="x")
+    _legend(figure, dict(zip(CLASSES, CLASS_COLOURS, strict=True)))
+    return figure
+
+
+@book_style
+def text_threshold(fractions, threshold: float, truth=None) -> Figure:
+    """Draw the distribution of the share of area under text, and the threshold of the filter.
+
+    fractions: (n,) 0-1, NaN where not measured; threshold: 0-1, images above are dropped; truth:
+    (n,) whether the image carries a caption, where that is known.
+
+    Alt text: Histogram of the share of each image's area that is under readable text, with a
+    vertical line at the threshold above which images are dropped.
+    """
+    percent = 100 * np.asarray(fractions, float)
+    measured = ~np.isnan(percent)
+    groups = {"images": measured}
+    if truth is not None:
+        truth = np.asarray(truth, bool)
+        groups = {"without caption": measured & ~truth, "with caption": measured & truth}
+    figure, ((ax,),) = new(2.8)
+    highest = max(np.nanmax(percent, initial=0), 200 * threshold, 1)
+    bins = np.linspace(0, highest, 41)
+    for (name, chosen), colour in zip(groups.items(), TRUTH_COLOURS, strict=False):
+        values = percent[chosen]
+        label = f"{name}: {(values > 100 * threshold).sum():,} of {len(values):,} above"
+        ax.hist(values, bins, color=colour, alpha=0.35)
+        ax.hist(values, bins, color=colour, histtype="step", linewidth=1.4, label=label)
+    ax.axvline(100 * threshold, color=INK, linewidth=1.2, linestyle="--")
+    place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
+    ax.annotate(f"threshold {100 * threshold:g} %", (100 * threshold, 0.97), (5, 0), **place)
+    ax.set(yscale="log", xlim=(0, highest), ylim=(0.6, None))
+    ax.set(xlabel="share of area under text, %", ylabel="images")
+    ax.legend(loc="upper right")
+    return figure
+
+
+def _legend(figure: Figure, colours: dict[str, str]) -> None:
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))

@@ -1,0 +1,63 @@
+"""What all figures share: the style sheet, the colours of the classes, how a figure is made."""
+
+from collections.abc import Callable
+from functools import wraps
+from io import BytesIO
+from pathlib import Path
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+SHEET = Path(__file__).parents[1] / "gramnb.mplstyle"
+WIDTH = 7.0  # inches, the width of a page of the book
+OTHERS, SADNESS = "#E69F00", "#0072B2"  # of Okabe and Ito's palette
+INK, PAPER = "#333333", "#8A8A8A"  # text; what the paper published, and reference lines
+CLASS_COLOURS = (OTHERS, SADNESS)
+TRUTH_COLOURS = (INK, "#D55E00")  # without, with
+ALT = "Alt text: "
+
+
+class BookFigure(Figure):
+    """A figure that a notebook shows without pyplot, once, and in the book's look."""
+
+    def _repr_png_(self) -> bytes:
+        with style.context(SHEET, after_reset=True), BytesIO() as buffer:
+            self.savefig(buffer, format="png", dpi=self.dpi)
+            return buffer.getvalue()
+
+
+def book_style(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw in the book's style and leave no trace of it in matplotlib's settings."""
+
+    @wraps(draw)
+    def drawn(*args, **options) -> Figure:
+        with style.context(SHEET, after_reset=True):
+            figure = draw(*args, **options)
+            figure.draw_without_rendering()  # ticks made later would miss the style
+        return figure
+
+    return drawn
+
+
+def new(height: float, rows: int = 1, columns: int = 1, width: float = WIDTH, **options):
+    """Return a figure of so many inches and its axes, (rows, columns); options as subplots'."""
+    figure = BookFigure(figsize=(width, height))
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def picture(axes: Axes, image, colour: str | None = None) -> None:
+    """Show an image, (H, W, 3) uint8, without ticks, in a frame of the given colour."""
+    axes.imshow(image)
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set(visible=colour is not None, color=colour, linewidth=3)
+
+
+def alt_text(draw: Callable[..., Figure]) -> str:
+    """Return the sentence of a plotting function's docstring that describes what it shows."""
+    _, found, text = (draw.__doc__ or "").partition(ALT)
+    if not found:
+        raise ValueError(f"{draw.__name__} has no alt text in its docstring")
+    return " ".join(text.split("\n\n")[0].split())

@@ -1,0 +1,286 @@
+"""Every backbone's taps, Lite0's weights on known photographs, and files that must be refused."""
+
+import io
+import pickle
+import struct
+from functools import cache
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+from gramnb import lite0
+from gramnb._keras import keras
+from gramnb.backbones import BACKBONES, build_backbone, stage_taps
+
+# million parameters with ImageNet's classifier of 1,000, as published
+PUBLISHED = {
+    "EfficientNetV2B0": 7.2,
+    "EfficientNetV2B1": 8.2,
+    "EfficientNetV2B2": 10.2,
+    "EfficientNetV2B3": 14.5,
+    "EfficientNetV2S": 21.6,
+    "EfficientNetV2M": 54.4,
+    "EfficientNetV2L": 119.0,
+    "ResNet50": 25.6,
+    "EfficientNetLite0": 4.7,
+}
+
+
+@cache
+def outline(name):
+    """The network without numbers in its weights, which is quicker for the large ones."""
+    with keras.StatelessScope(initialize_variables=False):
+        return build_backbone(name, 64, "none")
+
+
+def draw(seed, shape):
+    return np.random.default_rng(seed).uniform(0, 255, shape).astype("float32")
+
+
+def test_registry_is_whole():
+    assert list(BACKBONES) == list(PUBLISHED)
+    assert all(name == backbone.name for name, backbone in BACKBONES.items())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_tap_and_top_of_every_backbone(name):
+    backbone, model = BACKBONES[name], outline(name)
+    assert model.name == "backbone"
+    assert model.input_shape == (None, 64, 64, 3)
+    assert model.output_names == [model.layers[-1].name, backbone.tap]
+    top, tap = model.output_shape
+    assert top == (None, 2, 2, backbone.features)
+    assert tap == (None, 8, 8, backbone.tap_channels)  # stride 8
+    with_classifier = model.count_params() + 1000 * (backbone.features + 1)
+    assert abs(with_classifier / 1e6 - PUBLISHED[name]) < 0.06
+
+
+def test_tap_is_the_papers():
+    tapped = build_backbone("EfficientNetV2B2", 256, "none")
+    assert tapped.output_names[1] == "block3b_project_conv"
+    assert tapped.output_shape == [(None, 8, 8, 1408), (None, 32, 32, 56)]
+    assert isinstance(tapped.get_layer("block3b_project_conv"), keras.layers.Conv2D)
+
+
+def test_several_taps_or_none():
+    taps = stage_taps(outline("EfficientNetLite0"))
+    assert len(taps) == 7 and "block3b_project_conv" in taps
+    tapped = build_backbone("EfficientNetLite0", 64, "none", taps[1:4])
+    assert [shape[1:] for shape in tapped.output_shape[1:]] == [
+        (16, 16, 24),
+        (8, 8, 40),
+        (4, 4, 80),
+    ]
+    assert len(build_backbone("EfficientNetLite0", 64, "none", ()).outputs) == 1
+    assert len(stage_taps(outline("EfficientNetV2B2"))) == 6
+    assert stage_taps(outline("ResNet50"))[1] == "conv3_block4_2_conv"
+
+
+def test_resnet50_prepares_its_images():
+    images = draw(0, (2, 64, 64, 3))
+    bare = keras.applications.ResNet50(include_top=False, weights=None)
+    model = build_backbone("ResNet50", 64, "none")
+    bare.set_weights(model.get_weights())
+    expected = bare(keras.applications.resnet.preprocess_input(images.copy()))
+    np.testing.assert_allclose(model(images)[0], expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def logits():
+    """ImageNet logits of photographs by name."""
+    photographs = {
+        "cat": skimage.data.chelsea(),
+        "coffee": skimage.data.coffee(),
+        "tripod": skimage.data.camera(),
+        "motorcycle": skimage.data.stereo_motorcycle()[0],
+        "rocket": skimage.data.rocket(),
+        "temple": load_sample_image("china.jpg"),
+        "flower": load_sample_image("flower.jpg"),
+    }
+    images = [Image.fromarray(p).convert("RGB").resize((224, 224), 2) for p in photographs.values()]
+    top, _ = build_backbone("EfficientNetLite0", 224).predict_on_batch(np.stack(images))
+    rows = lite0.classify(top.mean(axis=(1, 2)), lite0.read_weights())
+    return dict(zip(photographs, rows, strict=True))
+
+
+@pytest.mark.parametrize(
+    "photograph, classes, within",
+    [
+        ("cat", {281, 282, 285}, 1),  # tabby, tiger cat, Egyptian cat
+        ("coffee", {504, 967}, 1),  # coffee mug, espresso
+        ("tripod", {872}, 1),
+        ("motorcycle", {665, 670}, 1),  # moped, motor scooter
+        ("rocket", {657, 744, 812}, 5),  # missile, projectile, space shuttle
+        ("temple", {442, 663, 698}, 5),  # bell cote, monastery, palace
+        ("flower", {985}, 5),  # daisy
+    ],
+)
+def test_lite0_recognises_photographs(logits, photograph, classes, within):
+    best = np.argsort(-logits[photograph])[:within].tolist()
+    assert classes.intersection(best), best
+
+
+def test_lite0_weights_are_whole():
+    weights = lite0.read_weights()
+    assert len(weights) == 296
+    numbers = {name: w.size for name, w in weights.items() if "num_batches" not in name}
+    assert sum(numbers.values()) == 3_413_024 + 1000 * 1281
+    assert weights["_conv_stem.weight"].shape == (32, 3, 3, 3)
+    assert all(np.isfinite(array).all() for array in weights.values())
+
+
+def test_tampered_weights_are_refused(tmp_path):
+    content = bytearray(lite0.weights_file().read_bytes())
+    copy = tmp_path / "lite0.pth"
+    copy.write_bytes(content)
+    assert len(lite0.read_weights(copy)) == 296
+    content[len(content) // 2] ^= 1
+    copy.write_bytes(content)
+    with pytest.raises(ValueError, match=r"lite0.pth: not EfficientNetLite0's published weights"):
+        lite0.read_weights(copy)
+    copy.write_bytes(content[:1000])
+    with pytest.raises(ValueError, match=r"1,000 bytes"):
+        lite0.read_weights(copy)
+    with pytest.raises(FileNotFoundError, match="absent.pth: no such file"):
+        lite0.read_weights(tmp_path / "absent.pth")
+
+
+class Runs:
+    """A pickle of this runs a function when it is loaded."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("position", range(5))
+def test_pickles_that_run_code_are_refused(tmp_path, position):
+    witness = tmp_path / "witness"
+    parts = [pickle.dumps(part, protocol=2) for part in (1, 1001, {}, {}, [])]
+    assert lite0.parse(b"".join(parts)) == {}
+    parts[position] = pickle.dumps(Runs(open, str(witness), "w"), protocol=2)
+    with pytest.raises(ValueError, match="refused .*open: a weights file holds only tensors"):
+        lite0.parse(b"".join(parts))
+    assert not witness.exists()
+
+
+def test_tensors_outside_their_storage_are_refused():
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, thing):
+            return thing if isinstance(thing, tuple) and thing[:1] == ("storage",) else None
+
+    def torch_file(strides):
+        """Write a tensor (2, 3) on a storage of six numbers, as PyTorch did."""
+        storage = ("storage", "FloatStorage", "7", "cpu", 6, None)
+        file = io.BytesIO()
+        for part in (1, 1001, {}):
+            pickle.dump(part, file, 2)
+        Pickler(file, 2).dump({"w": Runs(np.ndarray, storage, 0, (2, 3), strides, False, {})})
+        pickle.dump(["7"], file, 2)
+        file.write(struct.pack("<q6f", 6, *range(6)))
+        named = file.getvalue().replace(
+            b"cnumpy\nndarray\n", b"ctorch._utils\n_rebuild_tensor_v2\n"
+        )
+        return named.replace(b"X\x0c\x00\x00\x00FloatStorage", b"ctorch\nFloatStorage\n")
+
+    np.testing.assert_array_equal(lite0.parse(torch_file((3, 1)))["w"], [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(lite0.parse(torch_file((1, 2)))["w"], [[0, 2, 4], [1, 3, 5]])
+    with pytest.raises((ValueError, TypeError)):
+        lite0.parse(torch_file((9, 1)))
+
+
+@pytest.fixture(scope="module")
+def changed():
+    """A small backbone none of whose weights are as they were made."""
+    model = build_backbone("EfficientNetLite0", 64, "none")
+    rng = np.random.default_rng(1)
+    model.set_weights([w + 0.1 * rng.uniform(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize("ending", [".weights.h5", ".h5", ".keras"])
+def test_weights_come_back_from_a_file(changed, tmp_path, ending):
+    path = tmp_path / f"lite0{ending}"
+    (changed.save_weights if ending == ".weights.h5" else changed.save)(path)
+    images = draw(2, (2, 64, 64, 3))
+    again = build_backbone("EfficientNetLite0", 64, path, taps=("block2b_project_conv",))
+    np.testing.assert_array_equal(again(images)[0], changed(images)[0])
+
+
+def test_weights_come_back_from_a_classifier(changed, tmp_path):
+    image = keras.Input((64, 64, 3))
+    top, _ = changed(image)
+    keras.Model(image, keras.layers.Flatten()(top)).save(tmp_path / "whole.keras")
+    again = build_backbone("EfficientNetLite0", 64, tmp_path / "whole.keras")
+    for one, other in zip(again.get_weights(), changed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_other_files_are_refused(tmp_path, recwarn):
+    def build(name):
+        build_backbone("EfficientNetLite0", 64, tmp_path / name)
+
+    other = build_backbone("EfficientNetV2B0", 64, "none")
+    other.save_weights(tmp_path / "b0.weights.h5")
+    other.save(tmp_path / "b0.keras")
+    (tmp_path / "text.h5").write_text("not HDF5")
+    (tmp_path / "text.keras").write_text("not a zip file")
+    for name in ("b0.weights.h5", "b0.keras", "text.h5", "text.keras"):
+        with pytest.raises(ValueError, match=f"{name}: not weights of EfficientNetLite0") as error:
+            build(name)
+        assert "\n" not in str(error.value)
+    assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
+    with pytest.raises(FileNotFoundError, match="absent.h5: no such weights file"):
+        build("absent.h5")
+    with pytest.raises(
+        ValueError, match="imagenet, none or a file ending in .weights.h5, .h5, .ke"
+    ):
+        build("b0.pth")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ("EfficientNetB9", 64),
+            "backbone must be one of EfficientNetV2B0, .*got 'EfficientNetB9'",
+        ),
+        (("ResNet50", 31), "image_size must be 32 or more, got 31"),
+        (
+            ("EfficientNetLite0", 64, "none", ("block9",)),
+            "tap 'block9' is no feature map of EfficientNetLite0; .*block3b_project_conv",
+        ),
+        (
+            ("EfficientNetLite0", 64, "none", ("block3b_add", "block3b_add")),
+            "each tap must be named once; got block3b_add, block3b_add",
+        ),
+    ],
+)
+def test_bad_arguments_say_what_is_valid(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_backbone(*arguments)
+
+
+def test_without_network(tmp_path, python):
+    """Lite0's weights are at hand, without torch; for others the error says what to do."""
+    script = """
+import os, socket, sys
+os.environ["KERAS_HOME"] = sys.argv[1]
+def refuse(*_, **__): raise OSError("no network")
+socket.socket.connect = socket.getaddrinfo = refuse
+from gramnb.backbones import build_backbone
+build_backbone("EfficientNetLite0", 64)
+assert "torch" not in sys.modules
+try:
+    build_backbone("EfficientNetV2B0", 64)
+except FileNotFoundError as error:
+    print(error)
+"""
+    line = python(script, tmp_path).splitlines()[-1]
+    assert line.startswith("EfficientNetV2B0: its ImageNet weights could not be fetched (")
+    assert "weights=<a file>" in line and "EfficientNetLite0" in line

@@ -1,0 +1,119 @@
+"""Near-duplicates: closed-form hashes, all pairs found, nothing unrelated chained together."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageEnhance
+
+from gramnb.data import manifest
+from gramnb.data.duplicates import difference_hash, groups, near_pairs
+
+
+def scene(seed, size=(160, 120)):
+    """A smooth random picture, as unlike another one as two photographs."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def jpeg(image, quality):
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer)
+
+
+def of(image):
+    return difference_hash(np.asarray(image.convert("RGB")))
+
+
+def bits(text):
+    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)).reshape(2, 64)
+
+
+def ramp(across, down):
+    rows, columns = np.mgrid[0:128, 0:128]
+    level = 128 + across * (columns - 64) + down * (rows - 64)
+    return np.repeat(np.clip(level, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def test_hash_of_ramps_is_known():
+    assert difference_hash(ramp(1, 0)) == "f" * 16 + "0" * 16
+    assert difference_hash(ramp(-1, 1)) == "0" * 16 + "f" * 16
+    assert difference_hash(ramp(0.5, 0.5)) == "f" * 32
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_are_near_and_other_pictures_far(seed):
+    image = scene(seed)
+    copies = [
+        jpeg(image, 40),
+        image.resize((97, 71)),
+        ImageEnhance.Brightness(image).enhance(1.15),
+        image.crop((1, 1, 159, 119)),
+    ]
+    for copy in copies:
+        assert (bits(of(copy)) != bits(of(image))).sum(axis=1).max() <= 4
+    assert (bits(of(scene(seed + 100))) != bits(of(image))).sum(axis=1).min() > 12
+
+
+def test_plain_pictures_have_no_hash():
+    page = Image.new("RGB", (160, 120), "white")
+    assert of(page) == ""
+    noise = np.random.default_rng(0).integers(-1, 2, (120, 160, 3)) + 128
+    assert difference_hash(noise.astype(np.uint8)) == ""
+    ImageDraw.Draw(page).rectangle((70, 50, 90, 70), fill="black")
+    assert of(page) == ""
+    ImageDraw.Draw(page).ellipse((10, 10, 150, 110), fill="black")
+    assert len(of(page)) == 32
+
+
+@pytest.mark.parametrize("distance", [0, 1, 4, 7, 16])
+def test_near_pairs_are_those_of_comparing_all(distance):
+    random = np.random.default_rng(distance)
+    words = random.integers(0, 2**64, (40, 2), dtype=np.uint64).repeat(12, axis=0)
+    flips = random.random((len(words), 2, 64)) < 0.06
+    words ^= np.packbits(flips, axis=2).view(">u8")[..., 0].astype(np.uint64)
+    hashes = sorted({f"{a:016x}{b:016x}" for a, b in words})
+    table = np.array([bits(text) for text in hashes])  # (n, 2, 64)
+    differ = (table[:, None] != table[None]).sum(axis=3)  # (n, n, 2)
+    expected = np.argwhere(np.triu((differ <= distance).all(axis=2), 1))
+    np.testing.assert_array_equal(near_pairs(hashes, distance), expected)
+    assert (len(expected) > 0) == (distance > 1)
+
+
+def test_no_hashes_no_pairs():
+    assert near_pairs([], 4).shape == (0, 2)
+    assert near_pairs(["f" * 32], 4).shape == (0, 2)
+
+
+def group(**columns):
+    return groups(manifest.new(columns), 4).tolist()
+
+
+def test_rows_are_linked_by_url_bytes_and_hash_and_through_each_other():
+    zero, near, far = "0" * 32, "0" * 31 + "7", "0" * 16 + "f" * 16
+    assert group(dhash=[far, zero, near, zero]) == [0, 1, 1, 1]
+    assert group(url=["a", "b", "a", ""]) == [0, 1, 0, 3]
+    assert group(image_id=["x", "", "", "x"]) == [0, 1, 2, 0]
+    # 3 and 0 share an address, 0 and 1 their bytes, 1 and 2 nearly their hash.
+    assert group(
+        url=["u", "", "", "u"], image_id=["x", "x", "y", "z"], dhash=["", zero, near, far]
+    ) == [0, 0, 0, 0]
+    assert groups(manifest.new([]), 4).tolist() == []
+
+
+def test_both_directions_must_agree():
+    """Pictures with a bright middle agree across and differ down; one direction would link them."""
+    assert group(dhash=["0" * 32, "0" * 16 + "1f" + "0" * 14]) == [0, 1]
+    assert group(dhash=["0" * 32, "1f" + "0" * 30]) == [0, 1]
+    assert group(dhash=["0" * 32, "0f" + "0" * 14 + "0f" + "0" * 14]) == [0, 0]
+
+
+def test_stamps_on_white_are_not_chained():
+    hashes = []
+    for i in range(30):
+        page = Image.new("RGB", (160, 120), "white")
+        page.paste(scene(i, (14, 12)), (60 + i, 40 + i))
+        hashes.append(of(page))
+    ids = [f"{i:016x}" for i in range(30)]
+    assert group(dhash=hashes, image_id=ids) == list(range(30))

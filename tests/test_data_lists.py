@@ -1,0 +1,76 @@
+"""WEBEmo's label table, lists of addresses, and what they contradict, counted by hand."""
+
+import json
+
+import pytest
+
+from gramnb.data.lists import CATEGORIES, audit_list, audit_report, read_list
+
+A, B, C, D = (f"http://host/{name}.jpg" for name in "abcd")
+TRAIN = f"{A} 19\n{A} 0\n{B} 3\n{B} 3\n{C} 4\n{C} 19\n{D} 24\n"  # a: both; c: two kinds of sadness
+TEST = f"{A} 19\nhttps://host/new.jpg 2\n"
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_label_table_is_webemos():
+    names, emotions = zip(*CATEGORIES, strict=True)
+    assert len(CATEGORIES) == 25 and len(set(names)) == 25
+    sadness = [number for number, emotion in enumerate(emotions) if emotion == "sadness"]
+    assert sadness == [4, 13, 19, 20, 21, 23]
+    assert set(emotions) == {"love", "joy", "confusion", "sadness", "anger", "fear", "surprise"}
+    assert names[1] == "cheerfullness" and names[11] == "irritabilty"  # as published
+
+
+def test_reads_lines_with_their_numbers(tmp_path):
+    text = "\ufeff" + f"{A} 19\r\n\n  {B}\t0\n"
+    listed = read_list(write(tmp_path / "list.txt", text))
+    assert listed.to_dict("list") == {"line": [1, 3], "url": [A, B], "label": [19, 0]}
+
+
+def test_all_malformed_lines_are_named(tmp_path):
+    text = f"{A} 19\n{B}\n{C} 25\nftp://host/x.jpg 3\n{D} -1\n{D} two words\n{D} ²\n{D} 7\n"
+    with pytest.raises(ValueError, match=r"list.txt: 6 malformed lines") as caught:
+        read_list(write(tmp_path / "list.txt", text))
+    shown = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
+    assert shown == [f"line {number}" for number in (2, 3, 4, 5, 6, 7)]
+    with pytest.raises(FileNotFoundError, match="absent.txt"):
+        read_list(tmp_path / "absent.txt")
+
+
+def test_audit_counts_what_was_planted(tmp_path):
+    counts = audit_list([write(tmp_path / "train25.txt", TRAIN)])
+    assert counts.pop("lists") == {"train25.txt": counts}
+    assert counts == {
+        "lines": 7,
+        "distinct_urls": 4,
+        "conflicting_urls": 2,
+        "sadness_conflicts": 1,
+        "accuracy_ceiling": 6 / 7,  # of the two lines for a, one must be wrong
+    }
+
+
+def test_audit_of_two_lists_finds_the_overlap(tmp_path):
+    paths = [write(tmp_path / "train25.txt", TRAIN), write(tmp_path / "test25.txt", TEST)]
+    counts = audit_list(paths)
+    assert counts["overlap"] == 1
+    assert counts["lines"] == 9 and counts["distinct_urls"] == 5
+    assert counts["accuracy_ceiling"] == pytest.approx(8 / 9)  # sadness twice, others once
+    assert counts["lists"]["test25.txt"]["sadness_conflicts"] == 0
+    with pytest.raises(ValueError, match="same file name"):
+        audit_list([paths[0], paths[0]])
+
+
+def test_the_report_says_the_same_as_table_and_json(tmp_path):
+    paths = [write(tmp_path / "train25.txt", TRAIN * 300), write(tmp_path / "test25.txt", TEST)]
+    assert json.loads(audit_report(paths, "json")) == audit_list(paths)
+    lines = audit_report(paths).splitlines()
+    assert lines[0].split() == ["train25.txt", "test25.txt", "together"]
+    assert lines[1].split() == ["lines", "2,100", "2", "2,102"]
+    assert lines[-1].split() == ["overlap", "1"]
+    assert "together" not in audit_report(paths[:1])
+    with pytest.raises(ValueError, match="table or json"):
+        audit_report(paths, "yaml")

@@ -1,0 +1,122 @@
+"""The table of every data set: types, paths that move along, same bytes, and where rows went."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from gramnb.data import manifest
+
+
+def table(folder, n=6):
+    rows = [
+        {
+            "source": "folder",
+            "path": str(folder / "pictures" / f"{i}.jpg"),
+            "image_id": f"{i:016x}",
+            "label": "crying" if i % 2 else "happy",
+            "sadness": i % 2,
+            "text_fraction": 0.25 if i else np.nan,
+        }
+        for i in range(n)
+    ]
+    return manifest.new(rows)
+
+
+def test_new_types_every_column_and_numbers_rows(tmp_path):
+    made = table(tmp_path)
+    assert tuple(made.columns) == manifest.COLUMNS
+    assert list(made["row"]) == list(range(6))
+    assert {c: str(made[c].dtype) for c in ("sadness", "fold", "width", "text_fraction")} == {
+        "sadness": "int8", "fold": "int16", "width": "int32", "text_fraction": "float32"
+    }  # fmt: skip
+    assert (made["fold"] == -1).all() and (made["group"] == -1).all()
+    assert (made["dropped"] == "").all() and made["face_fraction"].isna().all()
+
+
+def test_new_takes_missing_values_and_odd_indexes_but_no_unknown_column():
+    columns = {"path": ["a.jpg", None, np.nan], "line": [1.0, np.nan, 3.0]}
+    rows = pd.DataFrame(columns, index=[7, 7, 9])
+    made = manifest.new(rows)
+    assert list(made["path"]) == ["a.jpg", "", ""]
+    assert list(made["line"]) == [1, 0, 3] and made["line"].dtype == "int64"
+    assert list(made["row"]) == [0, 1, 2]
+    assert len(manifest.new([])) == 0
+    with pytest.raises(ValueError, match="named pathh"):
+        manifest.new([{"pathh": "a.jpg"}])
+
+
+def test_write_and_read_return_the_same_table(tmp_path):
+    made = table(tmp_path)
+    recipe = {"seed": 3, "fractions": [0.8, 0.1, 0.1], "sadness": ["crying"]}
+    path = manifest.write(made, tmp_path / "new" / "manifest.parquet", recipe)
+    read = manifest.read(path)
+    pd.testing.assert_frame_equal(read, made)
+    assert read.attrs["recipe"] == recipe
+    stored = pq.read_table(path)
+    assert stored["path"][0].as_py() == "../pictures/0.jpg"
+    assert b"gramnb" in stored.schema.metadata
+
+
+def test_rows_without_a_file_stay_without_one(tmp_path):
+    path = manifest.write(manifest.new([{"url": "u", "path": ""}]), tmp_path / "m.parquet", {})
+    assert list(manifest.read(path)["path"]) == [""]
+
+
+def test_folder_and_manifest_move_together(tmp_path):
+    (tmp_path / "a" / "pictures").mkdir(parents=True)
+    manifest.write(table(tmp_path / "a"), tmp_path / "a" / "m.parquet", {})
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    read = manifest.read(tmp_path / "b" / "m.parquet")
+    assert read["path"][0] == str(tmp_path / "b" / "pictures" / "0.jpg")
+
+
+def test_same_table_and_recipe_give_the_same_bytes(tmp_path, monkeypatch):
+    first = manifest.write(table(tmp_path), tmp_path / "m.parquet", {"b": 1, "a": 2}).read_bytes()
+    monkeypatch.chdir(tmp_path)
+    again = manifest.write(table(tmp_path), "m.parquet", {"a": 2, "b": 1}).read_bytes()
+    other = manifest.write(table(tmp_path), "m.parquet", {"a": 2, "b": 2}).read_bytes()
+    assert first == again != other
+
+
+def test_read_says_what_is_wrong_with_a_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent.parquet"):
+        manifest.read(tmp_path / "absent.parquet")
+    (tmp_path / "text.parquet").write_text("no parquet")
+    with pytest.raises(ValueError, match="text.parquet: not a manifest"):
+        manifest.read(tmp_path / "text.parquet")
+    pd.DataFrame({"path": ["a"], "label": ["b"]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(ValueError, match="other.parquet.*lacks the columns row, source"):
+        manifest.read(tmp_path / "other.parquet")
+
+
+def test_dropping_keeps_rows_and_the_first_reason(tmp_path):
+    before = table(tmp_path)
+    after = manifest.drop(before, before["row"] < 2, "truncated")
+    after = manifest.drop(after, after["row"] < 4, "text")
+    assert list(after["dropped"]) == ["truncated", "truncated", "text", "text", "", ""]
+    assert list(manifest.kept(after)["row"]) == [4, 5]
+    assert (before["dropped"] == "").all()
+    with pytest.raises(ValueError, match="'ugly'"):
+        manifest.drop(before, before["row"] < 2, "ugly")
+
+
+def test_attrition_adds_up_in_the_order_of_curation(tmp_path):
+    dropped = manifest.drop(table(tmp_path), [0, 0, 0, 0, 0, 1], "text")
+    dropped = manifest.drop(dropped, [1, 0, 1, 0, 0, 0], "empty file")
+    steps = manifest.attrition(dropped)
+    assert list(steps.index) == ["listed", "empty file", "text", "kept"]
+    assert steps.index.name == "step"
+    assert steps.loc["listed"].tolist() == [3, 3, 6]
+    assert steps.loc["empty file"].tolist() == [2, 0, 2]
+    assert steps.loc["text"].tolist() == [0, 1, 1]
+    assert steps.loc["kept"].tolist() == [1, 2, 3]
+    assert (steps.iloc[1:].sum() == steps.loc["listed"]).all()
+
+
+def test_attrition_of_nothing_and_of_one_class():
+    assert manifest.attrition(manifest.new([]))["total"].tolist() == [0, 0]
+    lost = manifest.drop(manifest.new([{"sadness": 1}]), [True], "missing")
+    assert manifest.attrition(lost).loc["kept"].tolist() == [0, 0, 0]

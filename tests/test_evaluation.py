@@ -1,0 +1,368 @@
+"""Metrics by hand and against scikit-learn; intervals and tests on data whose truth is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn import metrics as sk
+
+from gramnb import evaluation
+from gramnb.evaluation import METRICS, paired_difference, report
+from gramnb.evaluation.metrics import score
+
+Y = [0, 0, 0, 0, 1, 1, 1, 1]
+P = [0.1, 0.2, 0.6, 0.7, 0.3, 0.8, 0.9, 0.9]  # TN 2, FP 2, FN 1, TP 3
+
+
+def simulate(random, images=300, seeds=4, variants=("a", "b"), skill=1.2, chance=1.0, folds=1):
+    """Draw predictions of known accuracy: right where a margin is above 0.
+
+    margin = skill + image + image x variant + run + run x image, normal with the SDs 1, 0.5, 0.1
+    and chance.
+    """
+    y = random.integers(0, 2, images)
+    image = skill + random.normal(size=images)
+    frames = []
+    for name in variants:
+        margin = image + 0.5 * random.normal(size=images)
+        margin = margin + 0.1 * random.normal(size=(seeds, 1))
+        margin = margin + chance * random.normal(size=(seeds, images))
+        p = stats.logistic.cdf(np.where(y == 1, margin, -margin))
+        frames += [
+            pd.DataFrame(
+                {"image_id": np.arange(images).astype(str), "y": y, "p_sadness": p[seed],
+                 "seed": seed, "fold": np.arange(images) % folds, "variant": name}
+            )
+            for seed in range(seeds)
+        ]  # fmt: skip
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    frame = simulate(np.random.default_rng(0), images=200, seeds=3, folds=5)
+    return frame.assign(k=frame["variant"].map({"a": 4, "b": 0}), split="test")
+
+
+# Metrics
+
+
+def test_report_by_hand():
+    scores = report(Y, P)
+    assert scores["accuracy"] == 5 / 8
+    assert scores["precision_sadness"] == 3 / 5 and scores["recall_sadness"] == 3 / 4
+    assert scores["precision_others"] == 2 / 3 and scores["recall_others"] == 2 / 4
+    assert scores["f1_sadness"] == pytest.approx(2 * 0.6 * 0.75 / 1.35)
+    assert scores["auc"] == 14 / 16  # of 16 pairs only 0.3 against 0.6 and 0.7 stand wrong
+    assert scores["brier"] == pytest.approx((0.01 + 0.04 + 0.36 + 0.49 + 0.49 + 0.04 + 0.02) / 8)
+    assert scores["support_others"] == scores["support_sadness"] == 4 and scores["n"] == 8
+
+
+def test_report_agrees_with_scikit_learn():
+    random = np.random.default_rng(1)
+    y = random.integers(0, 2, 400)
+    p = np.round(np.clip(0.3 * y + random.uniform(0, 0.7, 400), 0, 1), 2)  # rounded: ties
+    scores, flagged = report(y, p, threshold=0.45), p > 0.45
+    precision, recall, f1, support = sk.precision_recall_fscore_support(y, flagged)
+    for c, label in enumerate(evaluation.CLASSES):
+        assert scores[f"precision_{label}"] == pytest.approx(precision[c])
+        assert scores[f"recall_{label}"] == pytest.approx(recall[c])
+        assert scores[f"f1_{label}"] == pytest.approx(f1[c])
+        assert scores[f"support_{label}"] == support[c]
+    assert scores["accuracy"] == pytest.approx(sk.accuracy_score(y, flagged))
+    assert scores["auc"] == pytest.approx(sk.roc_auc_score(y, p))
+    assert scores["brier"] == pytest.approx(sk.brier_score_loss(y, p))
+
+
+def test_weights_count_images():
+    weights = np.array([[2, 1, 0, 3, 1, 0, 2, 1]])
+    y, p = np.repeat(Y, weights[0]), np.repeat(P, weights[0])
+    for metric in METRICS:
+        weighted = score(metric, np.array(Y), np.array(P), weights)
+        assert weighted == pytest.approx(report(y, p)[metric]), metric
+
+
+def test_the_threshold_itself_is_not_sadness():
+    assert report([0, 1], [0.5, 0.6])["accuracy"] == 1
+
+
+def test_a_class_never_predicted_has_precision_0():
+    scores = report([0, 1], [0.1, 0.2])
+    assert scores["precision_sadness"] == scores["f1_sadness"] == 0
+
+
+@pytest.mark.parametrize(
+    ("y", "p", "message"),
+    [
+        ([], [], "no predictions"),
+        ([1, 1], [0.2, 0.3], "only one class in y: all 2 images are sadness"),
+        ([0, 1], [0.2, np.nan], "row 1 holds nan"),
+        ([0, 1], [1.2, 0.3], "row 0 holds 1.2"),
+        ([0, 2], [0.1, 0.3], "labels must be 0 or 1, row 1"),
+        ([0, 1, 1], [0.1, 0.3], "equally long"),
+    ],
+)
+def test_bad_input_is_one_clear_line(y, p, message):
+    with pytest.raises(ValueError, match=message) as error:
+        report(y, p)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_metric_lists_the_known_ones():
+    with pytest.raises(ValueError, match="unknown metric 'acc'; there are accuracy"):
+        score("acc", np.array(Y), np.array(P), np.ones((1, 8)))
+
+
+def test_ece_by_hand():
+    # two bins: [0, 0.5) holds p 0.2, 0.4 with one of 2 sad; [0.5, 1] holds 1.0 with 1 of 1
+    assert evaluation.ece([0, 1, 1], [0.2, 0.4, 1.0], bins=2) == pytest.approx(0.2 * 2 / 3)
+    assert evaluation.reliability([0, 1, 1], [0.2, 0.4, 1.0], bins=2)["n"].tolist() == [2, 1]
+
+
+def test_ece_of_a_calibrated_forecast_is_small():
+    random = np.random.default_rng(2)
+    p = random.uniform(size=20_000)
+    y = random.uniform(size=20_000) < p
+    assert evaluation.ece(y, p) < 0.015 < evaluation.ece(y, p**2)
+
+
+def test_wilson_against_scipy():
+    for successes, n in ((0, 10), (3, 10), (10, 10), (5_000, 6_107)):
+        expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
+        assert evaluation.wilson(successes, n) == pytest.approx((expected.low, expected.high))
+    with pytest.raises(ValueError, match="got 3 of 2"):
+        evaluation.wilson(3, 2)
+
+
+def test_mcnemar_is_the_exact_binomial():
+    y = np.ones(20, int)
+    a, b = np.full(20, 0.9), np.full(20, 0.9)
+    b[:7], a[7:9] = 0.1, 0.1  # a alone is right 7 times, b alone twice
+    result = evaluation.mcnemar(y, a, b)
+    assert (result["only_a"], result["only_b"], result["disagreement"]) == (7, 2, 9 / 20)
+    assert result["p"] == pytest.approx(stats.binomtest(7, 9).pvalue)
+    assert result["p"] == pytest.approx(2 * (1 + 9 + 36) / 2**9)
+    assert evaluation.mcnemar(y, a, a)["p"] == 1
+
+
+# Intervals and paired tests
+
+
+def test_interval_covers_the_truth():
+    """Of 80 intervals at 95 %, fewer than 70 cover with probability 0.003.
+
+    Mean plus or minus SD over seeds, as the paper prints it, misses far more often.
+    """
+    random, covered, naive = np.random.default_rng(3), 0, 0
+    truth = stats.norm.cdf(1.2 / np.sqrt(1 + 0.25 + 0.01 + 0.04))
+    for _ in range(80):
+        frame = simulate(random, images=200, variants="a", chance=0.2)
+        row = evaluation.estimate(frame, resamples=200)
+        covered += row["low"] <= truth <= row["high"]
+        naive += abs(row["mean"] - truth) <= row["sd"]
+    assert covered >= 70
+    assert naive < 60
+
+
+def test_bootstrap_keeps_its_level_and_has_power():
+    """Of 80 null pairs more than 10 are rejected with probability 0.003; a real gain is seen."""
+    random, null, gain = np.random.default_rng(4), 0, 0
+    for _ in range(80):
+        frame = simulate(random, images=200)
+        a, b = (part for _, part in frame.groupby("variant"))
+        null += paired_difference(a, b, resamples=200).p < 0.05
+        margin = stats.logistic.ppf(a["p_sadness"]) + np.where(a["y"] == 1, 0.8, -0.8)
+        better = a.assign(p_sadness=stats.logistic.cdf(margin))
+        gain += paired_difference(better, b, resamples=200).p < 0.05
+    assert null <= 10
+    assert gain >= 70
+
+
+def test_standard_error_is_unbiased():
+    """The spread of the difference over data sets is what one data set's interval says it is."""
+    random = np.random.default_rng(5)
+    rows = []
+    for _ in range(120):
+        a, b = (part for _, part in simulate(random, images=200).groupby("variant"))
+        rows.append(paired_difference(a, b, resamples=100, level=0.6827))
+    spread = np.std([row.estimate for row in rows])
+    stated = np.sqrt(np.mean([((row.high - row.low) / 2) ** 2 for row in rows]))
+    assert stated == pytest.approx(spread, rel=0.25)
+
+
+def test_groups_are_drawn_together():
+    """Each image four times: grouped, the interval stays as wide as without the copies."""
+    once = simulate(np.random.default_rng(6), images=150, seeds=1, variants="a").assign(group=-1)
+    copies = [
+        once.assign(image_id=once["image_id"] + f"-{n}", group=once["image_id"].astype(int))
+        for n in range(4)
+    ]
+    grouped = pd.concat(copies)
+
+    def width(frame):
+        row = evaluation.estimate(frame, resamples=400)
+        return row["high"] - row["low"]
+
+    assert width(grouped) == pytest.approx(width(once), rel=0.15)
+    assert width(grouped.assign(group=-1)) < 0.75 * width(once)
+
+
+def nearest_centroid(train_x, train_y, x):
+    centres = [train_x[train_y == c].mean(axis=0) for c in (0, 1)]
+    gap = ((x - centres[0]) ** 2).sum(axis=1) - ((x - centres[1]) ** 2).sum(axis=1)
+    return stats.logistic.cdf(gap)
+
+
+def test_resampled_t_keeps_its_level_where_the_plain_t_test_does_not():
+    """Two classifiers on exchangeable halves of the features, four times five folds.
+
+    Of 120 null data sets more than 13 are rejected with probability 0.004.
+    """
+    random, corrected, plain = np.random.default_rng(7), 0, 0
+    for _ in range(120):
+        y = np.arange(60) % 2
+        x = random.normal(size=(60, 20)) + 0.3 * y[:, None]
+        frames, differences = ([], []), []
+        for seed in range(4):
+            fold, p = random.permutation(np.arange(60) % 5), np.zeros((2, 60))
+            for part in range(5):
+                test = fold == part
+                for half, columns in enumerate((slice(10), slice(10, 20))):
+                    p[half, test] = nearest_centroid(x[~test, columns], y[~test], x[test, columns])
+                right = (p[:, test] > 0.5) == y[test]
+                differences.append(right[0].mean() - right[1].mean())
+            for half in (0, 1):
+                columns = {"y": y, "fold": fold, "p_sadness": p[half], "seed": seed}
+                frames[half].append(pd.DataFrame(columns).rename_axis("image_id").reset_index())
+        a, b = map(pd.concat, frames)
+        corrected += paired_difference(a, b, method="resampled t").p < 0.05
+        plain += stats.ttest_1samp(differences, 0).pvalue < 0.05
+    assert corrected <= 13
+    assert plain > 26
+
+
+def test_resampled_t_by_hand():
+    """Five folds of four images, differences 0, 1/4, 1/4, 2/4, 1/4: mean 1/4, variance 1/32."""
+    wrong = {0: 0, 1: 1, 2: 1, 3: 2, 4: 1}
+    frame = pd.DataFrame({"image_id": list("abcdefghijklmnopqrst"), "fold": np.arange(20) // 4})
+    frame["y"] = np.arange(20) % 2
+    place = np.arange(20) % 4
+    a = frame.assign(p_sadness=np.where(frame["y"] == 1, 0.9, 0.1))
+    miss = place < frame["fold"].map(wrong)
+    b = frame.assign(p_sadness=np.where(miss, 1 - a["p_sadness"], a["p_sadness"]))
+    result = paired_difference(a, b, method="resampled t")
+    error = np.sqrt((1 / 5 + 1 / 4) / 32)
+    assert result.estimate == pytest.approx(0.25)
+    assert result.high - result.estimate == pytest.approx(stats.t.isf(0.025, 4) * error)
+    assert result.p == pytest.approx(2 * stats.t.sf(0.25 / error, 4))
+    # two seeds on the same folds repeat no partition: the same data twice say nothing more
+    twice = [pd.concat([each.assign(seed=s) for s in (0, 1)]) for each in (a, b)]
+    assert paired_difference(*twice, method="resampled t") == pytest.approx(result)
+
+
+def test_a_variant_does_not_differ_from_itself(predictions):
+    a = predictions[predictions["variant"] == "a"]
+    for method in ("bootstrap", "resampled t"):
+        assert paired_difference(a, a, method=method) == (0, 0, 0, 1)
+
+
+def test_unpaired_predictions_are_refused(predictions):
+    a, b = (part for _, part in predictions.groupby("variant"))
+    short = b[b["image_id"] != "7"]
+    with pytest.raises(ValueError, match="differ in their images"):
+        paired_difference(a, short)
+    with pytest.raises(ValueError, match="differ in their seeds"):
+        paired_difference(a, b[b["seed"] < 2])
+    with pytest.raises(ValueError, match="image 7 is not in every run"):
+        paired_difference(a, b.drop(b[(b["image_id"] == "7") & (b["seed"] == 1)].index))
+    with pytest.raises(ValueError, match="twice in a run: select one variant"):
+        paired_difference(a, predictions)
+    with pytest.raises(ValueError, match="two folds or more"):
+        paired_difference(a.assign(fold=0), b.assign(fold=0), method="resampled t")
+    with pytest.raises(ValueError, match="method must be"):
+        paired_difference(a, b, method="wilcoxon")
+    with pytest.raises(ValueError, match="lack image_id"):
+        paired_difference(a.drop(columns="image_id"), b)
+    with pytest.raises(ValueError, match="one class only"):
+        paired_difference(*(part[part["y"] == 1] for part in (a, b)), metric="auc")
+
+
+def test_roc_band_is_the_curve_with_its_chance(predictions):
+    one = predictions[(predictions["variant"] == "a") & (predictions["seed"] == 0)].assign(fold=0)
+    band = evaluation.roc_band(one, points=11)
+    fpr, tpr, _ = sk.roc_curve(one["y"], one["p_sadness"])
+    assert band["tpr"].to_numpy() == pytest.approx(np.interp(band["fpr"], fpr, tpr))
+    assert band.attrs["auc"] == pytest.approx(sk.roc_auc_score(one["y"], one["p_sadness"]))
+    inner = band.iloc[1:-1]
+    assert (inner["low"] < inner["tpr"]).all() and (inner["tpr"] <= inner["high"]).all()
+    assert band["tpr"].iloc[-1] == 1 and band["tpr"].is_monotonic_increasing
+
+
+# Tables
+
+
+def test_by_seed_has_a_row_per_run_and_fold(predictions):
+    rows = evaluation.by_seed(predictions)
+    assert len(rows) == 2 * 3 * 5
+    one = predictions.query("variant == 'b' and seed == 1 and fold == 2")
+    row = rows.query("variant == 'b' and seed == 1 and fold == 2").iloc[0]
+    assert row["auc"] == report(one["y"], one["p_sadness"])["auc"]
+    with pytest.raises(ValueError, match="splits test, validation: select one"):
+        splits = np.where(predictions["image_id"] < "5", "test", "validation")
+        evaluation.by_seed(predictions.assign(split=splits))
+
+
+def test_table_3_by_hand():
+    """Two runs with 3 and 4 of 4 right: 87.5 on average, SD 25 / sqrt 2 = 17.68 points."""
+    frame = pd.DataFrame(
+        {"image_id": list("abcd") * 2, "seed": [0] * 4 + [1] * 4, "variant": "k = 4", "k": 4,
+         "y": [0, 0, 1, 1] * 2, "p_sadness": [0.1, 0.2, 0.8, 0.3, 0.1, 0.2, 0.8, 0.7]}
+    )  # fmt: skip
+    row = evaluation.table3(frame).loc["k = 4"]
+    assert row["accuracy"] == 87.5 and row["n"] == 2 and row["k"] == 4
+    assert row["sd"] == pytest.approx(25 / np.sqrt(2))
+    assert 0 <= row["low"] < 87.5 < row["high"] <= 100
+    assert evaluation.plus_minus(row["accuracy"], row["sd"]) == "87.50 ± 17.68"
+    cells = evaluation.table4(frame).loc["k = 4"]
+    assert cells["Sadness", "Recall"] == 0.75 and cells["Others", "Recall"] == 1
+    assert cells["Others", "Precision"] == pytest.approx((2 / 3 + 1) / 2)
+    confusion = evaluation.confusion(frame).loc[("k = 4", "sadness")]
+    assert confusion[["others", "sadness"]].tolist() == [0.25, 0.75]
+    assert confusion["sd"] == pytest.approx(np.sqrt(0.125)) and confusion["support"] == 2
+
+
+def test_tables_have_the_papers_layout(predictions):
+    table = evaluation.table4(predictions)
+    assert list(table.index) == ["a", "b"]
+    assert list(table.columns)[3:] == [("Sadness", n) for n in ("Precision", "Recall", "F1-score")]
+    b = predictions[predictions["variant"] == "b"]
+    rows = evaluation.class_report(b)
+    assert list(rows.columns) == ["Precision", "Recall", "F1-score", "Support"]
+    assert rows["Support"].tolist() == [(b["y"] == c).sum() // 3 for c in (0, 1)]
+    assert rows.loc["Others", "Recall"] == pytest.approx(table.loc["b", ("Others", "Recall")])
+    with pytest.raises(ValueError, match="of one variant, got a, b"):
+        evaluation.class_report(predictions)
+
+
+def test_single_run_has_no_sd(predictions):
+    one = predictions[predictions["seed"] == 0].drop(columns="seed")
+    table = evaluation.table3(one)
+    assert table["sd"].isna().all() and (table["low"] < table["accuracy"]).all()
+    assert evaluation.plus_minus(81.94, np.nan) == "81.94"
+
+
+def test_compare_and_summary_agree(predictions):
+    gains = evaluation.compare(predictions, "b", resamples=200)
+    means = evaluation.summary(predictions, resamples=50)["mean"]
+    for metric in ("accuracy", "auc"):
+        gain = means["a", metric] - means["b", metric]
+        assert gains.loc[("a", metric), "estimate"] == pytest.approx(gain)
+    per_fold = evaluation.by_seed(predictions).groupby("variant")["auc"].mean()
+    assert means["a", "auc"] == pytest.approx(per_fold["a"])
+    with pytest.raises(ValueError, match="no variant 'k0'; there are a, b"):
+        evaluation.compare(predictions, "k0")
+
+
+def test_data_sets_keep_apart(predictions):
+    both = pd.concat([predictions.assign(dataset=name) for name in ("x", "y")])
+    assert list(evaluation.table3(both, resamples=20).index.names) == ["dataset", "variant"]

@@ -1,0 +1,175 @@
+"""Each derived number of the paper, against arithmetic done by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gramnb import paper
+from gramnb.paper import DATA, SETTINGS, TABLE4, TABLE5, TABLE6
+
+
+@pytest.fixture(scope="module")
+def audit():
+    return paper.audit()
+
+
+def found(audit, claim):
+    """Return printed, recomputed and verdict of the one row whose claim begins so."""
+    rows = audit[audit["claim"].str.startswith(claim)]
+    assert len(rows) == 1, list(audit["claim"])
+    return tuple(rows.iloc[0][["printed", "recomputed", "verdict"]])
+
+
+def test_the_parts_add_up_to_two_images_less_than_printed(audit):
+    assert DATA.train.total == 48_858
+    assert DATA.validation.total == DATA.test.total == 6_107
+    assert 48_858 + 6_107 + 6_107 == 61_072 == DATA.filtered - 2
+    printed, recomputed, verdict = found(audit, "Images in the data set")
+    assert (printed, verdict) == ("61,074", "differs")
+    assert recomputed.startswith("61,072")
+
+
+def test_class_shares_and_split(audit):
+    # 22,413 + 2 x 2,823 = 28,059; 28,059 / 61,072 = 0.45944; 0.45944 x 6,107 = 2,805.8
+    assert found(audit, "Share of sadness") == ("about 46%", "45.94%", "agrees")
+    assert found(audit, "Split, %")[1:] == ("80.00 / 10.00 / 10.00", "agrees")
+    assert "3,301 and 2,806" in found(audit, "Split by class")[1]
+    # a random half of 12,214 images, 5,646 of them sadness: the normal density at its own mean
+    spread = np.sqrt(6_107 * (5_646 / 12_214) * (6_568 / 12_214) / 2)
+    assert stats.norm.pdf(0, scale=spread) == pytest.approx(0.0145, abs=5e-5)
+    assert "1.4%" in found(audit, "Validation and test")[1]
+
+
+def test_only_the_level_2_class_is_large_enough(audit):
+    # 4,715 / 53,489 x 220,854 = 19,468 and 13,663 / 53,489 x 220,854 = 56,414
+    recomputed = found(audit, "Which WEBEmo labels")[1]
+    assert "19,500" in recomputed and "56,400" in recomputed
+    assert 19_468 < 28_059 < 56_414
+
+
+def test_attrition_adds_up():
+    steps = paper.attrition()["total"]
+    assert list(steps) == [267_441, 46_587, 159_782, 61_072]
+    assert steps["listed"] - steps["not retrieved"] == DATA.retrieved
+    assert steps["listed"] - steps.iloc[1:-1].sum() == steps["kept"]
+    assert paper.attrition().loc["kept", ["others", "sadness"]].tolist() == [33_013, 28_059]
+
+
+@pytest.mark.parametrize(
+    ("k", "right", "percent"),
+    [  # others' recall x 3,284 + sadness' recall x 2,823
+        (0, 2656.0992 + 2307.5202, 81.28),
+        (2, 2748.0512 + 2243.1558, 81.73),
+        (3, 2755.9328 + 2239.2036, 81.79),
+        (4, 2767.4268 + 2236.9452, 81.94),
+        (5, 2763.1576 + 2233.2753, 81.81),
+    ],
+)
+def test_table_3_follows_from_table_4(k, right, percent):
+    row = paper.table3().loc[k]
+    assert row["accuracy"] == pytest.approx(100 * right / 6_107, abs=1e-9)
+    assert round(row["accuracy"], 2) == percent
+    assert row["error"] == pytest.approx(0.49, abs=0.01)  # sqrt(0.18 x 0.82 / 6,107) = 0.492 %
+
+
+def test_gains(audit):
+    table = paper.table3()
+    assert table["gain"].round(2).tolist() == [0, 0.45, 0.52, 0.67, 0.54]
+    # k = 4: (0.8427 - 0.8088 + 0.7924 - 0.8174) / 2 = (0.0339 - 0.0250) / 2
+    assert table.loc[4, "gain_balanced"] == pytest.approx(0.445)
+    assert found(audit, "Gain in accuracy")[2] == "differs"
+    assert found(audit, "k = 2 slightly worse")[1].startswith("0.06 points, 4 images")
+    assert "4, 5, 3, 2, 0" in found(audit, "Best number")[1]
+
+
+@pytest.mark.parametrize("pair", [*TABLE4.values(), TABLE5, TABLE6])
+def test_precision_and_f1_follow_from_recalls(pair):
+    for scores, other in (pair, pair[::-1]):
+        precision, f1 = paper.implied(scores, other)
+        assert precision == pytest.approx(scores.precision, abs=1.5e-4)
+        assert f1 == pytest.approx(scores.f1, abs=1.5e-4)
+
+
+def test_implied_metrics_by_hand():
+    # 8 of 10 others and 3 of 5 sadness right: others 8 / (8 + 2), sadness 3 / (3 + 2)
+    others, sadness = paper.Scores(0, 0.8, 0, 10), paper.Scores(0, 0.6, 0, 5)
+    assert paper.accuracy(others, sadness) == pytest.approx(11 / 15)
+    assert paper.implied(others, sadness) == pytest.approx((0.8, 0.8))
+    assert paper.implied(sadness, others) == pytest.approx((0.6, 0.6))
+
+
+def test_a_misprint_would_be_found(monkeypatch):
+    wrong = TABLE4[3][0]._replace(precision=0.8523)  # two digits exchanged
+    monkeypatch.setitem(TABLE4, 3, (wrong, TABLE4[3][1]))
+    rows = paper.audit()
+    rows = rows[rows["claim"].str.startswith("Precision and F1")]
+    assert rows["verdict"].tolist() == ["differs", "agrees", "agrees"]
+
+
+def test_transfer_tables(audit):
+    assert paper.accuracy(*TABLE5) == pytest.approx((374.7675 + 292.3899) / 820)
+    assert paper.accuracy(*TABLE6) == pytest.approx((639.1824 + 358.9828) / 1372)
+    # 0.7417 x 484 + 0.2802 x 888 = 607.8 images called sadness, 484 are
+    assert "608 images" in found(audit, "Weak on Emotion-6")[1]
+    assert found(audit, "Weak on Emotion-6")[2] == "differs"
+    # others' precision at 3,284 : 2,823: 2363.8 / (2363.8 + 0.2583 x 2,823) = 0.7642
+    assert "0.8447 and 0.7642" in found(audit, "The same, had the sets")[1]
+
+
+def test_contradictions_are_listed(audit):
+    contradictions = audit[audit["verdict"] == "contradicts itself"]
+    assert contradictions["printed"].str.contains("k = 4").any()
+    assert found(audit, "Epoch that is evaluated")[2] == "open"
+    assert found(audit, "Width of the compressed")[1].startswith("3 x 56 = 168 for k = 3; k = 4")
+    assert set(audit["verdict"]) <= {"agrees", "differs", "contradicts itself", "derived", "open"}
+    assert (audit != "").all(axis=None)
+
+
+def test_sampling_errors():
+    assert paper.standard_error(0.815, 6_107) == pytest.approx(0.00497, abs=1e-5)
+    # of 100 images one network gains 3 and loses 1: variance 0.04 - 0.02^2
+    assert paper.paired_error(0.02, 0.04, 100) == pytest.approx(np.sqrt(0.0396) / 10)
+    # 0.0339 x 3,284 + 0.0250 x 2,823 = 111.3 + 70.6 images
+    assert paper.least_disagreement(4) * 6_107 == pytest.approx(111.3276 + 70.575)
+    with pytest.raises(ValueError, match="between the gain 0.02 and 1"):
+        paper.paired_error(0.02, 0.01, 100)
+
+
+def test_power_against_simulated_mcnemar_tests():
+    gain, disagreement, images = 0.03, 0.10, 800
+    random = np.random.default_rng(0)
+    shares = [(disagreement + gain) / 2, (disagreement - gain) / 2, 1 - disagreement]
+    better, worse, _ = random.multinomial(images, shares, size=4_000).T
+    seen = np.abs(better - worse) / np.sqrt(better + worse) > stats.norm.isf(0.025)
+    assert paper.power(gain, disagreement, images) == pytest.approx(seen.mean(), abs=0.03)
+
+
+def test_images_needed_reach_the_power_and_no_fewer_do():
+    images = paper.images_needed(0.00667, 0.10)
+    assert images == pytest.approx((1.96 + 0.8416) ** 2 * 0.10 / 0.00667**2, rel=0.01)
+    assert paper.power(0.00667, 0.10, images) >= 0.8 > paper.power(0.00667, 0.10, images - 1)
+
+
+def test_seeds_needed():
+    # the textbook's 17 per group for a difference of one standard deviation
+    assert paper.seeds_needed(0.5, 0.5) == 17
+    assert paper.seeds_needed(0.67, 0.2) < 5 < paper.seeds_needed(0.45, 0.3)
+    with pytest.raises(ValueError, match="gain must not be 0"):
+        paper.seeds_needed(0, 0.3)
+
+
+def test_frames_have_the_papers_layout():
+    table4, table5 = paper.table4(), paper.table5()
+    assert table4.shape == (5, 6)
+    assert table4.loc["Improved B2, 4 Gram modules", ("Sadness", "Recall")] == 0.7924
+    assert list(table5.columns) == ["Precision", "Recall", "F1-score", "Support"]
+    assert paper.table6()["Support"].tolist() == [888, 484]
+    assert paper.operating_points()["Baseline B2"] == pytest.approx((0.1912, 0.8174))
+
+
+def test_constants_carry_their_section():
+    table = paper.constants().set_index("name")
+    assert table.loc["dropout", "section"] == "4.2"
+    assert table.loc["test", "value"] == (3_284, 2_823)
+    assert SETTINGS.convolutional_layers == 91
+    assert [stage.channels for stage in paper.TABLE2][2:4] == [32, SETTINGS.tap_channels]
