@@ -5,6 +5,7 @@ import pickle
 import struct
 from functools import cache
 
+import h5py
 import numpy as np
 import pytest
 import skimage.data
@@ -123,6 +124,15 @@ def test_lite0_recognises_photographs(logits, photograph, classes, within):
     assert classes.intersection(best), best
 
 
+def test_lite0_is_sure_of_what_it_sees(logits):
+    """As sure as it only is with its own scaling of the image, (x - 127) / 128."""
+    for photograph, label, least in (("tripod", 872, 0.92), ("coffee", 967, 0.85)):
+        odds = np.exp(logits[photograph] - logits[photograph].max())
+        assert odds[label] / odds.sum() > least
+    rescaling = outline("EfficientNetLite0").layers[1]
+    np.testing.assert_allclose(rescaling(np.array([[-1.0, 127, 255]])), [[-1, 0, 1]])
+
+
 def test_lite0_weights_are_whole():
     weights = lite0.read_weights()
     assert len(weights) == 296
@@ -219,6 +229,14 @@ def test_weights_come_back_from_a_classifier(changed, tmp_path):
     again = build_backbone("EfficientNetLite0", 64, tmp_path / "whole.keras")
     for one, other in zip(again.get_weights(), changed.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_half_a_file_is_refused(changed, tmp_path):
+    changed.save_weights(tmp_path / "half.weights.h5")
+    with h5py.File(tmp_path / "half.weights.h5", "a") as file:
+        del file["layers/conv2d_3"]
+    with pytest.raises(ValueError, match="half.weights.h5: not weights of EfficientNetLite0"):
+        build_backbone("EfficientNetLite0", 64, tmp_path / "half.weights.h5")
 
 
 def test_other_files_are_refused(tmp_path, recwarn):

@@ -32,22 +32,32 @@ def test_batches_keep_order_values_and_labels(table):
 
 
 def test_an_epochs_order_depends_on_seed_and_epoch_alone(table):
-    order = {key: levels(pipeline.images(table, 16, 4, shuffle=key)).tolist()
+    order = {key: levels(pipeline.images(table, 16, 4, orders=pipeline.shuffled(7, key[0], range(key[1], key[1] + 1)))).tolist()
              for key in [(0, 0), (0, 1), (1, 0)]}  # fmt: skip
     assert all(sorted(found) == list(range(7)) for found in order.values())
     assert len({tuple(found) for found in order.values()}) == 3
-    again = levels(pipeline.images(table, 16, 4, shuffle=(0, 1)))
+    again = levels(pipeline.images(table, 16, 4, pipeline.shuffled(7, 0, range(1, 2))))
     assert again.tolist() == order[0, 1]
 
 
+def test_epochs_follow_each_other_without_sharing_a_batch(table):
+    batches = [len(y) for _, y in pipeline.images(table, 16, 4, pipeline.shuffled(7, 0, range(3)))]
+    assert batches == [4, 3] * 3
+
+
 def test_shuffled_labels_stay_with_their_images(table):
-    for images, labels in pipeline.images(table, 16, 3, shuffle=(3, 2)):
+    for images, labels in pipeline.images(table, 16, 3, pipeline.shuffled(7, 3, range(2))):
         np.testing.assert_array_equal(images.numpy()[:, 0, 0, 0] / 10 % 2, labels)
 
 
 def test_arrays_give_rows_and_labels_together():
-    inputs = [np.arange(6, dtype=np.float16)[:, None], np.arange(6)[:, None, None] * np.ones((2, 3))]
-    for (first, second), labels in pipeline.arrays(inputs, np.arange(6), 4, shuffle=(0, 0)):
+    inputs = [
+        np.arange(6, dtype=np.float16)[:, None],
+        np.arange(6)[:, None, None] * np.ones((2, 3)),
+    ]
+    for (first, second), labels in pipeline.arrays(
+        inputs, np.arange(6), 4, pipeline.shuffled(6, 0, range(2))
+    ):
         assert first.dtype == np.float32 and second.shape[1:] == (2, 3)
         np.testing.assert_array_equal(first[:, 0], labels)
         np.testing.assert_array_equal(second[:, 1, 2], labels)
@@ -61,7 +71,7 @@ def test_randaugment_changes_every_image_within_range_and_without_it_nothing(tab
     assert augmented.min() >= 0 and augmented.max() <= 255
     assert (np.abs(augmented - batch).mean(axis=(1, 2, 3)) > 1).sum() >= 7
     (plain, _), *_ = pipeline.images(table, 16, 7)
-    (changed, _), *_ = pipeline.images(table, 16, 7, shuffle=(0, 0), augment=(3, 7))
+    (changed, _), *_ = pipeline.images(table, 16, 7, augment=(3, 7))
     assert not np.allclose(np.sort(plain, axis=0), np.sort(changed, axis=0))
 
 

@@ -76,8 +76,10 @@ def test_gram_keeps_float32_whatever_comes_in(dtype):
     rounded = tf.cast(features, dtype)
     expected = gram_in_float64(tf.cast(rounded, tf.float64).numpy())
     assert expected.max() > np.finfo("float16").max
-    result = GramMatrix(dtype=f"mixed_{dtype}")(rounded)
-    np.testing.assert_allclose(result, expected, rtol=1e-5)
+    layer = GramMatrix(dtype=f"mixed_{dtype}")
+    np.testing.assert_allclose(layer(rounded), expected, rtol=1e-5)
+    whole = features.astype("float32")  # is not rounded on the way in
+    np.testing.assert_allclose(layer(whole), gram_in_float64(whole), rtol=1e-5)
 
 
 def test_gram_matrix_as_a_layer():

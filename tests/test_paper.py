@@ -1,5 +1,8 @@
 """Each derived number of the paper, against arithmetic done by hand."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -173,3 +176,10 @@ def test_constants_carry_their_section():
     assert table.loc["test", "value"] == (3_284, 2_823)
     assert SETTINGS.convolutional_layers == 91
     assert [stage.channels for stage in paper.TABLE2][2:4] == [32, SETTINGS.tap_channels]
+
+
+def test_the_page_on_the_paper_repeats_the_constants():
+    page = Path(__file__).parents[1] / "book" / "paper.md"
+    numbers = set(re.findall(r"\d{1,3}(?:,\d{3})+", page.read_text(encoding="utf-8")))
+    printed = (DATA.retrieved, DATA.filtered, DATA.test.total, SETTINGS.features)
+    assert numbers == {f"{number:,}" for number in printed}

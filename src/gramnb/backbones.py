@@ -211,15 +211,13 @@ def _weights_file(weights: str) -> Path:
 def _load(network: keras.Model, name: str, path: Path) -> None:
     """Load a file's weights; a .keras file may be the backbone or a classifier that has one."""
     try:
-        with warnings.catch_warnings(record=True) as doubts:  # what Keras leaves out, it warns of
+        with warnings.catch_warnings(record=True):  # Keras warns of every layer before it fails
             if path.suffix == ".keras":
                 saved = keras.saving.load_model(path, compile=False)
                 inside = {layer.name: layer for layer in saved.layers}
                 network.set_weights(inside.get("backbone", saved).get_weights())
             else:
                 network.load_weights(path)
-        for doubt in doubts:
-            raise doubt.message
     except Exception as error:  # h5py and Keras raise OSError, KeyError, ValueError and others
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"{path}: not weights of {name} ({reason})") from error

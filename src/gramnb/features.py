@@ -128,17 +128,15 @@ class Inputs:
     config: TrainConfig
     arrays: list[np.ndarray] | None
 
-    def batches(
-        self, rows: np.ndarray, size: int, shuffle: tuple[int, int] | None = None
-    ) -> tf.data.Dataset:
-        """Return batches of the rows; with (seed, epoch) shuffled and augmented for training."""
+    def batches(self, rows: np.ndarray, size: int, epochs: range | None = None) -> tf.data.Dataset:
+        """Return batches of the rows, or those of several epochs, shuffled and augmented."""
+        config = self.config
+        orders = pipeline.shuffled(len(rows), config.seed, epochs) if epochs else None
         if self.arrays is not None:
             labels = self.table["sadness"].to_numpy()[rows]
-            chosen = [array[rows] for array in self.arrays]
-            return pipeline.arrays(chosen, labels, size, shuffle=shuffle)
-        augment = self.config.augment if shuffle else None
-        part = self.table.iloc[rows]
-        return pipeline.images(part, self.config.image_size, size, shuffle=shuffle, augment=augment)
+            return pipeline.arrays([array[rows] for array in self.arrays], labels, size, orders)
+        part, augment = self.table.iloc[rows], config.augment if epochs else None
+        return pipeline.images(part, config.image_size, size, orders, augment, config.seed)
 
     def predict(self, model: keras.Model, rows: np.ndarray, split: str) -> pd.DataFrame:
         """Return a run's predictions of the rows: image_id, split, fold, y, p_sadness."""

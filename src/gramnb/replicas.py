@@ -1,7 +1,9 @@
-"""One MirroredStrategy a process: over GPUs, or over logical devices of a CPU.
+"""One strategy a process: mirrored over GPUs or over logical devices of a CPU, or a single device.
 
-Two strategies in one process clash, and logical devices can only be made before TensorFlow first
-runs; so there is one, made on first use, and asking for another is an error that says so.
+Two mirrored strategies in one process clash, and logical devices can only be made before
+TensorFlow first runs; so there is one, made on first use, and asking for another is an error that
+says so. A single device has nothing to mirror and takes TensorFlow's default strategy, since the
+mirrored one feeds its replicas through iterators that cost a small head more than its training.
 """
 
 from functools import cache
@@ -11,39 +13,54 @@ import tensorflow as tf
 from gramnb._keras import quiet
 
 
-@cache
-def _mirrored(replicas: int) -> tf.distribute.MirroredStrategy:
-    if _mirrored.cache_info().currsize:
-        raise ValueError(
-            "one process holds one strategy: run another number of replicas in its own kernel"
-        )
-    if tf.config.list_physical_devices("GPU"):
-        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(replicas)])
-    if replicas > 1:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        try:
-            tf.config.set_logical_device_configuration(
-                cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
-            )
-        except RuntimeError as error:
-            raise ValueError(
-                f"{replicas} replicas on one CPU must be asked for before TensorFlow first runs; "
-                "start a fresh kernel"
-            ) from error
-    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-
-
-def strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
-    """Return this process's MirroredStrategy over GPUs, or over logical CPU devices.
+def strategy(replicas: int = 0) -> tf.distribute.Strategy:
+    """Return the strategy for so many replicas.
 
     Args:
-        replicas: 0 means all visible GPUs, or one CPU if there is none.
+        replicas: 0 means all visible GPUs, or one CPU if there is none; without GPUs, n > 1 means
+            n logical CPU devices.
+
+    Returns:
+        A MirroredStrategy for two replicas or more, else the default strategy.
 
     Raises:
-        ValueError: more replicas than GPUs, or another strategy is in use in this process.
+        ValueError: more replicas than GPUs, or this process has begun with another number.
     """
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus and replicas > gpus:
         raise ValueError(f"replicas must be at most the {gpus} visible GPUs, got {replicas}")
+    replicas = replicas or max(gpus, 1)
+    if replicas == 1:
+        return tf.distribute.get_strategy()
+    if not gpus:
+        _logical_cpus(replicas)
     with quiet():
-        return _mirrored(replicas or max(gpus, 1))
+        return _mirrored(tuple(f"{'GPU' if gpus else 'CPU'}:{i}" for i in range(replicas)))
+
+
+def device_names(scope: tf.distribute.Strategy) -> list[str]:
+    """Return the devices a strategy trains on, as "device:GPU:0" reads."""
+    if scope.num_replicas_in_sync > 1:
+        return [device.split("/")[-1] for device in scope.extended.worker_devices]
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    return [tf.config.list_logical_devices(kind)[0].name.split("/")[-1]]
+
+
+@cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def _logical_cpus(count: int) -> None:
+    """Split the CPU into logical devices, if TensorFlow has not run yet or has so many."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * count
+        )
+    except RuntimeError as error:
+        if len(tf.config.list_logical_devices("CPU")) != count:
+            raise ValueError(
+                f"{count} replicas on one CPU must be asked for before TensorFlow first runs; "
+                "start a fresh kernel, one for each number of replicas"
+            ) from error

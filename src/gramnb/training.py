@@ -25,7 +25,7 @@ from gramnb.data import manifest as manifests
 from gramnb.data.curation import SPLITS
 from gramnb.features import Inputs, prepare_inputs
 from gramnb.models import build_classifier, build_head
-from gramnb.replicas import strategy
+from gramnb.replicas import device_names, strategy
 from gramnb.runs import Run, atomic, environment, resolve, write_json
 
 
@@ -137,33 +137,45 @@ def _fit(
             model = _build(inputs, scope.num_replicas_in_sync)
     bar = tqdm(total=config.epochs * steps, initial=done * steps, unit="step", disable=not progress)
     with bar, scope.scope():
-        for epoch in range(done, config.epochs):
-            began = time.perf_counter()
-            _reseed(model, config.seed, epoch)
-            batches = inputs.batches(rows["train"], size, shuffle=(config.seed, epoch))
-            step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
-            logs = model.fit(batches, shuffle=False, verbose=0, callbacks=[step]).history
-            seconds = time.perf_counter() - began
-            loss, accuracy = model.evaluate(inputs.batches(rows["val"], size), verbose=0)
-            row = {
-                "epoch": epoch + 1,
-                "loss": logs["loss"][0],
-                "accuracy": logs["accuracy"][0],
-                "val_loss": loss,
-                "val_accuracy": accuracy,
-                "seconds": seconds,
-            }
-            history = pd.concat([history, pd.DataFrame([row])], ignore_index=True)
-            checkpoints.save(run, model, history, config.evaluate)
-            bar.set_postfix(val_accuracy=f"{accuracy:.3f}")
-    return history
+        epochs = _Epochs(run, config, history, bar)
+        model.fit(
+            inputs.batches(rows["train"], size, epochs=range(done, config.epochs)),
+            initial_epoch=done,
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            validation_data=inputs.batches(rows["val"], size),
+            shuffle=False,
+            verbose=0,
+            callbacks=[epochs],
+        )
+    return epochs.history
 
 
-def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
-    """Give dropout the epoch's own masks: checkpoints do not hold the state of random layers."""
-    states = [v for v in model.variables if v.name == "seed_generator_state"]
-    for i, state in enumerate(states):
-        state.assign(np.random.SeedSequence((seed, epoch, i)).generate_state(2))
+class _Epochs(keras.callbacks.Callback):
+    """What happens around an epoch: dropout's own masks, the history's row, the checkpoint."""
+
+    def __init__(self, run: Run, config: TrainConfig, history: pd.DataFrame, bar: tqdm):
+        super().__init__()
+        self.run, self.config, self.history, self.bar = run, config, history, bar
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Seed the random layers by the epoch: checkpoints do not hold their state."""
+        states = [v for v in self.model.variables if v.name == "seed_generator_state"]
+        for i, state in enumerate(states):
+            state.assign(np.random.SeedSequence((self.config.seed, epoch, i)).generate_state(2))
+        self.began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
+
+    def on_test_begin(self, logs=None):
+        self.seconds = time.perf_counter() - self.began
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = pd.DataFrame([{"epoch": epoch + 1, **logs, "seconds": self.seconds}])
+        self.history = pd.concat([self.history, row], ignore_index=True)
+        checkpoints.save(self.run, self.model, self.history, self.config.evaluate)
+        self.bar.set_postfix(val_accuracy=f"{logs['val_accuracy']:.3f}")
 
 
 def _finish(
@@ -185,7 +197,7 @@ def _finish(
         run.path / "environment.json",
         {
             **environment(),
-            "devices": [device.split("/")[-1] for device in scope.extended.worker_devices],
+            "devices": device_names(scope),
             "seconds": round(seconds, 1),
             "images_per_second": round(len(rows["train"]) * len(history) / seconds, 1),
             "augmentation": augmentation if config.augment else "none",

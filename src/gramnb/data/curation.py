@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from gramnb.data import duplicates, manifest, sources
+from gramnb.data.faces import face_fractions
 from gramnb.data.inspection import inspect_all
 from gramnb.data.text import TEXT_THRESHOLD, text_fractions
 from gramnb.runs import resolve
@@ -45,7 +46,7 @@ class Recipe:
     root: str = ""  # where its images are, relative to the project root; a demo needs none
     sadness: Sequence[str] = ()  # classes that count as sadness; () = the one of that name
     conflicts: str = "drop"  # of groups with both labels: "drop" all, keep the "majority" or all
-    duplicate_distance: int = 4  # bits of 64, in each direction, in which near-duplicates differ
+    duplicate_distance: int = 6  # bits of 64, in each direction, in which near-duplicates differ
     text_threshold: float | None = TEXT_THRESHOLD  # share of the area; None = no text filter
     face_threshold: float | None = None  # share of the area; None = no face filter
     sadness_share: float | None = 0.46  # of the images kept (Section 4.1); None = keep all others
@@ -120,10 +121,7 @@ def curate(table: pd.DataFrame, recipe: Recipe, progress: bool = True) -> pd.Dat
     table = drop_excluded(table, recipe)
     split(table, recipe)  # before the hours that reading text may take
     table = _drop_above(table, recipe.text_threshold, "text", text_fractions, progress)
-    if recipe.face_threshold is not None:
-        from gramnb.data.faces import face_fractions
-
-        table = _drop_above(table, recipe.face_threshold, "face", face_fractions, progress)
+    table = _drop_above(table, recipe.face_threshold, "face", face_fractions, progress)
     return split(undersample(table, recipe), recipe)
 
 
@@ -213,12 +211,14 @@ def _drop_above(table, threshold, reason, measure, progress) -> pd.DataFrame:
 
 
 def _in_chance_order(kept: pd.DataFrame, seed: int, step: str) -> pd.DataFrame:
-    """Return size and sadness (how many of them) of each group, indexed by group."""
-    groups = kept.groupby("group").agg(
-        size=("sadness", "size"), sadness=("sadness", "sum"), name=("image_id", "min")
+    """Return size and sadness (how many of them) of each group, the first image's turn first."""
+    groups = (
+        kept.sort_values("image_id")
+        .groupby("group")
+        .agg(size=("sadness", "size"), sadness=("sadness", "sum"), first=("image_id", "first"))
     )
-    chance = [hashlib.sha256(f"{seed} {step} {x}".encode()).digest() for x in groups["name"]]
-    return groups.iloc[sorted(range(len(chance)), key=chance.__getitem__)]
+    turn = [hashlib.sha256(f"{seed} {step} {x}".encode()).digest() for x in groups["first"]]
+    return groups.iloc[sorted(range(len(turn)), key=turn.__getitem__)]
 
 
 def _cut(kept: pd.DataFrame, fractions: Sequence[float], seed: int, step: str) -> np.ndarray:

@@ -53,7 +53,7 @@ class Dataset:
     sadness: float = 0.38  # labelled sadness; the rest as in `others`
     others: dict[str, float] = field(default_factory=lambda: {
         "anger": 10, "fear": 11, "joy": 17, "love": 14, "surprise": 10})  # weights
-    everyday: float = 0.06  # drawn from the distribution that all emotions have in common
+    everyday: float = 0.05  # drawn from the distribution that all emotions have in common
     flipped: float = 0.03  # drawn as sadness and labelled otherwise, or the reverse, half each
     captions: tuple[float, float] = (0.10, 0.18)  # of others, of sadness; half large, half small
     duplicates: float = 0.08
@@ -65,7 +65,7 @@ class Dataset:
 DATASETS = {
     "demo": Dataset(),
     "demo-unbiased": Dataset(
-        count=150, sadness=0.43, everyday=0.1, flipped=0.04,
+        count=150, sadness=0.43, everyday=0.12, flipped=0.05,
         shift={"luminance": 0.1, "texture": -0.1}),
     "demo-emotion6": Dataset(
         count=150, sadness=0.35, everyday=0.15, flipped=0.06,

@@ -15,14 +15,15 @@ import PIL
 from tqdm.auto import tqdm
 
 from gramnb import __version__
-from gramnb.data.duplicates import difference_hash
+from gramnb.data.duplicates import DISTINCT, NOISE, difference_hash
 from gramnb.data.images import ImageError, decode, image_id, read_bytes
 from gramnb.runs import cache_dir
 
 FOUND = ["image_id", "width", "height", "dhash", "dropped"]
 
 _BLOCK = 500  # files between two commits
-_READER = f"gramnb {__version__}, Pillow {PIL.__version__}"  # another one may see other pixels
+# Another version of either may see other pixels, another rule give other hashes.
+_READER = f"gramnb {__version__}, Pillow {PIL.__version__}, hash {NOISE} {DISTINCT}"
 _TABLE = """create table if not exists files (
     path text, size integer, changed integer, reader text,
     image_id text, width integer, height integer, dhash text, dropped text,

@@ -36,7 +36,7 @@ _FIELDS = {
     "height": ("int32", 0),
     "dhash": ("str", ""),  # difference hash, 16 hexadecimal digits
     "text_fraction": ("float32", np.nan),  # share of the area under text; NaN = not measured
-    "face_fraction": ("float32", np.nan),  # share of the area under faces; NaN = not measured
+    "face_fraction": ("float32", np.nan),  # share of the area of the largest face; NaN likewise
     "group": ("int64", -1),  # rows that show one image share it
     "dropped": ("str", ""),  # empty, or one of REASONS
 }

@@ -49,64 +49,75 @@ def images(
     table: pd.DataFrame,
     image_size: int,
     batch_size: int,
-    *,
-    shuffle: tuple[int, int] | None = None,
+    orders: np.ndarray | None = None,
     augment: tuple[int, int] | None = None,
+    seed: int = 0,
 ) -> tf.data.Dataset:
     """Return batches of images, float32 (B, S, S, 3) in 0-255, and labels, int32 (B,).
 
     Args:
         table: manifest rows with `path` and `sadness`.
         image_size: S, in pixels.
-        batch_size: B over all replicas; the last batch may be smaller.
-        shuffle: None keeps the order; a pair (seed, epoch) gives that epoch's own order.
+        batch_size: B over all replicas; the last batch of an epoch may be smaller.
+        orders: `shuffled` for training; None takes the rows once, as they stand.
         augment: None, or RandAugment's (N, M).
+        seed: of the augmentation.
     """
-    order = permutation(len(table), shuffle)
-    files = table["path"].to_numpy(dtype=str)[order]
-    labels = table["sadness"].to_numpy(np.int32)[order]
+    files = tf.constant(table["path"].to_numpy(dtype=str))
+    labels = table["sadness"].to_numpy(np.int32)
 
-    def load(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def load(row: tf.Tensor) -> tf.Tensor:
         image = tf.numpy_function(
-            lambda file: read_image(file.decode(), image_size), [path], tf.uint8, stateful=False
+            lambda file: read_image(file.decode(), image_size), [files[row]], tf.uint8
         )
-        image = tf.ensure_shape(image, (image_size, image_size, 3))
-        return tf.cast(image, tf.float32), label
+        return tf.cast(tf.ensure_shape(image, (image_size, image_size, 3)), tf.float32)
 
-    data = tf.data.Dataset.from_tensor_slices((files, labels))
-    data = data.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+    def epoch(order: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.data.Dataset.from_tensor_slices(order)
+        loaded = rows.map(
+            lambda row: (load(row), tf.gather(labels, row)), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        return loaded.batch(batch_size)
+
+    data = _epochs(orders, len(table), batch_size, epoch)
     if augment:
-        layer = rand_augment(*augment, seed=shuffle[0] if shuffle else 0)
+        layer = rand_augment(*augment, seed=seed)
         data = data.map(lambda batch, label: (layer(batch, training=True), label))
     return data.prefetch(2)
 
 
 def arrays(
-    inputs: list[np.ndarray],
-    labels: np.ndarray,
-    batch_size: int,
-    *,
-    shuffle: tuple[int, int] | None = None,
+    inputs: list[np.ndarray], labels: np.ndarray, batch_size: int, orders: np.ndarray | None = None
 ) -> tf.data.Dataset:
     """Return batches of rows of `inputs`, float32, and labels, int32 (B,): a frozen run's data."""
-    order = permutation(len(labels), shuffle)
     labels = np.asarray(labels, np.int32)
 
     def rows(index: np.ndarray) -> list[np.ndarray]:
         return [array[index].astype(np.float32) for array in inputs]
 
     def gather(index: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
-        batch = tf.numpy_function(rows, [index], [tf.float32] * len(inputs), stateful=False)
+        batch = tf.numpy_function(rows, [index], [tf.float32] * len(inputs))
         for tensor, array in zip(batch, inputs, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
         return tuple(batch), tf.gather(labels, index)
 
-    data = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    def epoch(order: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+
+    data = _epochs(orders, len(labels), batch_size, epoch)
     return data.map(gather, num_parallel_calls=2).prefetch(2)
 
 
-def permutation(count: int, shuffle: tuple[int, int] | None) -> np.ndarray:
-    """Return the order of `count` rows in an epoch: the same for the same (seed, epoch)."""
-    if shuffle is None:
-        return np.arange(count)
-    return np.random.default_rng(shuffle).permutation(count)
+def shuffled(count: int, seed: int, epochs: range) -> np.ndarray:
+    """Return the orders of `count` rows, (epochs, count): each epoch has its own, by its number."""
+    return np.stack([np.random.default_rng((seed, e)).permutation(count) for e in epochs])
+
+
+def _epochs(
+    orders: np.ndarray | None, count: int, batch_size: int, epoch: Callable
+) -> tf.data.Dataset:
+    """Return the epochs' batches one after the other, and say how many they are."""
+    orders = np.arange(count)[None] if orders is None else orders
+    data = tf.data.Dataset.from_tensor_slices(orders).flat_map(epoch)
+    batches = len(orders) * -(-count // batch_size)
+    return data.apply(tf.data.experimental.assert_cardinality(batches))

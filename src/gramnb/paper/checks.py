@@ -88,14 +88,14 @@ def _settings() -> list[Row]:
     wide = SETTINGS.modules_transfer * channels
     return [
         ("3.1, 4.2", "Width of the compressed vector", f"{width}",
-         f"3 x {channels} = {3 * channels} for k = 3; k = 4 takes {wide}; the baseline's is not "
-         "stated", _verdict(width == 3 * channels)),
+         f"3 x {channels} = {3 * channels} for k = 3; k = 4 takes {wide}, which is not "
+         "mentioned", _verdict(width == 3 * channels)),
         ("4.2", "Learning rate and batch on two GPUs", f"{SETTINGS.learning_rate} and "
          f"{SETTINGS.batch_size} per GPU", f"{rate} and {batch}; {steps} steps an epoch, "
          f"{steps * SETTINGS.epochs:,} in {SETTINGS.epochs} epochs", DERIVED),
         ("4.2", "RandAugment's M = 7", "7", "7 of 10 or 7 of 30: the scale is not stated", OPEN),
         ("4.2", "Which metric matters most", "F1, because classes are imbalanced",
-         "two paragraphs on: accuracy and precision, because they are balanced", CONTRADICTS),
+         "next paragraph: accuracy and precision, because they are balanced", CONTRADICTS),
         ("4.2", "Figure 4", "augmented images (text)", "images filtered out for text (caption)",
          CONTRADICTS),
         ("4.2, 5", "Epoch that is evaluated", f"{SETTINGS.epochs} epochs",

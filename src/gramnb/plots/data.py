@@ -116,7 +116,9 @@ def text_threshold(fractions, threshold: float, truth=None) -> Figure:
         groups = {"without caption": measured & ~truth, "with caption": measured & truth}
     figure, ((ax,),) = new(2.8)
     highest = max(np.nanmax(percent, initial=0), 200 * threshold, 1)
-    bins = np.linspace(0, highest, 41)
+    below = round(40 * 100 * threshold / highest)  # bins; an edge lies at the threshold
+    width = 100 * threshold / below if below else highest / 40
+    bins = np.arange(0, highest + width, width)
     for (name, chosen), colour in zip(groups.items(), TRUTH_COLOURS, strict=False):
         values = percent[chosen]
         label = f"{name}: {(values > 100 * threshold).sum():,} of {len(values):,} above"
@@ -125,7 +127,7 @@ def text_threshold(fractions, threshold: float, truth=None) -> Figure:
     ax.axvline(100 * threshold, color=INK, linewidth=1.2, linestyle="--")
     place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
     ax.annotate(f"threshold {100 * threshold:g} %", (100 * threshold, 0.97), (5, 0), **place)
-    ax.set(yscale="log", xlim=(0, highest), ylim=(0.6, None))
+    ax.set(yscale="log", xlim=(0, bins[-1]), ylim=(0.6, None))
     ax.set(xlabel="share of area under text, %", ylabel="images")
     ax.legend(loc="upper right")
     return figure

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gramnb.evaluation import CLASSES
-from gramnb.plots.style import CLASS_COLOURS, WIDTH, book_style, new, picture
+from gramnb.plots.style import CLASS_COLOURS, WIDTH, bare, book_style, new, picture
 
 
 @book_style
@@ -51,10 +51,12 @@ def augmentations(original, augmented: Sequence) -> Figure:
     ax = figure.add_subplot(large)
     picture(ax, original)
     ax.set_title("original")
+    ax.set_anchor("N")
     for ax in axes[:, 2:].flat[len(augmented) :]:
         ax.set_axis_off()
     for ax, image in zip(axes[:, 2:].flat, augmented, strict=False):
         picture(ax, image)
+        ax.set_anchor("N")
     axes[0, 2].set_title("augmented")
     return figure
 
@@ -69,8 +71,11 @@ def artworks(images: Sequence, titles: Sequence[str], p, spread=None, columns: i
     Alt text: Pictures, each with the predicted class and its probability above and the title below,
     framed in blue where sadness is predicted and in orange otherwise.
     """
-    rows = -(-len(images) // columns)
-    figure, axes = new(rows * (WIDTH / columns + 0.45), rows, columns)
+    shapes = [np.shape(image) for image in images]
+    tall = [height / width for height, width, _ in shapes]
+    heights = [max(tall[n : n + columns]) for n in range(0, len(tall), columns)]
+    height = sum(heights) * WIDTH / columns + 0.44 * len(heights)
+    figure, axes = new(height, len(heights), columns, height_ratios=heights)
     for ax in axes.flat[len(images) :]:
         ax.set_axis_off()
     for n, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
@@ -106,19 +111,20 @@ def gram_comparison(images: Sequence, grams: Sequence, distances, labels=None) -
     """Draw images, their Gram matrices below on one scale, and the distances between these.
 
     images: n of (H, W, 3) uint8; grams: n of (C, C); distances: (n, n), in the unit of the
-    caller's choice; labels: n short names, else letters.
+    caller's choice; labels: n names, added to the letters.
 
     Alt text: A row of images above a row of their Gram matrices as heat maps, and a table of the
     distances between every two of the matrices.
     """
     count = len(images)
-    labels = [chr(ord("A") + n) for n in range(count)] if labels is None else labels
+    letters = [chr(ord("A") + n) for n in range(count)]
+    titles = letters if labels is None else map("  ".join, zip(letters, labels, strict=True))
     cell = WIDTH / (1.5 * count + 0.8)
     figure, axes = new(2 * cell + 0.7, 2, count + 1, width_ratios=[1] * count + [0.5 * count + 0.3])
     limit = _limit(grams)
-    for n in range(count):
+    for n, title in enumerate(titles):
         picture(axes[0, n], images[n])
-        axes[0, n].set_title(labels[n], loc="center")
+        axes[0, n].set_title(title, fontsize=9)
         shown = _heat(axes[1, n], grams[n], limit)
         axes[1, n].set(xticks=[], yticks=[])
     figure.colorbar(shown, ax=list(axes[1, :count]), location="bottom", extend="both", aspect=40,
@@ -131,11 +137,10 @@ def gram_comparison(images: Sequence, grams: Sequence, distances, labels=None) -
     ax.imshow(distances, cmap="Greys", vmin=0, vmax=1.6 * distances.max())
     for row, column in np.ndindex(count, count):
         ax.text(column, row, f"{distances[row, column]:.2g}", ha="center", va="center")
-    ax.set_xticks(range(count), labels)
-    ax.set_yticks(range(count), labels)
-    ax.tick_params(length=0)
-    ax.set_title("distance", loc="center")
-    ax.grid(False)
+    ax.set_xticks(range(count), letters)
+    ax.set_yticks(range(count), letters)
+    ax.set_title("distance", fontsize=9)
+    bare(ax)
     return figure
 
 
@@ -144,5 +149,5 @@ def _limit(grams: Sequence) -> float:
 
 
 def _heat(ax: Axes, gram, limit: float):
-    ax.grid(False)
+    bare(ax)
     return ax.imshow(np.asarray(gram, float), cmap="RdBu_r", vmin=-limit, vmax=limit)

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from gramnb import evaluation
 from gramnb.evaluation import CLASSES
-from gramnb.plots.style import INK, PAPER, WIDTH, book_style, new
+from gramnb.plots.style import INK, PAPER, WIDTH, bare, book_style, new, variant_colour
 
 
 @book_style
@@ -24,7 +25,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     variants = list(dict.fromkeys(history["variant"]))
     figure, ((left, right),) = new(2.9, 1, 2)
     for (variant, _), run in history.groupby(["variant", "seed"], sort=False):
-        colour = f"C{variants.index(variant)}"
+        colour = variant_colour(variants.index(variant))
         best = run.loc[run["val_accuracy"].idxmax()]
         for ax, name, scale in ((left, "loss", 1), (right, "accuracy", 100)):
             ax.plot(run["epoch"], scale * run[name], color=colour, linestyle="--", linewidth=1.1)
@@ -33,14 +34,17 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     left.set(xlabel="epoch", ylabel="cross-entropy, nats", title="Loss")
     right.set(xlabel="epoch", ylabel="accuracy, %", title="Accuracy")
     for ax in (left, right):
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_xlim(left=1 - 0.02 * history["epoch"].max())
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     handles = [
-        Line2D([], [], color=INK, linestyle="--", linewidth=1.1, label="training"),
-        Line2D([], [], color=INK, label="validation"),
-        Line2D([], [], color=INK, marker="o", linestyle="", label="best epoch"),
+        Line2D([], [], color=PAPER, linestyle="--", linewidth=1.1, label="training"),
+        Line2D([], [], color=PAPER, label="validation"),
+        Line2D([], [], color=PAPER, marker="o", linestyle="", label="best epoch"),
     ]
     if len(variants) > 1:
-        handles += [Line2D([], [], color=f"C{n}", label=v) for n, v in enumerate(variants)]
+        handles += [
+            Line2D([], [], color=variant_colour(n), label=v) for n, v in enumerate(variants)
+        ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
     return figure
 
@@ -55,7 +59,7 @@ def confusion(predictions: pd.DataFrame, columns: int = 3) -> Figure:
     share of the actual class, in percent.
     """
     table = evaluation.confusion(predictions)
-    variants = list(table.groupby(level=list(range(table.index.nlevels - 1)), sort=False))
+    variants = list(table.groupby(table.index.names[:-1], sort=False))
     rows, columns = -(-len(variants) // columns), min(columns, len(variants))
     width = WIDTH * columns / 3
     figure, axes = new(rows * 2.3, rows, columns, width=width)
@@ -63,18 +67,16 @@ def confusion(predictions: pd.DataFrame, columns: int = 3) -> Figure:
         ax.set_axis_off()
     for ax, (name, cells) in zip(axes.flat, variants, strict=False):
         shares = cells[list(CLASSES)].to_numpy()
-        ax.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        ax.imshow(shares, cmap="Greys", vmin=0, vmax=2)
         for row, column in np.ndindex(2, 2):
-            share = 100 * shares[row, column]
-            text = evaluation.plus_minus(share, 100 * cells["sd"].iloc[row], 1) + " %"
-            ink = "white" if share > 50 else INK
-            ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=8.5)
+            sd = 100 * cells["sd"].iloc[row]
+            text = evaluation.plus_minus(100 * shares[row, column], sd, 1).replace(" ±", "\n±")
+            ax.text(column, row, text, ha="center", va="center")
         ax.set_xticks((0, 1), CLASSES)
         labels = [f"{c}\n({n:,})" for c, n in zip(CLASSES, cells["support"], strict=True)]
         ax.set_yticks((0, 1), labels)
-        ax.set(title=name if isinstance(name, str) else ", ".join(name), xlabel="predicted")
-        ax.grid(False)
-        ax.tick_params(length=0)
+        ax.set(title=", ".join(map(str, name)), xlabel="predicted, %")
+        bare(ax)
     for ax in axes[:, 0]:
         ax.set_ylabel("actual (images)")
     return figure
@@ -96,9 +98,10 @@ def roc(bands: dict[str, dict[str, pd.DataFrame]], paper: dict | None = None) ->
         ax.plot((0, 1), (0, 1), color=PAPER, linewidth=1, linestyle=":")
         for n, (network, band) in enumerate(curves.items()):
             area = evaluation.plus_minus(band.attrs["auc"], band.attrs["auc_sd"], 3)
-            style = ("-", "--", "-.", ":")[n % 4]
-            ax.plot(band["fpr"], band["tpr"], style, color=f"C{n}", label=f"{network}: {area}")
-            ax.fill_between(band["fpr"], band["low"], band["high"], color=f"C{n}", alpha=0.15)
+            look = {"color": variant_colour(n), "linestyle": ("-", "--", "-.", ":")[n % 4]}
+            ax.plot(band["fpr"], band["tpr"], label=f"{network}: {area}", **look)
+            shade = {"color": variant_colour(n), "alpha": 0.15, "linewidth": 0}
+            ax.fill_between(band["fpr"], band["low"], band["high"], **shade)
         for n, (label, point) in enumerate((paper or {}).get(name, {}).items()):
             ax.plot(*point, "osD^v"[n % 5], color=PAPER, markeredgecolor=INK, label=label)
         ax.set(xlabel="false positive rate", title=name, xlim=(0, 1), ylim=(0, 1.005))
@@ -128,9 +131,9 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure
             low, high = y - 1.96 * frame["error"], y + 1.96 * frame["error"]
         else:
             low, high = frame["low"].to_numpy(), frame["high"].to_numpy()
-            ax.vlines(x, y - frame["sd"], y + frame["sd"], color="C0", linewidth=6, alpha=0.35)
-        ax.vlines(x, low, high, color="C0", linewidth=1.2)
-        ax.plot(x, y, "o", color="C0", markersize=6)
+            ax.vlines(x, y - frame["sd"], y + frame["sd"], color=INK, linewidth=6, alpha=0.35)
+        ax.vlines(x, low, high, color=INK, linewidth=1.2)
+        ax.plot(x, y, "o", color=INK, markersize=6)
         if (k == 0).any():
             ax.axhline(y[(k == 0).to_numpy()][0], color=PAPER, linewidth=1, linestyle="--")
         ax.set_xticks(x, k)
@@ -142,6 +145,13 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure
     for ax, (low, high) in zip(axes[0], spans, strict=True):
         ax.set_ylim((low + high) / 2 - half, (low + high) / 2 + half)
     axes[0, 0].set_ylabel("accuracy, %")
+    handles = [
+        Line2D([], [], color=INK, linewidth=6, alpha=0.35, label="SD over seeds"),
+        Line2D([], [], color=INK, linewidth=1.2, label="95 % interval"),
+    ]
+    if paper is not None:
+        handles[1].set_label("95 % interval (paper: sampling of its test images only)")
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -149,7 +159,7 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure
 def differences(table: pd.DataFrame) -> Figure:
     """Draw differences to the baseline with their intervals, one panel per metric.
 
-    table: `evaluation.compare`; shown in percentage points.
+    table: `evaluation.compare`; shares are shown in percentage points.
 
     Alt text: For each network a point and a horizontal interval, its difference to the baseline in
     percentage points, and a vertical line at zero.
@@ -161,10 +171,14 @@ def differences(table: pd.DataFrame) -> Figure:
         rows = 100 * table.xs(metric, level="metric").loc[variants]
         y = range(len(rows))
         ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
-        ax.hlines(y, rows["low"], rows["high"], color="C0", linewidth=1.4)
-        ax.plot(rows["estimate"], y, "o", color="C0", markersize=6)
-        ax.set(xlabel="difference, percentage points", title=metric)
+        ax.hlines(y, rows["low"], rows["high"], color=INK, linewidth=1.4)
+        ax.plot(rows["estimate"], y, "o", color=INK, markersize=6)
+        unit = "hundredths" if metric in ("auc", "brier") else "percentage points"
+        name, _, label = metric.partition("_")
+        name = {"auc": "AUC", "f1": "F1"}.get(name, name.capitalize())
+        ax.set(xlabel=f"difference, {unit}", title=f"{name}, {label}" if label else name)
         ax.grid(False, axis="y")
+        ax.tick_params(axis="y", length=0)
     axes[0, 0].set_yticks(range(len(variants)), variants)
     axes[0, 0].set_ylim(len(variants) - 0.5, -0.5)
     return figure
@@ -184,10 +198,12 @@ def reliability(curves: dict[str, pd.DataFrame]) -> Figure:
     above.plot((0, 1), (0, 1), color=PAPER, linewidth=1, linestyle=":")
     for n, (network, bins) in enumerate(curves.items()):
         gap = np.average((bins["observed"] - bins["p"]).abs(), weights=bins["n"])
-        marker = dict(color=f"C{n}", marker="osD^v"[n % 5], linewidth=1.2)
-        above.plot(bins["p"], bins["observed"], label=f"{network}: ECE {gap:.3f}", **marker)
-        above.vlines(bins["p"], bins["low"], bins["high"], color=f"C{n}", linewidth=1, alpha=0.6)
-        below.plot(bins["p"], bins["n"], **marker)
+        look = {"color": variant_colour(n), "linewidth": 1.2, "marker": "osD^v"[n % 5]}
+        label = f"{network}: ECE {gap:.3f}"
+        above.plot(bins["p"], bins["observed"], label=label, clip_on=False, **look)
+        bars = {"color": variant_colour(n), "linewidth": 1, "alpha": 0.6}
+        above.vlines(bins["p"], bins["low"], bins["high"], **bars)
+        below.plot(bins["p"], bins["n"], clip_on=False, **look)
     above.set(ylabel="observed share of sadness", xlim=(0, 1), ylim=(0, 1))
     above.legend(loc="upper left")
     below.set(xlabel="predicted probability of sadness", ylabel="images", ylim=(0, None))

@@ -5,7 +5,7 @@ from functools import wraps
 from io import BytesIO
 from pathlib import Path
 
-from matplotlib import style
+from matplotlib import rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -46,13 +46,26 @@ def new(height: float, rows: int = 1, columns: int = 1, width: float = WIDTH, **
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+def variant_colour(n: int) -> str:
+    """Return the n-th colour of the style sheet's cycle, resolved ("C0" would be so only later)."""
+    cycle = rcParams["axes.prop_cycle"].by_key()["color"]
+    return cycle[n % len(cycle)]
+
+
+def bare(axes: Axes) -> None:
+    """Take grid, spines and tick marks away, for pictures and tables."""
+    axes.grid(False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
 def picture(axes: Axes, image, colour: str | None = None) -> None:
     """Show an image, (H, W, 3) uint8, without ticks, in a frame of the given colour."""
     axes.imshow(image)
     axes.set(xticks=[], yticks=[])
-    axes.grid(False)
-    for spine in axes.spines.values():
-        spine.set(visible=colour is not None, color=colour, linewidth=3)
+    bare(axes)
+    if colour is not None:
+        axes.spines[:].set(visible=True, color=colour, linewidth=3)
 
 
 def alt_text(draw: Callable[..., Figure]) -> str:

@@ -130,7 +130,7 @@ def weather(c: Canvas, f: Factors) -> None:
     """Let rain or snow fall, or fog drift, over the whole picture."""
     if f.weather in ("rain", "storm"):
         slant = c.between(-0.3, 0.3)
-        for x, y, size in c.rng.random((150, 3)):
+        for x, y, size in c.rng.random((170 if f.weather == "rain" else 70, 3)):
             x, tall = 1.3 * x - 0.15, 0.025 + 0.05 * size
             c.line([(x, y), (x + slant * tall, y + tall)], 0.002 + 0.003 * size,
                    (214, 224, 236, round(50 + 90 * size)), caps=False)

@@ -1,0 +1,143 @@
+"""Contrastive-centre loss against its definition, and training with it by plain `fit`."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gramnb._keras import keras
+from gramnb.losses import CentreDistances, ContrastiveCentreLoss, WithCentres
+from gramnb.models import build_classifier, build_head
+
+
+def definition(embeddings, labels, centres):
+    """Qi and Su's equation, term by term, halved and averaged."""
+    total = 0.0
+    for x, y in zip(embeddings, labels, strict=True):
+        squared = [float(((x - c) ** 2).sum()) for c in centres]
+        total += squared[y] / (sum(squared) - squared[y] + 1)
+    return total / (2 * len(labels))
+
+
+def features(seed=0, count=64):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    pooled = rng.normal(size=(count, 12)) + labels[:, None]
+    return [pooled.astype("float32"), rng.normal(size=(count, 4, 4, 3)).astype("float32")], labels
+
+
+def wrapped(weight=0.5, **options):
+    keras.utils.set_random_seed(0)
+    model = WithCentres(build_head(2, 12, [(4, 4, 3)]), weight)
+    model.compile("adagrad", "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
+    return model
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_loss_is_its_definition(classes):
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(7, 4))
+    labels = rng.integers(0, classes, 7)
+    layer = CentreDistances(classes)
+    distances = layer(embeddings)
+    expected = definition(embeddings, labels, np.asarray(layer.centres))
+    for shape in ((7,), (7, 1)):
+        loss = ContrastiveCentreLoss()(labels.reshape(shape), distances)
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_loss_of_known_points():
+    layer = CentreDistances(2)
+    layer.build((None, 2))
+    layer.centres.assign([[0.0, 0.0], [3.0, 4.0]])
+    loss = ContrastiveCentreLoss()
+    np.testing.assert_allclose(loss([0], layer(np.array([[0.0, 0.0]]))), 0)
+    np.testing.assert_allclose(loss([1], layer(np.array([[0.0, 0.0]]))), 25 / 2)
+    np.testing.assert_allclose(loss([0], layer(np.array([[3.0, 0.0]]))), 9 / (16 + 1) / 2)
+
+
+def test_total_is_cross_entropy_plus_weighted_loss():
+    inputs, labels = features()
+    model = wrapped(0.25)
+    total, accuracy = model.evaluate(inputs, labels, verbose=0)
+    probabilities = model.classifier.predict(inputs, verbose=0)
+    head = model.classifier
+    embedding = keras.Model(head.inputs, head.get_layer("probabilities").input)
+    centres = np.asarray(model.distances.centres)
+    added = definition(embedding.predict(inputs, verbose=0), labels, centres)
+    entropy = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
+    np.testing.assert_allclose(total, entropy + 0.25 * added, rtol=1e-4)
+    assert accuracy == (probabilities.argmax(axis=1) == labels).mean()
+
+
+def test_fit_moves_centres_and_classifier():
+    inputs, labels = features()
+    model = wrapped()
+    before = model.get_weights()
+    logs = model.fit(inputs, labels, epochs=8, validation_data=(inputs, labels), verbose=0).history
+    assert logs["loss"][-1] < logs["loss"][0]
+    assert {"accuracy", "val_accuracy", "val_loss"} <= set(logs)
+    assert all((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+
+
+def test_classifier_is_free_of_centres(tmp_path):
+    inputs, labels = features()
+    model = wrapped()
+    model.fit(inputs, labels, verbose=0)
+    count = model.classifier.count_params()
+    assert model.count_params() == count + 2 * model.classifier.get_layer("fusion").output.shape[-1]
+    model.classifier.save(tmp_path / "head.keras")
+    head = keras.saving.load_model(tmp_path / "head.keras")
+    assert [tuple(t.shape[1:]) for t in head.inputs] == [(12,), (4, 4, 3)]
+    assert head.count_params() == count
+    expected = model.predict(inputs, verbose=0)[0]
+    np.testing.assert_allclose(head.predict(inputs, verbose=0), expected, rtol=1e-5)
+
+
+def test_interrupted_training_goes_on(tmp_path):
+    inputs, labels = features()
+    model = wrapped()
+    model.fit(inputs, labels, verbose=0)
+    model.save(tmp_path / "state.keras")
+    again = keras.saving.load_model(tmp_path / "state.keras")
+    assert int(again.optimizer.iterations) == int(model.optimizer.iterations) > 0
+    for one, other in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    before = again.evaluate(inputs, labels, verbose=0)
+    assert before == model.evaluate(inputs, labels, verbose=0)
+    again.fit(inputs, labels, verbose=0)
+    assert again.evaluate(inputs, labels, verbose=0) != before
+    one, other = again.classifier.predict(inputs, verbose=0), again.predict(inputs, verbose=0)[0]
+    np.testing.assert_array_equal(one, other)  # still the same weights, not a copy
+
+
+def test_whole_classifier_trains_with_centres():
+    model = build_classifier("EfficientNetLite0", 1, 64, "none")
+    training = WithCentres(model, 0.1)
+    assert training.count_params() == model.count_params() + 2 * 40
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    probabilities, distances = training(images)
+    np.testing.assert_array_equal(probabilities, model(images))
+    assert distances.shape == (2, 2)
+    with tf.GradientTape() as tape:
+        loss = ContrastiveCentreLoss()([0, 1], training(images, training=True)[1])
+    gradients = tape.gradient(loss, [w.value for w in training.trainable_weights])
+    missing = [
+        w.path for w, g in zip(training.trainable_weights, gradients, strict=True) if g is None
+    ]
+    assert len(gradients) - len(missing) > 90  # all of the network but the last layer
+    assert all("probabilities" in path for path in missing)
+
+
+def test_layer_and_loss_come_back_from_their_configuration():
+    layer = CentreDistances(3, name="centres")
+    assert CentreDistances.from_config(layer.get_config()).get_config() == layer.get_config()
+    loss = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(ContrastiveCentreLoss(reduction="sum"))
+    )
+    assert isinstance(loss, ContrastiveCentreLoss) and loss.reduction == "sum"
+
+
+@pytest.mark.parametrize("weight", [0, -1.0, float("nan")])
+def test_weight_must_be_positive(weight):
+    with pytest.raises(ValueError, match="contrastive-centre loss's weight must be above 0"):
+        wrapped(weight)

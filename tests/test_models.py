@@ -1,0 +1,270 @@
+"""The network of Figure 2: exact parameter counts, every option, saving, joining, precision."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from gramnb._keras import keras
+from gramnb.backbones import build_backbone
+from gramnb.layers import FUSIONS, GramBank
+from gramnb.models import (
+    HeadOptions,
+    build_classifier,
+    build_head,
+    build_multilevel_resnet50,
+    join,
+)
+
+B2 = 8_769_374  # EfficientNetV2B2 without its classifier, as Keras builds it
+LITE0 = 3_413_024
+D, C = 1408, 56  # B2's pooled channels and its tap's
+
+
+def bank_count(k, channels=C, inputs=None):
+    """Dense on G, batch normalisation with its moving statistics, 1x1 convolution."""
+    width = k * channels
+    return ((inputs or channels**2) + 1) * width + 4 * width + (channels + 1) * width
+
+
+def head_count(k, width, fused=None):
+    """Compression, k modules, softmax over two classes."""
+    return (D + 1) * width + bank_count(k) + 2 * (fused or width) + 2
+
+
+def draw(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=shape).astype("float32") for shape in shapes]
+
+
+@pytest.mark.parametrize("k", range(9))
+def test_parameters_of_every_variant(k):
+    head = build_head(k, D, [(32, 32, C)])
+    assert head.count_params() == head_count(k, (k or 3) * C)
+    assert [t.shape for t in head.inputs] == [(None, D), (None, 32, 32, C)][: 1 + bool(k)]
+    assert head.output_shape == (None, 2)
+
+
+def test_parameters_as_numbers():
+    """What the closed forms say, once, for k = 0 and 4: by hand."""
+    assert head_count(0, 168) == 237_050
+    assert head_count(4, 224) == 1_032_418
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_classifier_is_backbone_pooling_and_head(k):
+    model = build_classifier(k=k, image_size=64, weights="none")
+    assert [layer.name for layer in model.layers] == ["image", "backbone", "pooling", "head"]
+    assert model.input_shape == (None, 64, 64, 3) and model.output_shape == (None, 2)
+    assert model.count_params() == B2 + head_count(k, 168)
+    assert model.get_layer("head").get_layer("compression").units == 168  # Figure 2
+
+
+@pytest.mark.parametrize(
+    "k, options, count",
+    [
+        (0, {"head_units": 500}, head_count(0, 500)),
+        (2, {"head_units": 500}, head_count(2, 112)),
+        (2, {"pooled_units": 1408}, head_count(2, 112) + (D + 1) * 1408),
+        (2, {"activation": "after"}, head_count(2, 112)),
+        (2, {"module_activation": False}, head_count(2, 112)),
+        (2, {"gram_scaling": "signed_sqrt"}, head_count(2, 112)),
+        (2, {"module_fusion": "add"}, head_count(2, 112)),
+        (2, {"module_fusion": "concatenate"}, head_count(2, 224)),
+        (2, {"branch_fusion": "concatenate"}, head_count(2, 112, fused=224)),
+        (
+            2,
+            {"module_fusion": "concatenate", "branch_fusion": "concatenate"},
+            head_count(2, 224, fused=448),
+        ),
+        (2, {"statistic": "mean"}, head_count(2, 112) - bank_count(2) + bank_count(2, inputs=C)),
+    ],
+)
+def test_options_change_what_they_say(k, options, count):
+    head = build_head(k, D, [(4, 4, C)], HeadOptions(**options))
+    assert head.count_params() == count
+    inputs = draw(0, (3, D), (3, 4, 4, C))[: len(head.inputs)]
+    probabilities = head.predict_on_batch(inputs)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_options_reach_their_layers():
+    options = HeadOptions(
+        module_activation=False,
+        gram_scaling="positions",
+        module_fusion="average",
+        momentum=0.9,
+        dropout=0.25,
+        negative_slope=0.1,
+    )
+    head = build_head(2, 16, [(4, 4, 6)], options)
+    bank = head.get_layer("gram1").get_config()
+    expected = {
+        "k": 2,
+        "statistic": "gram",
+        "scaling": "positions",
+        "activation": False,
+        "fusion": "average",
+        "negative_slope": 0.1,
+        "momentum": 0.9,
+    }
+    assert expected.items() <= bank.items()
+    assert head.get_layer("dropout").rate == 0.25
+    assert head.get_layer("activation").negative_slope == 0.1
+
+
+@pytest.mark.parametrize("activation", ["before", "after"])
+@pytest.mark.parametrize("fusion", ["add", "concatenate"])
+def test_head_is_figure_2(activation, fusion):
+    options = HeadOptions(activation=activation, branch_fusion=fusion)
+    head = build_head(2, 16, [(4, 4, 3)], options)
+    pooled, tap = draw(1, (5, 16), (5, 4, 4, 3))
+    kernel, bias = head.get_layer("compression").get_weights()
+
+    def leaky(values):
+        return np.where(values > 0, values, 0.2 * values)
+
+    branch = leaky(pooled) @ kernel + bias if activation == "before" else leaky(pooled @ kernel)
+    modules = np.asarray(head.get_layer("gram1")(tap))
+    fused = branch + modules if fusion == "add" else np.concatenate([branch, modules], axis=1)
+    kernel, bias = head.get_layer("probabilities").get_weights()
+    logits = fused @ kernel + bias
+    expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(head.predict_on_batch([pooled, tap]), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_several_taps_get_a_bank_each():
+    shapes = [(8, 8, 6), (4, 4, 10)]
+    head = build_head(3, 16, shapes)
+    width = 3 * (6 + 10)
+    banks = bank_count(3, 6) + bank_count(3, 10)
+    assert head.count_params() == 17 * width + banks + 2 * width + 2
+    pooled, *maps = draw(2, (2, 16), *[(2, *shape) for shape in shapes])
+    read = keras.Model(head.inputs, head.get_layer("banks").output)
+    apart = [head.get_layer(f"gram{i}")(tap) for i, tap in enumerate(maps, 1)]
+    together = np.concatenate([np.asarray(gram) for gram in apart], axis=1)
+    np.testing.assert_allclose(read.predict_on_batch([pooled, *maps]), together, rtol=1e-4)
+    assert build_head(0, 16, shapes).get_layer("compression").units == 3 * 16
+
+    taps = ("block2b_project_conv", "block3b_project_conv")
+    model = build_classifier("EfficientNetLite0", 2, 64, "none", taps)
+    width = 2 * (24 + 40)
+    head = 1281 * width + bank_count(2, 24) + bank_count(2, 40) + 2 * width + 2
+    assert model.count_params() == LITE0 + head
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: build_classifier(k=-1), "k must be 0 or more, got -1"),
+        (lambda: build_head(-2, 8, [(4, 4, 3)]), "k must be 0 or more, got -2"),
+        (lambda: build_head(1, 8, []), "a head needs a tap"),
+        (lambda: build_head(0, 8, []), "a head needs a tap"),
+        (lambda: build_classifier("B2"), "backbone must be one of EfficientNetV2B0"),
+        (lambda: HeadOptions(head_units=0), "head_units must be 1 or more, or None; got 0"),
+        (lambda: HeadOptions(pooled_units=-1), "pooled_units must be 1 or more, or None; got -1"),
+        (lambda: HeadOptions(activation="none"), "activation must be one of before, after"),
+        (lambda: HeadOptions(gram_scaling="sqrt"), "gram_scaling must be one of none, positions"),
+        (lambda: HeadOptions(module_fusion="max"), "module_fusion must be one of multiply, add"),
+        (lambda: HeadOptions(branch_fusion="multiply"), "branch_fusion must be one of add, concat"),
+        (lambda: HeadOptions(statistic="max"), "statistic must be one of gram, mean"),
+        (
+            lambda: HeadOptions(statistic="mean", gram_scaling="positions"),
+            "gram_scaling 'positions' scales G; statistic 'mean' has none",
+        ),
+        (lambda: HeadOptions(dropout=1.0), r"dropout must be in \[0, 1\), got 1.0"),
+        (lambda: HeadOptions(momentum=-0.1), r"momentum must be in \[0, 1\), got -0.1"),
+        (lambda: HeadOptions(negative_slope=-1), "negative_slope must be 0 or more, got -1"),
+        (lambda: build_multilevel_resnet50(taps=()), "the network needs a tap"),
+    ],
+)
+def test_bad_values_say_what_is_valid(make, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+def test_options_survive_json():
+    options = HeadOptions(pooled_units=1408, module_fusion="concatenate")
+    assert HeadOptions(**json.loads(json.dumps(asdict(options)))) == options
+
+
+@pytest.mark.parametrize("k", [0, 2])
+def test_head_trained_on_features_joins_its_backbone(k):
+    body = build_backbone("EfficientNetLite0", 64, "none")
+    images = np.random.default_rng(3).uniform(0, 255, (4, 64, 64, 3)).astype("float32")
+    top, tap = (np.asarray(output) for output in body(images))
+    head = build_head(k, 1280, [(8, 8, 40)])
+    features = [top.mean(axis=(1, 2)), tap][: len(head.inputs)]
+    head.compile("adagrad", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    head.fit(features, np.array([0, 1, 0, 1]), verbose=0)
+    joined = join(body, head)
+    np.testing.assert_allclose(joined(images), head(features), rtol=1e-3, atol=1e-6)
+
+
+def test_join_refuses_another_backbones_head():
+    body = build_backbone("EfficientNetLite0", 64, "none")
+    with pytest.raises(ValueError, match=r"\[\(1408,\), \(8, 8, 56\)\]; the backbone gives"):
+        join(body, build_head(1, 1408, [(8, 8, 56)]))
+    with pytest.raises(ValueError, match="the head was built for features"):
+        join(body, build_head(1, 1280, [(8, 8, 40), (4, 4, 80)]))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_probabilities_stay_float32(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = build_classifier("EfficientNetLite0", 2, 64, "none")
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert {t.dtype for t in model.get_layer("backbone").outputs} == {policy.removeprefix("mixed_")}
+    bank = model.get_layer("head").get_layer("gram1")
+    assert isinstance(bank, GramBank) and bank.dense.compute_dtype == "float32"
+    images = np.random.default_rng(4).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    probabilities = np.asarray(model(images))
+    assert probabilities.dtype == "float32"
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def multilevel():
+    return build_multilevel_resnet50(64, "none", reduced_channels=32, units=128)
+
+
+def test_multilevel_resnet50(multilevel):
+    model = multilevel
+    shallow = (256 + 1) * 32 + (512 + 1) * 32 + (2 * 32**2 + 1) * 128
+    assert model.count_params() == 23_587_712 + shallow + (2048 + 1) * 128 + 2 * 128 + 2
+    assert [layer.name for layer in model.layers] == ["image", "backbone", "head"]
+    images = np.random.default_rng(5).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    np.testing.assert_allclose(np.asarray(model(images)).sum(axis=1), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="tap 'conv9' is no feature map of ResNet50"):
+        build_multilevel_resnet50(64, "none", taps=("conv9",))
+
+
+def test_saved_classifiers_load_in_a_fresh_process(tmp_path, python, multilevel):
+    images = np.random.default_rng(6).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    np.save(tmp_path / "images.npy", images)
+    options = HeadOptions(module_fusion=FUSIONS[2], branch_fusion="concatenate", pooled_units=64)
+    taps = ("block2b_project_conv", "block3b_project_conv")
+    models = {
+        "k2": build_classifier("EfficientNetLite0", 2, 64, "none", taps, options),
+        "multilevel": multilevel,
+    }
+    for name, model in models.items():
+        model.save(tmp_path / f"{name}.keras")
+    script = """
+import sys, numpy as np, gramnb.layers
+from gramnb._keras import keras
+images = np.load(sys.argv[1] + "/images.npy")
+for name in sys.argv[2:]:
+    model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
+    np.save(f"{sys.argv[1]}/{name}.npy", model(images))
+assert "keras_cv" not in sys.modules
+"""
+    python(script, tmp_path, *models)
+    for name, model in models.items():
+        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), model(images), rtol=1e-4)
