@@ -6,6 +6,7 @@ the checkout. Variants run side by side, what is done is skipped, an interrupted
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 import nbformat
@@ -59,7 +60,7 @@ def stage(folder, notebooks):
         shutil.copy(notebook, folder / "notebooks" / f"{chapter}.ipynb")
 
 
-BUILD = "jupyter-book build {params.folder} -n -W --keep-going -q && test -s {output}"
+BUILD = f"{Path(sys.executable).with_name('jupyter-book')} build " + "{params.folder} -n -W --keep-going -q && test -s {output}"
 CHAPTER = str(OUT / "notebooks" / "{chapter}.ipynb")
 MAIN = f"{TRAINING}-{list(VARIANTS)[-1]}" if VARIANTS else TRAINING
 

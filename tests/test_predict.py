@@ -39,7 +39,7 @@ def test_good_files_get_a_probability_and_bad_ones_a_reason(run, photos):
     ]  # fmt: skip
     assert table["p_sadness"].notna().tolist() == [True, True, False, False]
     assert table["problem"].tolist() == ["", "", "not an image", "empty file"]
-    expected = np.where(table["p_sadness"][:2] >= 0.5, "sadness", "others")
+    expected = np.where(table["p_sadness"][:2] > 0.5, "sadness", "others")
     assert table["conveys"].tolist() == [*expected, "", ""]
 
 

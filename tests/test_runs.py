@@ -68,10 +68,13 @@ def test_a_directory_with_another_configuration_is_refused(tmp_path):
 
 def test_unfinished_runs_are_not_listed(tmp_path):
     runs.Run.open(tmp_path, {**CONFIG, "seed": 2})
+    assert runs.list_runs(tmp_path) == []
     with pytest.raises(FileNotFoundError, match=r"no finished run there \(1 unfinished\)"):
-        runs.list_runs(tmp_path)
+        runs.predictions(tmp_path)
     whole = finished(tmp_path)
-    assert [run.path for run in runs.list_runs(tmp_path)] == [whole.path]
+    assert runs.list_runs(tmp_path) == [whole]
+    assert runs.list_runs(tmp_path, seed=1, k=4) == [whole]
+    assert runs.list_runs(tmp_path, k=5) == []
 
 
 def test_a_missing_table_says_the_run_is_not_finished(tmp_path):

@@ -82,7 +82,7 @@ def test_a_run_holds_what_it_should(run, config):
 
 def test_metrics_are_those_of_the_written_predictions(run):
     test = run.predictions.query("split == 'test'")
-    accuracy = ((test["p_sadness"] >= 0.5) == test["y"]).mean()
+    accuracy = ((test["p_sadness"] > 0.5) == test["y"]).mean()
     assert run.metrics["test"]["accuracy"] == pytest.approx(accuracy)
     best = run.history["val_accuracy"].idxmax() + 1
     assert run.metrics["epoch"] == best

@@ -86,7 +86,7 @@ class SadnessClassifier:
     ) -> pd.DataFrame:
         """Return one row a file: file, p_sadness (NaN if unreadable), conveys, problem.
 
-        `conveys` is "sadness" where p_sadness reaches the threshold, else "others". A file that
+        `conveys` is "sadness" where p_sadness is above the threshold, else "others". A file that
         cannot be read stays in the table with its reason; nothing is lost.
         """
         files = find_images(paths)
@@ -110,7 +110,7 @@ class SadnessClassifier:
         if images:
             with quiet():
                 p[readable] = self.network.predict_on_batch(np.stack(images))[:, 1]
-        conveys = np.where(p >= self.threshold, "sadness", "others")
+        conveys = np.where(p > self.threshold, "sadness", "others")
         return pd.DataFrame(
             {
                 "file": [str(file) for file in files],

@@ -185,21 +185,24 @@ class Run:
         return table[[*VARIANT, "dataset", "image_id", "split", "fold", "y", "p_sadness"]]
 
 
-def list_runs(folder: str | Path) -> list[Run]:
-    """Return the complete runs directly below `folder`, by name.
+def list_runs(folder: str | Path, **wanted) -> list[Run]:
+    """Return the finished runs directly below `folder`, by name, whose configuration is as wanted.
 
-    Raises:
-        FileNotFoundError: there is none.
+    `list_runs("runs/demo", k=4, frozen=True)`; without conditions, all finished runs.
     """
-    folder = resolve(folder)
-    found = [Run(file.parent) for file in sorted(folder.glob("*/config.json"))]
-    complete = [run for run in found if run.complete]
-    if not complete:
-        raise FileNotFoundError(
-            f"{folder.name}: no finished run there ({len(found)} unfinished); train one with "
-            f"papermill notebooks/03_training.ipynb out.ipynb -p runs {folder.name}"
-        )
-    return complete
+    found = [Run(file.parent) for file in sorted(resolve(folder).glob("*/config.json"))]
+    finished = [run for run in found if run.complete]
+    return [run for run in finished if all(run.config[name] == wanted[name] for name in wanted)]
+
+
+def _some_runs(folder: str | Path) -> list[Run]:
+    if found := list_runs(folder):
+        return found
+    unfinished = len(list(resolve(folder).glob("*/config.json")))
+    raise FileNotFoundError(
+        f"{folder}: no recorded study and no finished run there ({unfinished} unfinished); train "
+        f"one with papermill notebooks/03_training.ipynb out.ipynb -p runs {folder}"
+    )
 
 
 def predictions(folder: str | Path) -> pd.DataFrame:
@@ -207,11 +210,14 @@ def predictions(folder: str | Path) -> pd.DataFrame:
 
     Columns: variant, backbone, k, seed, dataset ("own", or a transfer data set's name), image_id,
     split, fold, y (1 = sadness), p_sadness.
+
+    Raises:
+        FileNotFoundError: there is neither.
     """
     recorded = resolve(folder) / "predictions.parquet"
     if recorded.exists():
         return pd.read_parquet(recorded)
-    return pd.concat([run.predictions for run in list_runs(folder)], ignore_index=True)
+    return pd.concat([run.predictions for run in _some_runs(folder)], ignore_index=True)
 
 
 def histories(folder: str | Path) -> pd.DataFrame:
@@ -220,7 +226,7 @@ def histories(folder: str | Path) -> pd.DataFrame:
     if recorded.exists():
         return pd.read_csv(recorded)
     frames = []
-    for run in list_runs(folder):
+    for run in _some_runs(folder):
         config = run.config
         frames.append(run.history.assign(**{column: config[column] for column in VARIANT}))
     return pd.concat(frames, ignore_index=True)
@@ -232,7 +238,7 @@ def record(folder: str | Path, study: str | Path) -> Path:
     The study then holds `predictions.parquet`, `history.csv`, `runs.json` (configuration and
     environment of each run), and no model and no image.
     """
-    runs, study = list_runs(folder), resolve(study)
+    runs, study = _some_runs(folder), resolve(study)
     with atomic(study / "predictions.parquet") as temporary:
         predictions(folder).to_parquet(temporary, index=False, compression="zstd")
     with atomic(study / "history.csv") as temporary:

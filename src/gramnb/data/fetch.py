@@ -1,43 +1,47 @@
 """From WEBEmo's lists of addresses to image files: each once, patiently, safe to interrupt.
 
-An address is tried again when its failure may pass (a timeout, a lost connection, a busy server),
-with growing pauses, or those the server asks for. What arrives is decoded before it is kept, and
-kept as it was sent: nothing is resized, bordered or encoded anew. Every line of a list gets one
-status, so the table of attrition adds up to the list. img2dataset, the usual tool, was tried and
-set aside: it has no limit on an image's whole download (a server that drips bytes holds it as long
-as it likes), asks again at once and for missing files too, keeps half an image or an HTML page as a
-success unless it encodes all images anew, and after an interruption fetches unfinished shards again.
+An address is asked again when its failure may pass (a timeout, a lost connection, a busy server),
+after growing pauses, or after those the server names. What arrives is decoded before it is kept,
+and kept as it was sent: nothing is resized, bordered or encoded anew. Every line of a list gets
+one status, so the table of attrition adds up to the list.
+
+img2dataset, the usual tool, was tried and set aside: it grants a server that drips bytes all the
+time it likes; it asks again at once, missing files too, so of 600 images on a host that serves 40
+a second and then asks for a pause it got 201 (this: 600); it calls a page or half a picture a
+success; and when interrupted it exits with 0 and later fetches unfinished shards from the start.
 """
 
 import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from http.client import IncompleteRead
 from multiprocessing.pool import ThreadPool
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import pandas as pd
 import requests
-import urllib3
 from requests.adapters import HTTPAdapter
 from tqdm.auto import tqdm
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import TimeoutError as NoAnswer
 
 from gramnb import __version__, runs
 from gramnb.data.images import ImageError, decode
 from gramnb.data.lists import CATEGORIES, read_list
 
-COLUMNS = ("list", "line", "url", "label", "status", "path")
+COLUMNS = ["list", "line", "url", "label", "status", "path"]
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that another attempt may change
-MAY_PASS = ("timeout", "no connection", "truncated", *(f"HTTP {code}" for code in BUSY))
+MAY_PASS = {"timeout", "no connection", "truncated", *(f"HTTP {code}" for code in BUSY)}
 REDIRECTS = 10
-MAX_BYTES = 64 << 20  # of one file
+LARGEST = 64 << 20  # bytes of one file
 LONGEST_PAUSE = 60  # seconds between two attempts, whatever the server asks for
-COMMIT = 200  # files between two commits, so at most what an interruption costs
+COMMIT = 200  # files between two commits
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
-_TABLE = "create table if not exists files (url text primary key, status text, path text)"
 
 
 def fetch(
@@ -75,16 +79,22 @@ def fetch(
     with closing(sqlite3.connect(out / "fetch.sqlite", timeout=60)) as journal:
         settled = _settled(journal, out)
         todo = [url for url in dict.fromkeys(table["url"]) if url not in settled]
-        one = _Fetcher(out, workers, timeout, retries)
+        fetcher, fresh = _Fetcher(out, timeout, retries), []
         with (
             ThreadPool(workers) as pool,
             tqdm(total=len(todo), unit="image", disable=not (progress and todo)) as bar,
         ):
-            for block in _blocks(pool.imap_unordered(one, todo), journal):
-                settled |= {url: (status, path) for url, status, path in block}
-                bar.update(len(block))
+            try:
+                for url, status, path in pool.imap_unordered(fetcher, todo):
+                    settled[url] = status, path
+                    fresh.append((url, status, path))
+                    bar.update()
+                    if len(fresh) == COMMIT:
+                        _commit(journal, fresh)
+            finally:
+                _commit(journal, fresh)
     files = pd.DataFrame([settled[url] for url in table["url"]], columns=["status", "path"])
-    table = table.reset_index(drop=True).join(files)[list(COLUMNS)]
+    table = table.reset_index(drop=True).join(files)[COLUMNS]
     _write(table, out)
     return table
 
@@ -97,24 +107,28 @@ def attrition(table: pd.DataFrame) -> pd.DataFrame:
     sadness = table["label"].map(lambda label: CATEGORIES[label][1] == "sadness")
     counts = pd.crosstab(table["status"], sadness).reindex(columns=[False, True], fill_value=0)
     counts = counts.set_axis(["others", "sadness"], axis=1)
-    counts = counts.assign(total=counts.sum(axis=1)).sort_values("total", ascending=False)
+    counts = counts.assign(total=counts.sum(axis=1))
+    counts = counts.sort_values("total", ascending=False, kind="stable")
     return counts.sort_index(key=lambda status: status != "ok", kind="stable")
 
 
-class _Fetcher:
-    """One address to (address, status, path): what the pool's threads run, a session each."""
+class _Failure(Exception):
+    """Why an address gave no image; the message is its status."""
 
-    def __init__(self, out: Path, workers: int, timeout: float, retries: int):
-        self.out, self.workers, self.timeout = out, workers, timeout
-        self.local = threading.local()
-        self.retry = urllib3.Retry(
+
+class _Fetcher:
+    """From an address to (address, status, path); called by many threads, a session each."""
+
+    def __init__(self, out: Path, timeout: float, retries: int):
+        self.out, self.timeout, self.local = out, timeout, threading.local()
+        self.retry = Retry(
             total=None,
             connect=retries,
             read=retries,
             status=retries,
             other=retries,
             status_forcelist=BUSY,
-            backoff_factor=0.5,  # seconds: at once, then after 1, 2, 4, ...
+            backoff_factor=0.5,  # pauses of 0, 1, 2, 4 ... seconds, unless the server names one
             backoff_max=LONGEST_PAUSE,
             retry_after_max=LONGEST_PAUSE,
             raise_on_status=False,
@@ -122,42 +136,108 @@ class _Fetcher:
 
     def __call__(self, url: str) -> tuple[str, str, str]:
         try:
-            data = self._download(url)
+            data = self.download(url)
             decode(data)
         except _Failure as failure:
             return url, str(failure), ""
         except ImageError as error:
             return url, error.reason, ""
-        suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
         name = hashlib.sha256(url.encode()).hexdigest()[:16]
+        suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
         path = f"images/{name[:2]}/{name}{suffix if suffix in _SUFFIXES else ''}"
         with runs.atomic(self.out / path) as temporary:
             temporary.write_bytes(data)
         return url, "ok", path
 
-    def _download(self, url: str) -> bytes:
-        """Return the body, asking again where it breaks off in a way that may pass."""
+    def download(self, url: str) -> bytes:
+        """Return the file at `url`, asking again for one that broke off."""
         retry = self.retry
         while True:
             try:
-                with self._ask(url, retry) as response:
-                    retry = response.raw.retries or retry  # less what asking has used up
-                    return self._body(response)
-            except requests.RequestException as error:  # asked as often as it may be
+                with self.session().get(url, stream=True, timeout=self.timeout) as response:
+                    return self.body(response)
+            except requests.RequestException as error:  # the session has tried again itself
                 raise _Failure(_why(error)) from None
-            except (urllib3.exceptions.HTTPError, TimeoutError) as error:
+            except (HTTPError, TimeoutError) as error:
                 try:
-                    retry = retry.increment("GET", url, error=_as_read_error(error))
-                except urllib3.exceptions.HTTPError:
+                    retry = retry.increment("GET", url, error=error)
+                except (HTTPError, TimeoutError):
                     raise _Failure(_why(error)) from None
                 retry.sleep()
 
-    def _ask(self, url: str, retry: urllib3.Retry) -> requests.Response:
+    def session(self) -> requests.Session:
         if not hasattr(self.local, "session"):
-            self.local.session = requests.Session()
-            self.local.session.max_redirects = REDIRECTS
-            self.local.session.headers["User-Agent"] = f"gramnb/{__version__}"
-        adapter = HTTPAdapter(max_retries=retry)
-        self.local.session.mount("http://", adapter)
-        self.local.session.mount("https://", adapter)
-        return self.local.session.get(url, stream=True, timeout=self.timeout)
+            session = self.local.session = requests.Session()
+            session.max_redirects = REDIRECTS
+            session.headers["User-Agent"] = f"gramnb/{__version__}"
+            session.headers["Accept-Encoding"] = "identity"  # images are compressed already
+            session.mount("http://", HTTPAdapter(max_retries=self.retry))
+            session.mount("https://", HTTPAdapter(max_retries=self.retry))
+        return self.local.session
+
+    def body(self, response: requests.Response) -> bytes:
+        """Return what a response brings within the time granted."""
+        if response.status_code != 200:
+            raise _Failure(f"HTTP {response.status_code}")
+        robots = response.headers.get("X-Robots-Tag", "").lower().replace(":", ",").split(",")
+        if {"noai", "noimageai"} & set(map(str.strip, robots)):
+            raise _Failure("not allowed")
+        data, end = bytearray(), time.monotonic() + self.timeout
+        while part := response.raw.read1(1 << 16):  # whatever has arrived
+            data += part
+            if len(data) > LARGEST:
+                raise _Failure("too large")
+            if time.monotonic() > end:
+                raise TimeoutError
+        if not data:
+            raise _Failure("empty file")
+        return bytes(data)
+
+
+def _why(error: Exception) -> str:
+    """Return the status of an address that failed with this error of requests or urllib3."""
+    if isinstance(error, requests.TooManyRedirects):
+        return "too many redirects"
+    if isinstance(error, ValueError):  # how requests refuses what is no address
+        return "bad address"
+    causes = [error, *error.args]
+    causes += [cause.reason for cause in causes if isinstance(cause, MaxRetryError)]
+    if any(isinstance(cause, NewConnectionError) for cause in causes):  # refused, or no such host
+        return "no connection"
+    if any(isinstance(cause, TimeoutError | NoAnswer | requests.Timeout) for cause in causes):
+        return "timeout"
+    if any(isinstance(cause, IncompleteRead) for cause in causes):
+        return "truncated"
+    return "no connection"
+
+
+def _settled(journal: sqlite3.Connection, out: Path) -> dict[str, tuple[str, str]]:
+    """Return address -> (status, path) of what need not be asked for again."""
+    try:
+        journal.execute("create table if not exists files (url primary key, status, path)")
+        rows = journal.execute("select url, status, path from files").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{out.name}/fetch.sqlite: no journal ({error}); remove it") from None
+    return {
+        url: (status, path)
+        for url, status, path in rows
+        if status not in MAY_PASS and (status != "ok" or (out / path).is_file())
+    }
+
+
+def _commit(journal: sqlite3.Connection, fresh: list[tuple[str, str, str]]) -> None:
+    with journal:
+        journal.executemany("insert or replace into files values (?, ?, ?)", fresh)
+    fresh.clear()
+
+
+def _write(table: pd.DataFrame, out: Path) -> None:
+    """Write the table, beside the rows of other lists fetched into the same folder before."""
+    file = out / "fetch.parquet"
+    if file.is_file():
+        before = pd.read_parquet(file)
+        table = pd.concat([before[~before["list"].isin(table["list"].unique())], table])
+    with runs.atomic(file) as temporary:
+        table.to_parquet(temporary, index=False)
+    with runs.atomic(out / "attrition.csv") as temporary:
+        attrition(table).to_csv(temporary)

@@ -34,11 +34,13 @@ def brushwork(image: Image.Image, rng: np.random.Generator, swirl: float = 1.2) 
         soft = image.filter(ImageFilter.GaussianBlur(width / 3))
         needed = np.asarray(ImageChops.difference(soft, painted)).max(axis=2)
         source, step = np.asarray(soft), 0.8 * width
-        starts = [(x, y) for x in np.arange(0, side, step) for y in np.arange(0, side, step)]
-        for x, y in rng.permutation(starts) + rng.uniform(-step, step, (len(starts), 2)):
-            x, y = min(max(x, 0), side - 1), min(max(y, 0), side - 1)
-            if level and needed[int(y), int(x)] < 12 + 2 * level:
-                continue
+        grid = np.stack(np.meshgrid(*2 * [np.arange(0, side, step)]), axis=-1).reshape(-1, 2)
+        starts = rng.permutation(grid) + rng.uniform(-step, step, grid.shape)
+        starts = starts.clip(0, side - 1)  # (n, 2): x, y
+        if level:
+            column, row = starts.astype(int).T
+            starts = starts[needed[row, column] >= 12 + 2 * level]
+        for x, y in starts.tolist():
             colour = source[int(y), int(x)].astype(int) + rng.integers(-13, 14, 3)
             colour += rng.integers(-10, 11)
             points = [(x, y)]

@@ -7,13 +7,14 @@ the pixels of the whole picture, as a photograph's are by light and film.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageChops, ImageEnhance
 
 from gramnb.data.painter.accents import FAR, NEAR, balloons
-from gramnb.data.painter.canvas import Canvas, mix, noise, ramp
+from gramnb.data.painter.canvas import Canvas, Colour, mix, noise, ramp
 from gramnb.data.painter.factors import HOURS, Factors
 from gramnb.data.painter.nature import ground, hills, path, ridge, sky, water, weather
 from gramnb.data.painter.things import (
@@ -44,7 +45,7 @@ def paint(factors: Factors, rng: np.random.Generator, size: int) -> Image.Image:
     return _grade(c.image.reduce(2), factors, rng)
 
 
-def _pick(c: Canvas, options):
+def _pick(c: Canvas, options: Sequence) -> Colour:
     return options[int(c.rng.integers(len(options)))]
 
 
@@ -198,7 +199,7 @@ def _room(c: Canvas, f: Factors) -> None:
     wall = mix(_pick(c, WALLS), (120, 130, 140), 0.5 * f.bare)
     c.image.paste(ramp([c.lit(wall), c.lit(wall), c.lit(mix(wall, (40, 36, 50), 0.4))],
                        (c.side, c.side)))
-    for stripe in range(0, 12):
+    for stripe in range(12):
         c.line([(stripe / 11, 0), (stripe / 11, 0.78)], 0.012,
                (*c.lit(mix(wall, (255, 255, 255), 0.35)), 70), caps=False)
     left, top = c.between(0.1, 0.4), c.between(0.1, 0.18)

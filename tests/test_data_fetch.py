@@ -1,0 +1,262 @@
+"""What a server on this machine hands out, well and badly, ends in the table line by line."""
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from gramnb.data import fetch, sources
+from gramnb.data.images import read_image
+
+LIMIT = 0.6  # seconds, the timeout of most tests
+
+
+def jpeg(number, width=220, height=147):
+    """A picture of its own for each number, wider than high."""
+    colours = np.random.default_rng(number).integers(0, 256, (7, 10, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(colours).resize((width, height)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers /<kind>/<number>.jpg as the kind says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, code, body=b"", length=None, **headers):
+        self.send_response(code)
+        headers = {"Content-Length": len(body) if length is None else length} | headers
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.server.hits[self.path] += 1
+        _, kind, name = self.path.split("/")
+        number, first = int(name.split(".")[0]), self.server.hits[self.path] == 1
+        try:
+            getattr(self, kind)(number, first)
+        except OSError:  # the other side has left
+            self.close_connection = True
+
+    def good(self, number, first):
+        self.answer(200, jpeg(number))
+
+    def calm(self, number, first):
+        time.sleep(0.03)
+        self.answer(200, jpeg(number))
+
+    def gone(self, number, first):
+        self.answer(404, b"<html>gone</html>")
+
+    def stumbles(self, number, first):
+        self.answer(500) if first else self.good(number, first)
+
+    def busy(self, number, first):
+        self.answer(429, Retry_After=1) if first else self.good(number, first)
+
+    def broken(self, number, first):
+        self.answer(503)
+
+    def page(self, number, first):
+        self.answer(200, b"<!doctype html><html>removed</html>", Content_Type="image/jpeg")
+
+    def pixel(self, number, first):
+        self.answer(200, jpeg(number, 1, 1))
+
+    def empty(self, number, first):
+        self.answer(200)
+
+    def truncated(self, number, first):
+        self.answer(200, jpeg(number)[:900], length=len(jpeg(number)))
+        self.close_connection = True
+
+    def half(self, number, first):  # nobody says how long it should be
+        self.answer(200, jpeg(number)[: len(jpeg(number)) // 2])
+
+    def breaks(self, number, first):
+        self.truncated(number, first) if first else self.good(number, first)
+
+    def hangs(self, number, first):
+        time.sleep(3 * LIMIT)
+        self.good(number, first)
+
+    def drips(self, number, first):
+        self.answer(200, length=4000)
+        for _ in range(4000):
+            self.wfile.write(b"\xff")
+            time.sleep(LIMIT / 6)
+
+    def moved(self, number, first):
+        self.answer(302, Location=f"/good/{number}.jpg")
+
+    def circles(self, number, first):
+        self.answer(302, Location=f"/circles/{number + 1}.jpg")
+
+    def hangup(self, number, first):
+        self.close_connection = True
+
+    def refused(self, number, first):
+        self.answer(200, jpeg(number), X_Robots_Tag="noindex, noai")
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.hits, server.url = Counter(), f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=[0.05])
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def write_list(path, urls, label=lambda n: n % 25):
+    path.write_text("".join(f"{url} {label(n)}\n" for n, url in enumerate(urls)))
+    return path
+
+
+KINDS = {
+    "good": "ok",
+    "stumbles": "ok",
+    "busy": "ok",
+    "breaks": "ok",
+    "moved": "ok",
+    "gone": "HTTP 404",
+    "broken": "HTTP 503",
+    "page": "not an image",
+    "pixel": "too small",
+    "empty": "empty file",
+    "truncated": "truncated",
+    "half": "truncated",
+    "hangs": "timeout",
+    "drips": "timeout",
+    "circles": "too many redirects",
+    "hangup": "no connection",
+    "refused": "not allowed",
+}
+
+
+def test_every_line_gets_its_status(server, tmp_path):
+    with socket.socket() as unused:  # a port where nobody listens
+        unused.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/1.jpg"
+        urls = [f"{server.url}/{kind}/{n}.jpg" for n, kind in enumerate(KINDS)]
+        urls += [nobody, "http://[broken/1.jpg", urls[0]]
+        listed = write_list(tmp_path / "train25.txt", urls)
+        began = time.monotonic()
+        table = fetch.fetch(listed, tmp_path / "out", 32, LIMIT, retries=1, progress=False)
+        assert time.monotonic() - began < 4 * LIMIT + 5
+    assert table["status"].tolist() == [*KINDS.values(), "no connection", "bad address", "ok"]
+    assert table["url"].tolist() == urls and table["line"].tolist() == list(range(1, 21))
+    assert table["label"].tolist() == [n % 25 for n in range(20)]
+
+    arrived = table[table["status"] == "ok"]
+    for row in arrived.itertuples():
+        content = (tmp_path / "out" / row.path).read_bytes()
+        assert content == jpeg(0 if row.line == 20 else row.line - 1)  # as it was sent
+    assert read_image(tmp_path / "out" / arrived["path"].iloc[0]).shape == (147, 220, 3)
+    assert (table.loc[table["status"] != "ok", "path"] == "").all()
+    assert len(list((tmp_path / "out" / "images").rglob("*.*"))) == 5
+
+    counts = fetch.attrition(table)
+    assert counts.index[0] == "ok" and counts.loc["ok", "total"] == 6
+    assert counts["total"].sum() == len(table) == 20
+    assert counts["sadness"].sum() == table["label"].isin([4, 13, 19, 20, 21, 23]).sum() == 3
+    written = pd.read_csv(tmp_path / "out" / "attrition.csv", index_col="status")
+    pd.testing.assert_frame_equal(written, counts, check_names=False)
+
+    hits = {path.split("/")[1]: n for path, n in server.hits.items()}
+    assert hits["gone"] == hits["page"] == hits["refused"] == 1  # no use asking again
+    assert hits["broken"] == hits["truncated"] == hits["hangup"] == hits["drips"] == 2
+    assert server.hits["/good/0.jpg"] == 1  # listed twice
+
+
+def test_what_is_settled_is_not_asked_again(server, tmp_path):
+    kinds = ["good", "gone", "page", "broken", "hangup"]
+    urls = [f"{server.url}/{kind}/{n}.jpg" for n, kind in enumerate(kinds)]
+    listed = write_list(tmp_path / "test25.txt", urls)
+    options = {"timeout": LIMIT, "retries": 0, "progress": False}
+    first = fetch.fetch(listed, tmp_path / "out", **options)
+    second = fetch.fetch(listed, tmp_path / "out", **options)
+    pd.testing.assert_frame_equal(first, second)
+    assert [server.hits[f"/{kind}/{n}.jpg"] for n, kind in enumerate(kinds)] == [1, 1, 1, 2, 2]
+    (tmp_path / "out" / first["path"][0]).unlink()
+    fetch.fetch(listed, tmp_path / "out", **options)
+    assert server.hits["/good/0.jpg"] == 2 and (tmp_path / "out" / first["path"][0]).is_file()
+
+
+SCRIPT = """
+import sys
+from gramnb.data.fetch import fetch
+fetch(sys.argv[1], sys.argv[2], workers=3, progress=False)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_ends_with_the_same_result(server, tmp_path, how):
+    urls = [f"{server.url}/{'gone' if n % 7 == 0 else 'calm'}/{n}.jpg" for n in range(150)]
+    listed = write_list(tmp_path / "train25.txt", urls)
+    command = [sys.executable, "-c", SCRIPT, str(listed), str(tmp_path / "out")]
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=dict(os.environ))
+    while sum(server.hits.values()) < 40 and running.poll() is None:
+        time.sleep(0.01)
+    running.send_signal(how)
+    assert running.wait(timeout=30) != 0
+    time.sleep(0.2)  # the server may still be answering
+    asked = Counter(server.hits)
+    assert 40 <= len(asked) < 150 and not (tmp_path / "out" / "fetch.parquet").exists()
+
+    resumed = fetch.fetch(listed, tmp_path / "out", workers=3, progress=False)
+    again = sum(server.hits[path] > 1 for path in asked)
+    assert again <= (6 if how == signal.SIGINT else len(asked))  # those under way
+    whole = fetch.fetch(listed, tmp_path / "whole", progress=False)
+    pd.testing.assert_frame_equal(resumed, whole)
+    for path in whole.loc[whole["status"] == "ok", "path"]:
+        assert (tmp_path / "out" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes()
+
+
+def test_labels_and_lines_reach_the_manifest(server, tmp_path):
+    train = write_list(tmp_path / "train25.txt", [f"{server.url}/good/{n}.jpg" for n in range(6)])
+    kinds = ["good", "gone", "moved"]
+    tests = [f"{server.url}/{kind}/{n}.jpg" for n, kind in enumerate(kinds)]
+    test = write_list(tmp_path / "test25.txt", tests, label=lambda n: 19)
+    fetch.fetch(train, tmp_path / "fetched", progress=False)
+    table = fetch.fetch([test], tmp_path / "fetched", progress=False)
+    assert len(table) == 3 and len(pd.read_parquet(tmp_path / "fetched" / "fetch.parquet")) == 9
+
+    rows = sources.read("webemo", tmp_path)
+    assert rows["line"].tolist() == [1, 2, 3, 4, 5, 6, 1, 2, 3]
+    assert rows["sadness"].tolist() == [0, 0, 0, 0, 1, 0, 1, 1, 1]
+    assert (rows["path"] == "").tolist() == [False] * 7 + [True, False]
+    assert read_image(rows["path"][5]).shape == (147, 220, 3)
+
+
+def test_errors_name_what_is_wrong(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.txt"):
+        fetch.fetch(tmp_path / "nothing.txt", tmp_path / "out")
+    listed = write_list(tmp_path / "a.txt", ["http://127.0.0.1:1/1.jpg"])
+    with pytest.raises(ValueError, match="same file name"):
+        fetch.fetch([listed, listed], tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "fetch.sqlite").write_text("this is no database, only a note" * 40)
+    with pytest.raises(ValueError, match="out/fetch.sqlite: no journal"):
+        fetch.fetch(listed, tmp_path / "out")
