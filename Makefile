@@ -3,7 +3,9 @@
 #   make reproduce                            the six notebooks on the demo images, and their book
 #   make reproduce PROFILE=folder DATA=... SADNESS=a,b [TRANSFER=...] [ARTWORKS=...]
 #   make test                                 lint, pytest, nbval, the published book
-#   make lab | book | lint | bench | notebooks | clean
+#   make record [PROFILE=...]                 keep that run's tables under results/
+#   make notebooks                            execute the six with default parameters, in place
+#   make lab | book | lint | bench | clean
 
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= demo
@@ -15,7 +17,7 @@ OPTIONS := $(if $(DATA),data='$(DATA)') $(if $(SADNESS),sadness='$(SADNESS)') \
 SNAKE    = $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --quiet rules host progress \
            --configfile profiles/$(PROFILE).yaml --config profile=$(PROFILE) $(OPTIONS) --
 
-.PHONY: reproduce test lint pytest nbval book lab bench notebooks clean
+.PHONY: reproduce test lint pytest nbval book lab bench record notebooks clean
 
 reproduce: .venv/installed
 	$(SNAKE) reproduce
@@ -34,6 +36,9 @@ nbval: .venv/installed
 
 book: .venv/installed
 	$(SNAKE) published_book
+
+record: .venv/installed
+	$(SNAKE) record
 
 notebooks: .venv/installed
 	$(SNAKE) committed_notebooks

@@ -112,6 +112,15 @@ rule book_of_run:
         shell(BUILD)
 
 
+rule record:
+    # Keep the tables of the profile's runs, transfer included, as results/<profile>.
+    input: CHAPTER.format(chapter=TRANSFER)
+    run:
+        from gramnb import runs
+
+        print(f"Recorded in {runs.record(OUT, Path('results') / PROFILE).name}.")
+
+
 rule published_book:
     input: [f"notebooks/{chapter}.ipynb" for chapter in CHAPTERS], BOOK_FILES
     output: "runs/published/_build/html/index.html"

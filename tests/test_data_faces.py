@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from skimage import data
 
 from gramnb.data import faces
 
@@ -55,6 +56,13 @@ def test_the_largest_of_two_counts(read):
     two = scene(120, at=(20, 60)).copy()
     two[60:130, 230:300] = np.asarray(head(70).convert("RGB"))
     assert read(two) == pytest.approx(read(scene(120, at=(20, 60))), rel=0.3)
+
+
+def test_a_photographed_face(read):
+    astronaut = data.astronaut()  # the face takes about 90 x 115 of 512 x 512 pixels
+    mirrored = np.ascontiguousarray(astronaut[:, ::-1])
+    assert 0.02 < read(astronaut) < 0.06 and 0.02 < read(mirrored) < 0.06
+    assert read(data.cat()) == read(data.coffee()) == 0.0
 
 
 @pytest.mark.parametrize("grey", [0, 150, 255])

@@ -98,8 +98,8 @@ class Handler(BaseHTTPRequestHandler):
         self.good(number, first)
 
     def drips(self, number, first):
-        self.answer(200, length=4000)
-        for _ in range(4000):
+        self.answer(200, length=100)
+        for _ in range(100):
             self.wfile.write(b"\xff")
             time.sleep(LIMIT / 6)
 

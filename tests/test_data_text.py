@@ -1,10 +1,13 @@
 """Text that can be read is measured, silhouettes are not text, a pass can be interrupted."""
 
 import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from skimage import data
 
 from gramnb.data import _scores, text
 
@@ -63,11 +66,36 @@ def test_pictures_without_letters_have_no_text(read, image):
     assert read(image) == 0.0
 
 
+def test_real_pictures(read):
+    for picture in (data.astronaut(), data.cat(), data.coffee(), data.rocket()):
+        assert read(picture) == 0.0
+    page = np.repeat(data.page()[:, :, None], 3, axis=2)  # a photographed page of a book
+    assert read(page) > 0.4
+
+
 def test_a_credit_is_not_text(read):
     credited, area = caption(photograph(), "shutterstock.com", at=(20, 190))
     assert area > 2 * text.TEXT_THRESHOLD and read(credited) == 0.0
     quoted, _ = caption(credited, "Sad people", at=(20, 20))
     assert read(quoted) > text.TEXT_THRESHOLD
+
+
+@pytest.mark.parametrize(
+    ("line", "score", "counts"),
+    [
+        ("Sad people", 0.8, True),
+        ("Sad people", 0.79, False),
+        ("1 2 3", 1.0, True),
+        ("- a! b", 1.0, False),
+        ("0000", 1.0, False),
+        ("the end. Nothing left", 1.0, True),
+        ("WWW.EXAMPLE", 1.0, False),
+        ("example. com - 12345", 1.0, False),
+        ("VectorStock", 1.0, False),
+    ],
+)
+def test_what_counts_as_text(line, score, counts):
+    assert text._is_text(line, score) is counts
 
 
 def test_small_print_is_not_worth_reading(read):
@@ -101,18 +129,25 @@ def files(tmp_path):
     return [*paths, paths[0], str(tmp_path / "page.png")], [*"0123456", "0", "7"]
 
 
-def test_fractions_align_and_are_kept(files, tmp_path, capfd):
+def test_fractions_align_and_are_kept(files, tmp_path):
     paths, ids = files
     cache = tmp_path / "text.sqlite"
     first = text.text_fractions(paths, ids, cache, workers=2, progress=False)
     assert first.dtype == np.float32 and first.shape == (9,)
     assert (first[1:7:2] > 0.1).all() and (first[0:7:2] == 0).all()
     assert first[7] == first[0] and np.isnan(first[8])
-    assert capfd.readouterr() == ("", "")  # RapidOCR has a logger of its own
 
     moved = ["nowhere.png"] * 9  # kept by id: no file is opened again
     again = text.text_fractions(moved[::-1], ids[::-1], cache, progress=False)
     np.testing.assert_array_equal(again[::-1], first)
+
+
+def test_a_pass_says_nothing(files, tmp_path):
+    script = "import sys; from gramnb.data.text import text_fractions as f; f(sys.argv[2:], "
+    script += "list('0123456789'[:len(sys.argv) - 2]), sys.argv[1], progress=False)"
+    command = [sys.executable, "-c", script, str(tmp_path / "text.sqlite"), *files[0]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 class Counting:

@@ -1,11 +1,12 @@
 """Keras, imported once and quietly.
 
 TensorFlow writes lines of its own to file descriptor 2 while it loads and when it first runs,
-whatever its log level says. They would end up in notebooks, in the book and in front of people
+whatever its log level says, and advice through its Python logger. They would end up in notebooks, in the book and in front of people
 who only asked about a photograph. `quiet` holds the descriptor back and gives what it held to the
 real one if the block fails, so that nothing that explains an error is lost.
 """
 
+import logging
 import os
 import sys
 import tempfile
@@ -15,7 +16,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what the process writes to file descriptor 2; show it only if the block raises."""
+    """Hold back TensorFlow's advice and file descriptor 2; show the latter if the block raises."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -29,6 +33,7 @@ def quiet() -> Iterator[None]:
         finally:
             os.dup2(real, 2)
             os.close(real)
+            logger.setLevel(level)
 
 
 with quiet():

@@ -81,12 +81,12 @@ class TrainConfig:
 
     @property
     def variant(self) -> str:
-        """What sets this run apart in a table, seed and data aside."""
+        """What sets this run's network apart in a table; seed, data and schedule aside."""
         parts = [f"k = {self.k}", "frozen" if self.frozen else "fine-tuned"]
         changed = {
             f.name: getattr(self.head, f.name)
             for f in fields(self.head)
-            if getattr(self.head, f.name) != f.default
+            if getattr(self.head, f.name) != f.default and f.name != "momentum"
         }
         return ", ".join(parts + [f"{name} {value}" for name, value in changed.items()])
 
@@ -100,3 +100,17 @@ class TrainConfig:
             if name in names
         }
         return cls(**{**values, "head": HeadOptions(**recorded["head"])})
+
+
+# What notebooks 03 and 06 train by default: a small frozen run, seconds on a CPU. With as few steps
+# as this, batch normalisation must forget its start sooner than its usual momentum lets it.
+DEMO = TrainConfig(
+    backbone="EfficientNetLite0",
+    image_size=96,
+    epochs=30,
+    batch_size=32,
+    optimizer="adam",
+    learning_rate=0.001,
+    frozen=True,
+    head=HeadOptions(momentum=0.9),
+)

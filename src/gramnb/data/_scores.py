@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from gramnb import runs
 from gramnb.data.images import ImageError, read_image

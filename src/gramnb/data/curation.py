@@ -86,6 +86,27 @@ class Recipe:
         return record
 
 
+def transfer_recipe(
+    source: str, root: str = "", sadness: Sequence[str] = (), exclude: str = ""
+) -> Recipe:
+    """Return the recipe of a data set that is only tested on.
+
+    Nothing is undersampled, all of it is test, and images that the manifest `exclude` keeps are
+    left out. Of the names of sadness those count that the set's folders have, so that one list can
+    serve several sets; without any, the class of that name counts.
+    """
+    names = Recipe(sadness=sadness).sadness
+    folders = {path.name for path in resolve(root).glob("*/")} if root else set()
+    return Recipe(
+        source,
+        root,
+        [name for name in names if name in folders],
+        sadness_share=None,
+        fractions=(0, 0, 1),
+        exclude=exclude,
+    )
+
+
 def prepare(path: str | Path, recipe: Recipe | None = None, progress: bool = True) -> pd.DataFrame:
     """Return the curated manifest at `path`, made now unless it is there already.
 

@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from gramnb.data.painter import brushwork, paint
 from gramnb.data.painter.moods import PAINTINGS, draw_factors
@@ -145,7 +145,8 @@ def _begin(folder: Path, settings: dict) -> bool:
     """Make the folder ready for drawing; False if it already holds the whole data set."""
     note = folder / "settings.json"
     if not note.exists():
-        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        others = folder.glob("[!.]*") if folder.is_dir() else [folder] * folder.exists()
+        if any(others):
             raise ValueError(f"{folder}: no empty folder; draw the demo into a new one")
         write_json(note, settings)
         return True

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import requests
 from requests.adapters import HTTPAdapter
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 from urllib3.exceptions import TimeoutError as NoAnswer

@@ -12,7 +12,7 @@ from contextlib import closing
 
 import pandas as pd
 import PIL
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from gramnb import __version__
 from gramnb.data.duplicates import DISTINCT, NOISE, difference_hash

@@ -26,7 +26,8 @@ TEXT_THRESHOLD = 0.02
 LONGEST_SIDE = 640  # pixels; larger images are shrunk to it, smaller ones not enlarged: that
 # agrees no better with eyes, since faint watermarks come up with the small print, and costs 3x
 CONFIDENCE = 0.8  # score of the recogniser from which a line counts as read
-CHARACTERS = 3  # letters or digits a line needs; fewer are read into leaves, bars and folds
+CHARACTERS = 3  # letters or digits a line needs, two of them different; fewer are read into
+# leaves and folds, and rows of one letter into bars and eyes in the dark
 FLOOR = 0.01  # share of the area; boxes that together cover less cannot reach the threshold
 # A line that credits an agency says nothing of the image: a web address, or a watermark's name.
 CREDIT = re.compile(
@@ -35,7 +36,7 @@ CREDIT = re.compile(
 )
 READER = (
     f"rapidocr {version('rapidocr')}, side {LONGEST_SIDE}, confidence {CONFIDENCE}, "
-    f"characters {CHARACTERS}, floor {FLOOR}, without {CREDIT.pattern}"
+    f"characters {CHARACTERS} varied, floor {FLOOR}, without {CREDIT.pattern}"
 )
 
 
@@ -63,7 +64,8 @@ def text_fractions(
 def text_reader() -> Callable[[np.ndarray], float]:
     """Return a function from an RGB image (H, W, 3) uint8 to the share of its area that is text.
 
-    A box counts if at least CHARACTERS letters or digits were read in it with CONFIDENCE, and it
+    A box counts if at least CHARACTERS letters or digits were read in it with CONFIDENCE, two of
+    them different, and it
     does not CREDIT an agency. Boxes that together cover less than FLOOR are not
     read, and the share is 0. Each call makes its own pair of networks, for one thread.
     """
@@ -105,5 +107,6 @@ def covered(boxes: np.ndarray, height: int, width: int) -> float:
 
 
 def _is_text(line: str, score: float) -> bool:
-    enough = sum(map(str.isalnum, line)) >= CHARACTERS
-    return score >= CONFIDENCE and enough and not CREDIT.search(line)
+    letters = [character for character in line if character.isalnum()]
+    varied = len(letters) >= CHARACTERS and len(set(letters)) > 1
+    return bool(score >= CONFIDENCE and varied and not CREDIT.search(line))

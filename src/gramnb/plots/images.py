@@ -107,40 +107,22 @@ def gram_matrix(gram, title: str = "Gram matrix") -> Figure:
 
 
 @book_style
-def gram_comparison(images: Sequence, grams: Sequence, distances, labels=None) -> Figure:
-    """Draw images, their Gram matrices below on one scale, and the distances between these.
+def gram_comparison(images: Sequence, grams: Sequence, labels: Sequence[str]) -> Figure:
+    """Draw images and, below each, its Gram matrix, all matrices on one scale.
 
-    images: n of (H, W, 3) uint8; grams: n of (C, C); distances: (n, n), in the unit of the
-    caller's choice; labels: n names, added to the letters.
+    images: n of (H, W, 3) uint8; grams: n of (C, C); labels: n short names, set above.
 
-    Alt text: A row of images above a row of their Gram matrices as heat maps, and a table of the
-    distances between every two of the matrices.
+    Alt text: A row of images above a row of their Gram matrices as heat maps.
     """
-    count = len(images)
-    letters = [chr(ord("A") + n) for n in range(count)]
-    titles = letters if labels is None else map("  ".join, zip(letters, labels, strict=True))
-    cell = WIDTH / (1.5 * count + 0.8)
-    figure, axes = new(2 * cell + 0.7, 2, count + 1, width_ratios=[1] * count + [0.5 * count + 0.3])
+    figure, axes = new(2 * WIDTH / len(images) + 0.6, 2, len(images))
     limit = _limit(grams)
-    for n, title in enumerate(titles):
-        picture(axes[0, n], images[n])
-        axes[0, n].set_title(title, fontsize=9)
-        shown = _heat(axes[1, n], grams[n], limit)
-        axes[1, n].set(xticks=[], yticks=[])
-    figure.colorbar(shown, ax=list(axes[1, :count]), location="bottom", extend="both", aspect=40,
+    for (above, below), image, gram, label in zip(axes.T, images, grams, labels, strict=True):
+        picture(above, image)
+        above.set_title(label, fontsize=9)
+        shown = _heat(below, gram, limit)
+        below.set(xticks=[], yticks=[])
+    figure.colorbar(shown, ax=list(axes[1]), location="bottom", extend="both", aspect=40,
                     label="inner product of two sub-maps")  # fmt: skip
-    table = axes[0, count].get_gridspec()[:, count]
-    for ax in axes[:, count]:
-        ax.remove()
-    ax = figure.add_subplot(table)
-    distances = np.asarray(distances, float)
-    ax.imshow(distances, cmap="Greys", vmin=0, vmax=1.6 * distances.max())
-    for row, column in np.ndindex(count, count):
-        ax.text(column, row, f"{distances[row, column]:.2g}", ha="center", va="center")
-    ax.set_xticks(range(count), letters)
-    ax.set_yticks(range(count), letters)
-    ax.set_title("distance", fontsize=9)
-    bare(ax)
     return figure
 
 

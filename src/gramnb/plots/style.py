@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib import rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 SHEET = Path(__file__).parents[1] / "gramnb.mplstyle"
 WIDTH = 7.0  # inches, the width of a page of the book
@@ -19,11 +20,16 @@ ALT = "Alt text: "
 
 
 class BookFigure(Figure):
-    """A figure that a notebook shows without pyplot, once, and in the book's look."""
+    """A figure that a notebook shows without pyplot, once, and in the book's look.
+
+    It is shown as wide as a page, so that letters have one size in the whole book.
+    """
 
     def _repr_png_(self) -> bytes:
+        width, height = self.get_size_inches()
+        page = Bbox.from_extents(0, 0, max(width, WIDTH), height)
         with style.context(SHEET, after_reset=True), BytesIO() as buffer:
-            self.savefig(buffer, format="png", dpi=self.dpi)
+            self.savefig(buffer, format="png", dpi=self.dpi, bbox_inches=page)
             return buffer.getvalue()
 
 

@@ -12,18 +12,18 @@ class Factors:
 
     place: str  # field, lake, sea, village, forest, room
     hour: str  # a key of HOURS
-    weather: str  # a key of OVERCAST
-    accent: str  # "none", "balloons", or a key of accents.FAR or accents.NEAR
-    gesture: str  # still, raised, joined, seated
-    figures: int  # people: 1 is solitude
-    warmth: float
-    luminance: float
-    saturation: float  # 0.5 leaves the colours as they are
-    texture: float
-    bare: float  # leafless trees, faded land, wilted flowers
-    lit: float  # lit windows and lamps
-    bowed: float  # posture: 0 upright, 1 bowed
-    flowers: float
+    weather: str = "clear"  # a key of OVERCAST
+    accent: str = "none"  # "none", "balloons", or a key of accents.FAR or accents.NEAR
+    gesture: str = "seated"  # still, raised, joined, seated
+    figures: int = 1  # people: 1 is solitude
+    warmth: float = 0.0
+    luminance: float = 0.0
+    saturation: float = 0.5  # 0.5 leaves the colours as they are
+    texture: float = 0.3
+    bare: float = 0.2  # leafless trees, faded land, wilted flowers
+    lit: float = 0.5  # lit windows and lamps
+    bowed: float = 0.5  # posture: 0 upright, 1 bowed
+    flowers: float = 0.4
 
 
 class Hour(NamedTuple):

@@ -1,0 +1,180 @@
+"""Where the network looked: what each position of a feature map adds to the log-odds of sadness.
+
+The log-odds log(p / (1 - p)) are a sum where the probability is not: biases, plus the backbone's
+branch, plus the Gram modules. `grad_cam` divides the branch among the positions of the top feature
+map, `gram_contributions` the modules' part among those of each tap. Both are in log-odds: positive
+speaks for sadness, negative for others.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from gramnb._keras import keras, ops
+from gramnb.layers import GramMatrix, GramModule
+
+
+class Contribution(NamedTuple):
+    """What a tap's modules add to the log-odds, divided: the sum of a map plus its constant.
+
+    maps: (B, H, W) float32, by position; constant: (B,) float32, what is there without a picture.
+    """
+
+    maps: np.ndarray
+    constant: np.ndarray
+
+
+def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
+    """Return all maps of some images, (B, H, W) each, by the title a figure gives them.
+
+    Args:
+        network: as `predict.load_network` returns it; without Gram modules there is Grad-CAM alone.
+        images: (B, S, S, 3), values 0-255; some dozens at once.
+    """
+    maps = {"Grad-CAM": grad_cam(network, images)}
+    if banks := _banks(network):
+        for i, part in enumerate(gram_contributions(network, images), 1):
+            maps["Gram modules" if len(banks) == 1 else f"Gram modules, tap {i}"] = part.maps
+    return maps
+
+
+def grad_cam(network: keras.Model, images) -> np.ndarray:
+    """Return Grad-CAM of sadness on the backbone's top feature map, before its rectification.
+
+    Sub-map c is weighted by the mean over positions of the log-odds' gradient (Selvaraju et al.
+    2017, equations 1 and 2). The positive part is Grad-CAM of sadness as published, the negative
+    part that of others. `build_head`'s branch is piecewise linear in the pooled map, so a map sums
+    to what the branch adds to the log-odds, but for its biases.
+
+    Args:
+        network: a classifier with the sub-models "backbone" and "head".
+        images: (B, S, S, 3), values 0-255.
+
+    Returns:
+        (B, H, W) float32, of the top feature map's size.
+    """
+    head = network.get_layer("head")
+    last = head.get_layer("probabilities")
+    embed = keras.Model(head.inputs, last.input)
+    top, *taps = _features(network, images)
+    with tf.GradientTape() as tape:
+        tape.watch(top)
+        read = ops.mean(top, axis=(1, 2)) if len(head.inputs[0].shape) == 2 else top
+        log_odds = ops.sum(embed([read, *taps], training=False) * _towards_sadness(last), axis=-1)
+    weights = ops.mean(tape.gradient(log_odds, top), axis=(1, 2), keepdims=True)  # (B, 1, 1, D)
+    return ops.convert_to_numpy(ops.sum(weights * top, axis=-1))  # (B, H, W)
+
+
+def gram_contributions(network: keras.Model, images) -> list[Contribution]:
+    """Return what each position of each tap adds to the log-odds through the Gram modules.
+
+    With f_p the features at position p of P, the two sides of a module (Figure 3) are sums:
+
+        G = r * sum_p f_p f_p^T                            r: how each cell of G is scaled
+        d = D0 + sum_p D_p,   D_p = g s K^T vec(r * f_p f_p^T),   D0 = g s b + h
+        m = M0 + sum_p M_p,   M_p = s_p k^T f_p / P,              M0 = sum_p s_p c / P
+
+    K, b are the dense layer's weights, k, c the convolution's, s and s_p the slopes of their leaky
+    ReLUs, and batch normalisation maps x to g x + h. Slopes and r are held at this image's values,
+    where leaky ReLU(x) = s x exactly. With w the last layer's weights, sadness minus others,
+
+        w d m = w D0 M0 + sum_p w (D_p (M0 + m) + M_p (D0 + d)) / 2
+
+    which gives half of each product D_p M_q to p and half to q: the Shapley values of the
+    positions. The other fusions are sums already. Where f_p is zero, the contribution is.
+
+    Args:
+        network: a classifier with the sub-models "backbone" and "head".
+        images: (B, S, S, 3), values 0-255.
+
+    Returns:
+        One `Contribution` a tap, its maps of the tap's size. A tap's modules add w times their
+        output to the log-odds; that is the sum of its map plus its constant, w D0 M0.
+
+    Raises:
+        ValueError: the network has no Gram module.
+    """
+    banks = _banks(network)
+    if not banks:
+        raise ValueError("the network has no Gram module to explain; grad_cam explains any network")
+    _, *taps = _features(network, images)
+    widths = [bank.compute_output_shape(t.shape)[-1] for bank, t in zip(banks, taps, strict=True)]
+    weights = _towards_sadness(network.get_layer("head").get_layer("probabilities"))
+    weights = weights[-sum(widths) :]  # the modules' come last where branches are concatenated
+    weights = ops.split(weights, np.cumsum(widths)[:-1].tolist())
+    return [_divide(*each) for each in zip(banks, taps, weights, strict=True)]
+
+
+def _features(network: keras.Model, images) -> list:
+    """Return the top feature map and the taps that the head reads, float32."""
+    maps = keras.tree.flatten(network.get_layer("backbone")(images, training=False))
+    return [ops.cast(map_, "float32") for map_ in maps[: len(network.get_layer("head").inputs)]]
+
+
+def _banks(network: keras.Model) -> list[GramModule]:
+    """Return a classifier's Gram modules in the order of their taps, one bank a tap."""
+    head = network.get_layer("head")
+    named = [head.get_layer(f"gram{i}") for i in range(1, len(head.inputs))]
+    return [layer for layer in named if isinstance(layer, GramModule)]
+
+
+def _towards_sadness(last: keras.layers.Dense):
+    """Return the last layer's weights, those for sadness minus those for others: (width,)."""
+    return last.kernel[:, 1] - last.kernel[:, 0]
+
+
+def _divide(bank: GramModule, features, weights) -> Contribution:
+    """Divide `weights` times a bank's output among positions, by `gram_contributions`' equations.
+
+    U is the bank's width, that of each side.
+    """
+    _, height, width, channels = features.shape
+    count = height * width
+    rows = ops.reshape(features, (-1, count, channels))  # (B, P, C)
+
+    vector = ops.mean(rows, axis=1) if bank.gram is None else bank.gram(features)
+    vector = ops.reshape(vector, (len(rows), -1))  # (B, C * C), or (B, C) of the means
+    normal = bank.normalisation
+    gain = normal.gamma * ops.rsqrt(normal.moving_variance + normal.epsilon)  # (U,)
+    shift = normal.beta - gain * normal.moving_mean
+    gain = gain * _slopes(bank, bank.dense(vector))  # g s: (B, U)
+    d0 = gain * bank.dense.bias + shift
+    d = d0 + gain * ops.matmul(vector, bank.dense.kernel)
+
+    linear = ops.matmul(rows, bank.convolution.kernel)  # (B, P, U)
+    slopes = _slopes(bank, linear + bank.convolution.bias) / count
+    m0 = bank.convolution.bias * ops.sum(slopes, axis=1)  # (B, U)
+    m_p = slopes * linear
+    m = m0 + ops.sum(m_p, axis=1)
+
+    # what the log-odds gain by a unit of each D_p and M_p: (B, U)
+    if bank.fusion == "multiply":
+        by_d, by_m, constant = weights * (m0 + m) / 2, weights * (d0 + d) / 2, weights * d0 * m0
+    else:
+        by_d, by_m = _linear_fusion(bank, weights)
+        constant = by_d * d0 + by_m * m0
+    form = ops.matmul(by_d * gain, ops.transpose(bank.dense.kernel))  # (B, C * C or C)
+    if bank.gram is None:
+        from_d = ops.matmul(rows, form[..., None])[..., 0] / count  # (B, P)
+    else:
+        scaling = ops.divide_no_nan(bank.gram(features), GramMatrix()(features))  # r
+        form = ops.reshape(form, (-1, channels, channels)) * scaling
+        from_d = ops.sum(ops.matmul(rows, form) * rows, axis=-1)  # f_p^T form f_p: (B, P)
+    from_m = ops.matmul(m_p, by_m[..., None])[..., 0]  # (B, P)
+    maps = ops.reshape(from_d + from_m, (-1, height, width))
+    return Contribution(*map(ops.convert_to_numpy, (maps, ops.sum(constant, axis=-1))))
+
+
+def _slopes(bank: GramModule, values):
+    """Return the slopes of the bank's leaky ReLUs at these inputs; without them, 1."""
+    return ops.where(values > 0, 1.0, bank.negative_slope if bank.activation else 1.0)
+
+
+def _linear_fusion(bank: GramModule, weights):
+    """Return a bank's output weights, (U,) or (2 U,), as those of its two sides, (1, U) each."""
+    if bank.fusion == "concatenate":  # within each module: dense side, then convolution's
+        sides = ops.reshape(weights, (bank.k, 2, -1))
+        return ops.reshape(sides[:, 0], (1, -1)), ops.reshape(sides[:, 1], (1, -1))
+    side = ops.reshape(weights, (1, -1)) / (2.0 if bank.fusion == "average" else 1.0)
+    return side, side

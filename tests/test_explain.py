@@ -1,0 +1,197 @@
+"""Explanations add up to what they explain, and are what their equations say."""
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import pytest
+
+from gramnb._keras import keras
+from gramnb.explain import contribution_maps, grad_cam, gram_contributions
+from gramnb.layers import FUSIONS, SCALINGS
+from gramnb.models import HeadOptions, build_classifier, build_head, join
+
+CHOICES = [
+    *({"module_fusion": fusion} for fusion in FUSIONS),
+    *({"gram_scaling": scaling} for scaling in SCALINGS[1:]),
+    *({"module_fusion": fusion, "branch_fusion": "concatenate"} for fusion in FUSIONS[:3:2]),
+    *({"statistic": "mean", "module_fusion": fusion} for fusion in FUSIONS),
+    {"module_activation": False},
+    {"gram_scaling": "signed_sqrt", "module_fusion": "add", "negative_slope": 0.0},
+    {"activation": "after", "pooled_units": 7},
+]
+
+
+def network(k=2, taps=1, seed=0, **options):
+    """Return a classifier whose backbone only pools, so that feature maps are known: the image.
+
+    All weights of its head are random, but for the biases of the backbone's branch, which are 0.
+    """
+    image = keras.Input((8, 8, 3))
+    top = keras.layers.AveragePooling2D(4)(image)  # (2, 2, 3)
+    maps = [keras.layers.Identity()(image), keras.layers.AveragePooling2D(2)(image)][:taps]
+    backbone = keras.Model(image, [top, *maps], name="backbone")
+    head = build_head(k, 3, [m.shape[1:] for m in maps], HeadOptions(**options))
+    rng = np.random.default_rng(seed)
+    for weight in head.weights:
+        if "gram" in weight.path or "kernel" in weight.path:
+            low = 0.5 if "variance" in weight.path else -1
+            weight.assign(rng.uniform(low, 1, weight.shape))
+    return join(backbone, head)
+
+
+def draw(count=3, seed=1):
+    return np.random.default_rng(seed).normal(size=(count, 8, 8, 3)).astype("float32")
+
+
+def log_odds(classifier, images):
+    p = np.asarray(classifier(images), float)
+    return np.log(p[:, 1] / p[:, 0])
+
+
+def parts_of_the_modules(classifier, images):
+    """Return what each tap's modules add to the log-odds, from their outputs: (B, taps)."""
+    head, (_, *taps) = classifier.get_layer("head"), classifier.get_layer("backbone")(images)
+    kernel = np.asarray(head.get_layer("probabilities").kernel, float)
+    outputs = [np.asarray(head.get_layer(f"gram{i}")(tap)) for i, tap in enumerate(taps, 1)]
+    modules = np.concatenate(outputs, axis=-1)
+    products = modules * (kernel[:, 1] - kernel[:, 0])[-modules.shape[1] :]
+    ends = np.cumsum([output.shape[1] for output in outputs])
+    return np.stack([part.sum(axis=1) for part in np.split(products, ends[:-1], axis=1)], axis=1)
+
+
+def assert_equal_to_rounding(sums, expected, maps):
+    """Compare sums of float32 numbers, relative to the numbers summed."""
+    size = max(np.abs(map_).sum(axis=(1, 2)).max() for map_ in maps)
+    np.testing.assert_allclose(sums, expected, rtol=0, atol=3e-6 * (1 + size))
+
+
+@pytest.mark.parametrize("taps", [1, 2])
+@pytest.mark.parametrize("options", CHOICES, ids=lambda each: "-".join(map(str, each.values())))
+def test_contributions_sum_to_what_they_explain(options, taps):
+    classifier, images = network(taps=taps, **options), draw()
+    parts = gram_contributions(classifier, images)
+    assert [part.maps.shape for part in parts] == [(3, 8, 8), (3, 4, 4)][:taps]
+    maps = [part.maps for part in parts]
+    sums = np.stack([part.maps.sum(axis=(1, 2)) + part.constant for part in parts], axis=1)
+    assert_equal_to_rounding(sums, parts_of_the_modules(classifier, images), maps)
+    assert np.abs(sums).min() > 1e-3  # nothing is explained by being zero
+
+    top = grad_cam(classifier, images)
+    whole = top.sum(axis=(1, 2)) + sums.sum(axis=1)
+    assert_equal_to_rounding(whole, log_odds(classifier, images), [top, *maps])
+
+
+@pytest.mark.parametrize("options", CHOICES, ids=lambda each: "-".join(map(str, each.values())))
+def test_contributions_are_zero_where_the_feature_map_is(options):
+    classifier, images = network(**options), draw()
+    images[:, 2:5, 3:] = 0
+    (part,) = gram_contributions(classifier, images)
+    assert np.all(part.maps[:, 2:5, 3:] == 0)
+    assert np.mean(part.maps != 0) == pytest.approx(1 - 15 / 64)
+    (nothing,) = gram_contributions(classifier, np.zeros((1, 8, 8, 3)))
+    assert np.all(nothing.maps == 0)
+    assert nothing.constant == pytest.approx(
+        parts_of_the_modules(classifier, np.zeros((1, 8, 8, 3)))[0], rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("options", CHOICES, ids=lambda each: "-".join(map(str, each.values())))
+def test_contributions_move_with_their_positions(options):
+    classifier, images = network(**options), draw()
+    order = np.random.default_rng(2).permutation(64)
+    shuffled = images.reshape(3, 64, 3)[:, order].reshape(images.shape)
+    (before,), (after,) = (gram_contributions(classifier, each) for each in (images, shuffled))
+    moved = before.maps.reshape(3, 64)[:, order].reshape(before.maps.shape)
+    np.testing.assert_allclose(after.maps, moved, rtol=1e-3, atol=1e-4 * np.abs(moved).max())
+    np.testing.assert_allclose(after.constant, before.constant, rtol=1e-4)
+    assert np.abs(moved - before.maps).max() > 0.1 * np.abs(moved).max()
+
+
+def test_products_are_shared_as_shapley_values():
+    """Four positions, all 16 coalitions, from the weights, in float64."""
+    classifier = network(k=1)
+    image = np.zeros((1, 8, 8, 3))
+    where = [(0, 0), (0, 7), (5, 2), (7, 7)]
+    f = np.random.default_rng(3).normal(size=(4, 3))
+    image[0, *np.transpose(where)] = f
+    bank = classifier.get_layer("head").get_layer("gram1")
+    kernel, bias, kernel1, bias1, *normal = (np.asarray(w, float) for w in bank.get_weights())
+    gamma, beta, mean, variance = normal
+    last = np.asarray(classifier.get_layer("head").get_layer("probabilities").kernel, float)
+    gain = gamma / np.sqrt(variance + bank.normalisation.epsilon)
+
+    before = kernel.T @ (f.T @ f).ravel() + bias
+    slope = gain * np.where(before > 0, 1, 0.2)
+    d_p = slope * np.einsum("pi,pj->pij", f, f).reshape(4, 9) @ kernel
+    d0 = slope * bias + beta - gain * mean
+    maps = f @ kernel1 + bias1
+    m_p = np.where(maps > 0, 1, 0.2) * (f @ kernel1) / 64
+    m0 = (np.where(maps > 0, 1, 0.2) * bias1).sum(axis=0) / 64  # and of the 60 that are zero:
+    m0 += 60 * np.where(bias1 > 0, 1, 0.2) * bias1 / 64
+
+    def value(members):
+        members = list(members)
+        sides = (d0 + d_p[members].sum(axis=0)) * (m0 + m_p[members].sum(axis=0))
+        return sides @ (last[:, 1] - last[:, 0])
+
+    (part,) = gram_contributions(classifier, image)
+    for p in range(4):
+        others = [q for q in range(4) if q != p]
+        gains = [
+            (value((*group, p)) - value(group)) / (4 * comb(3, size))
+            for size in range(4)
+            for group in combinations(others, size)
+        ]
+        assert part.maps[0, *where[p]] == pytest.approx(sum(gains), rel=1e-4)
+    assert part.constant[0] == pytest.approx(value(()), rel=1e-5)
+
+
+def test_grad_cam_is_its_definition():
+    """A sub-map's weight is what raising all of it changes, by position."""
+    classifier, images = network(k=0), draw()
+    weights = np.empty((3, 3))
+    for c in range(3):
+        step = np.zeros(3)
+        step[c] = 0.001
+        change = log_odds(classifier, images + step) - log_odds(classifier, images - step)
+        weights[:, c] = change / 0.002 / 4  # 4 positions
+    top = images.reshape(3, 2, 4, 2, 4, 3).mean(axis=(2, 4))
+    expected = np.einsum("bc,bhwc->bhw", weights, top)
+    np.testing.assert_allclose(grad_cam(classifier, images), expected, rtol=0.02, atol=0.01)
+
+
+def test_a_network_that_is_sure_is_explained_as_well():
+    classifier, images = network(k=0), draw(1)
+    small = grad_cam(classifier, images)
+    last = classifier.get_layer("head").get_layer("probabilities")
+    last.kernel.assign(np.asarray(last.kernel) * 1e4)
+    assert np.asarray(classifier(images)).max() == 1  # its gradient is zero
+    np.testing.assert_allclose(grad_cam(classifier, images), 1e4 * small, rtol=1e-4)
+
+
+def test_maps_by_title():
+    images = draw()
+    assert list(contribution_maps(network(k=0), images)) == ["Grad-CAM"]
+    assert list(contribution_maps(network(), images)) == ["Grad-CAM", "Gram modules"]
+    two = contribution_maps(network(taps=2), images)
+    assert [(title, map_.shape) for title, map_ in two.items()] == [
+        ("Grad-CAM", (3, 2, 2)),
+        ("Gram modules, tap 1", (3, 8, 8)),
+        ("Gram modules, tap 2", (3, 4, 4)),
+    ]
+
+
+def test_without_modules_there_is_nothing_to_divide():
+    with pytest.raises(ValueError, match="no Gram module to explain; grad_cam explains any"):
+        gram_contributions(network(k=0), draw())
+
+
+def test_a_whole_network_takes_pixels():
+    classifier = build_classifier("EfficientNetLite0", 2, 64, "none")
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    maps = contribution_maps(classifier, images)
+    assert [map_.shape for map_ in maps.values()] == [(2, 2, 2), (2, 8, 8)]
+    (part,) = gram_contributions(classifier, images.astype("float32"))
+    whole = sum(map_.sum(axis=(1, 2)) for map_ in maps.values()) + part.constant
+    assert_equal_to_rounding(whole, log_odds(classifier, images), maps.values())
