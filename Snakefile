@@ -61,6 +61,7 @@ def stage(folder, notebooks):
 
 
 BUILD = f"{Path(sys.executable).with_name('jupyter-book')} build " + "{params.folder} -n -W --keep-going -q && test -s {output}"
+VARIANT = str(OUT / "notebooks" / f"{TRAINING}-{{variant}}.ipynb")
 CHAPTER = str(OUT / "notebooks" / "{chapter}.ipynb")
 MAIN = f"{TRAINING}-{list(VARIANTS)[-1]}" if VARIANTS else TRAINING
 
@@ -85,9 +86,15 @@ rule gram:
     run: execute(GRAM, output[0])
 
 
+def after(wildcards):
+    """Let the first variant fill the cache of features that the others read."""
+    first = next(iter(VARIANTS))
+    return [] if wildcards.variant == first else VARIANT.format(variant=first)
+
+
 rule variant:
-    input: f"notebooks/{TRAINING}.ipynb", rules.curation.output.manifest
-    output: OUT / "notebooks" / f"{TRAINING}-{{variant}}.ipynb"
+    input: f"notebooks/{TRAINING}.ipynb", rules.curation.output.manifest, after
+    output: VARIANT
     wildcard_constraints: variant="|".join(VARIANTS)
     run: execute(TRAINING, output[0], **VARIANTS[wildcards.variant])
 
@@ -95,7 +102,7 @@ rule variant:
 rule chapter_from_runs:
     input:
         "notebooks/{chapter}.ipynb",
-        expand(OUT / "notebooks" / f"{TRAINING}-{{variant}}.ipynb", variant=VARIANTS),
+        expand(VARIANT, variant=VARIANTS),
     output: CHAPTER
     wildcard_constraints: chapter="|".join([EVALUATION, TRANSFER, ARTWORKS])
     run: execute(wildcards.chapter, output[0])

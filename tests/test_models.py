@@ -9,13 +9,7 @@ import pytest
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
 from gramnb.layers import FUSIONS, GramBank
-from gramnb.models import (
-    HeadOptions,
-    build_classifier,
-    build_head,
-    build_multilevel_resnet50,
-    join,
-)
+from gramnb.models import HeadOptions, build_classifier, build_head, build_multilevel_resnet50, join
 
 B2 = 8_769_374  # EfficientNetV2B2 without its classifier, as Keras builds it
 LITE0 = 3_413_024

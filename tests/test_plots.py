@@ -72,10 +72,15 @@ def figures(attrition, manifest, images, predictions, history):
         "image_grid": plots.image_grid(images, list("abcde"), [0, 1, 0, 1, 1], columns=3),
         "augmentations": plots.augmentations(images[0], images[1:4]),
         "artworks": plots.artworks(images, list("abcde"), [0.9, 0.2, 0.5, 0.51, 1], [0.1] * 5),
-        "gram_matrix": plots.gram_matrix(gram),
-        "gram_comparison": plots.gram_comparison(
-            images[:3], [gram, 2 * gram, gram.T], list("abc")
+        "explanation": plots.explanation(images[0], [-np.eye(2), np.eye(4)], ["top", "tap"]),
+        "explanations": plots.explanations(
+            images,
+            [np.ones((5, 2, 2)), np.eye(4)[None] * np.arange(5)[:, None, None]],
+            ["top", "tap"],
+            ["0.50 a.jpg", "$a^$.jpg", "c", "d", "e" * 99],
         ),
+        "gram_matrix": plots.gram_matrix(gram),
+        "gram_comparison": plots.gram_comparison(images[:3], [gram, 2 * gram, gram.T], list("abc")),
         "learning_curves": plots.learning_curves(history),
         "confusion": plots.confusion(predictions),
         "roc": plots.roc({"x": {"k = 4": band}, "y": {"k = 4": band}}, {"x": points}),
@@ -251,6 +256,40 @@ def test_gram_matrices_share_a_scale_around_zero(figures):
     assert len(maps) == 3 and len(limits) == 1
     low, high = limits.pop()
     assert low == -high
+
+
+def test_explanation_lays_each_map_over_all_of_the_picture(figures, images):
+    picture, *panels, bar = figures["explanation"].axes
+    assert (picture.images[0].get_array() == images[0]).all()
+    assert [ax.get_title().split("\n") for ax in panels] == [["top", "± 1"], ["tap", "± 1"]]
+    for ax, sign in zip(panels, (-1, 1), strict=True):
+        grey, veil = ax.images
+        assert veil.get_extent() == grey.get_extent() == [-0.5, 31.5, 23.5, -0.5]
+        assert veil.get_clim() == (-1, 1) and veil.get_array()[0, 0] == sign
+        assert veil.get_array()[0, 1] == 0
+    assert [t.get_text() for t in bar.get_xticklabels()] == ["others", "0", "sadness"]
+    assert "log-odds of sadness" in bar.get_xlabel()
+
+
+def test_explanations_are_in_the_colours_of_what_places_speak_for(figures):
+    veil = figures["explanation"].axes[1].images[1].cmap
+    assert [to_hex(veil(end)).upper() for end in (0.0, 1.0)] == list(CLASS_COLOURS)
+    assert veil(0.49)[3] < 0.05 and veil(0.51)[3] < 0.05 and veil(0.0)[3] == veil(1.0)[3] == 0.9
+
+
+def test_explanations_of_one_kind_share_a_scale(figures, images):
+    axes = figures["explanations"].axes
+    shown = [ax for ax in axes if ax.images]
+    assert len(shown) == 3 * len(images)
+    taps = [ax.images[1].get_array().max() for ax in shown[2::3]]
+    limit = np.percentile(np.eye(4)[None] * np.arange(5)[:, None, None], 99)
+    assert taps == pytest.approx(np.arange(5) / limit)
+    assert shown[2].get_title() == f"tap\n± {limit:.2g}" == shown[5].get_title()
+    assert not shown[8].get_title()
+    names = [ax.texts[0].get_text() for ax in shown[::3]]
+    assert names == ["0.50 a.jpg", "$a^$.jpg", "c", "d", "e" * 49 + "…"]
+    many = plots.explanations(images[:2], np.ones((4, 2, 3, 3)), list("abcd"))
+    assert len([ax for ax in many.axes if ax.get_title()]) == 4  # one picture in a row
 
 
 def test_learning_curves_mark_the_best_validation_accuracy(figures, history):

@@ -1,12 +1,17 @@
 import json
+import os
 import shutil
+import threading
 
 import numpy as np
 import pytest
+from odd_files import readable, unreadable
+from PIL import Image
 
-from gramnb import cli
+from gramnb import cli, predict
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
+from gramnb.models import HeadOptions
 from gramnb.predict import SadnessClassifier, find_images, transfer
 from gramnb.training import train
 
@@ -14,8 +19,14 @@ from gramnb.training import train
 @pytest.fixture(scope="module")
 def run(demo_manifest, tmp_path_factory):
     config = TrainConfig(str(demo_manifest), k=1, backbone="EfficientNetLite0", image_size=48,
-                         epochs=1, frozen=True, optimizer="adam")  # fmt: skip
+                         epochs=2, batch_size=8, frozen=True, optimizer="adam",
+                         head=HeadOptions(momentum=0.5))  # fmt: skip
     return train(config, tmp_path_factory.mktemp("runs"), progress=False)
+
+
+@pytest.fixture(scope="module")
+def classifier(run):
+    return SadnessClassifier.load(run.path)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +43,8 @@ def photos(demo_manifest, tmp_path_factory):
     return folder
 
 
-def test_good_files_get_a_probability_and_bad_ones_a_reason(run, photos):
-    table = SadnessClassifier.load(run.path).predict([photos], progress=False)
+def test_good_files_get_a_probability_and_bad_ones_a_reason(classifier, photos):
+    table = classifier.predict([photos], progress=False)
     assert [file.removeprefix(f"{photos}/") for file in table["file"]] == [
         "a.jpg", "album/b.jpg", "page.jpg", "void.png",
     ]  # fmt: skip
@@ -43,11 +54,59 @@ def test_good_files_get_a_probability_and_bad_ones_a_reason(run, photos):
     assert table["conveys"].tolist() == [*expected, "", ""]
 
 
-def test_batches_do_not_change_the_answer(run, photos):
-    classifier = SadnessClassifier.load(run.path)
-    one = classifier.predict([photos], batch_size=1, progress=False)["p_sadness"]
-    all_ = classifier.predict([photos], batch_size=8, progress=False)["p_sadness"]
-    np.testing.assert_allclose(one, all_, atol=1e-5)
+def test_batches_do_not_change_the_answer(classifier, photos, demo_manifest):
+    """Bad files among good ones, and a last batch that is not full, included."""
+    paths = [photos, *manifests.kept(manifests.read(demo_manifest))["path"].iloc[2:11], photos]
+    one = classifier.predict(paths, batch_size=1, progress=False)
+    many = classifier.predict(paths, batch_size=8, progress=False)
+    np.testing.assert_allclose(one["p_sadness"], many["p_sadness"], atol=1e-5)
+    assert one.drop(columns="p_sadness").equals(many.drop(columns="p_sadness"))
+    assert many["p_sadness"].std() > 1e-3  # a mixed-up order would show
+
+
+def test_the_files_of_a_batch_are_read_at_the_same_time(classifier, photos, monkeypatch):
+    meeting = threading.Barrier(2, timeout=20)
+    read = predict.read_image
+
+    def read_together(path, size):
+        meeting.wait()
+        return read(path, size)
+
+    monkeypatch.setattr(predict, "read_image", read_together)
+    table = classifier.predict([photos / "a.jpg", photos / "album"], progress=False)
+    assert table["p_sadness"].notna().all()
+
+
+def test_odd_files_are_read_as_a_viewer_shows_them(classifier, tmp_path):
+    for name, (data, seen) in readable().items():
+        (tmp_path / name).write_bytes(data)
+        seen.save(tmp_path / f"{name}.seen.png")
+    table = classifier.predict([tmp_path], progress=False).set_index("file")["p_sadness"]
+    assert len(table) == 2 * len(readable())
+    for name in readable():
+        path = str(tmp_path / name)
+        assert table[path] == pytest.approx(table[f"{path}.seen.png"], abs=1e-3), name
+    Image.open(tmp_path / "turned.png").save(tmp_path / "unturned.png", exif=b"")
+    wrong = classifier.predict([tmp_path / "unturned.png"], progress=False)["p_sadness"][0]
+    assert abs(wrong - table[f"{tmp_path}/turned.png"]) > 1e-2  # the check can fail
+
+
+def test_every_kind_of_bad_file_gets_its_reason(classifier, photos, tmp_path):
+    for name, (data, _) in unreadable().items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    table = classifier.predict([tmp_path, photos / "a.jpg"], progress=False)
+    found = {os.path.basename(row.file): row.problem for row in table.itertuples()}
+    reasons = {name: reason for name, (_, reason) in unreadable().items()}
+    assert found == {**reasons, "gone.jpg": "missing", "a.jpg": ""}
+    assert table["p_sadness"].notna().sum() == 1
+
+
+def test_nothing_but_bad_files(classifier, tmp_path):
+    (tmp_path / "void.png").touch()
+    table = classifier.predict([tmp_path], progress=False)
+    assert table["p_sadness"].isna().all() and table["conveys"].tolist() == [""]
 
 
 def test_paths_that_are_not_there_are_named(tmp_path):
@@ -88,8 +147,48 @@ def test_the_command_prints_all_and_its_exit_code_tells_of_bad_files(run, photos
 def test_the_command_is_silent_about_its_libraries_and_exits_0(run, photos, python):
     script = "import sys; from gramnb.cli import main; sys.exit(main(sys.argv[1:]))"
     out = python(script + "", "predict", photos / "a.jpg", "--model", run.path)
-    assert out.splitlines()[0].split() == ["file", "p(sadness)", "conveys"]
-    assert len(out.splitlines()) == 2
+    header, row = out.splitlines()
+    assert header.split(maxsplit=2) == ["file", "p(sadness)", "conveys (sadness: above 0.5)"]
+    assert row.split()[0] == str(photos / "a.jpg")
+
+
+def explained(run, out, *paths):
+    return cli.main(["predict", *map(str, paths), "--model", str(run.path), "--explain", str(out)])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_the_command_draws_where_the_network_looked(run, photos, tmp_path, capfd, suffix):
+    out = tmp_path / "new" / f"out{suffix}"
+    assert explained(run, out, photos) == 1  # for the bad files
+    out_, err = capfd.readouterr()
+    assert "a.jpg" in out_ and err.splitlines()[-1].endswith("void.png: empty file")
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    if suffix == ".png":
+        width, height = Image.open(out).size
+        assert width == 1050 and 250 < height < 600  # two pictures stand in one row
+
+
+def test_a_page_holds_twelve_pictures(run, demo_manifest, tmp_path, capfd):
+    paths = manifests.kept(manifests.read(demo_manifest))["path"].head(14)
+    assert explained(run, tmp_path / "$page$.PNG", *paths) == 0
+    assert "the first 12 of 14 pictures" in capfd.readouterr().err
+    assert Image.open(tmp_path / "$page$.PNG").size[1] > 1000
+
+
+def test_without_a_readable_picture_nothing_is_drawn(run, photos, tmp_path, capfd):
+    assert explained(run, tmp_path / "out.png", photos / "void.png") == 1
+    assert "out.png: not drawn, no picture could be read" in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("out.txt", "--explain draws a .png, .pdf or .svg"), ("a.jpg/out.png", "exists")],
+)
+def test_a_drawing_that_cannot_be_is_one_line(run, photos, capfd, name, message):
+    assert explained(run, photos / name, photos / "a.jpg") == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("gramnb predict: ") and message in last
 
 
 def test_a_wrong_model_is_one_line(tmp_path, photos, capsys):

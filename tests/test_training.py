@@ -4,12 +4,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from gramnb import checkpoints
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
@@ -52,6 +54,7 @@ def run(config, tmp_path_factory):
         ({"optimizer": "sgdd"}, "optimizer must be one of adagrad, adam"),
         ({"evaluate": "worst"}, "evaluate must be best or last"),
         ({"fold": -2}, "fold must be -1 or more"),
+        ({"centre_loss": -0.1}, "centre_loss must be 0 or more, got -0.1"),
     ],
 )
 def test_a_configuration_checks_itself(change, message):
@@ -65,6 +68,7 @@ def test_a_frozen_run_has_no_augmentation_and_a_variant_says_what_differs():
     assert SMALL.variant == "k = 2, frozen"
     changed = replace(SMALL, frozen=False, head=HeadOptions(gram_scaling="positions"))
     assert changed.variant == "k = 2, fine-tuned, gram_scaling positions"
+    assert replace(SMALL, centre_loss=0.1).variant == "k = 2, frozen, centre_loss 0.1"
 
 
 def test_a_run_holds_what_it_should(run, config):
@@ -112,6 +116,36 @@ def test_a_head_joined_to_its_backbone_says_what_the_run_said(run, config):
 def test_the_last_epoch_can_be_evaluated_instead(config, tmp_path):
     run = train(replace(config, evaluate="last", k=0), tmp_path, progress=False)
     assert run.metrics["epoch"] == 3
+
+
+def test_centres_train_and_stay_behind(config, tmp_path, run):
+    """Interrupted after its first epoch, with the centres in the checkpoint, and resumed."""
+    centred = replace(config, centre_loss=0.5, epochs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "remove", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(centred, tmp_path / "stopped", progress=False)
+    (path,) = (tmp_path / "stopped").iterdir()
+    with zipfile.ZipFile(path / "checkpoint-001" / "state.keras") as archive:
+        assert "WithCentres" in archive.read("config.json").decode()
+    resumed = train(centred, tmp_path / "stopped", progress=False)
+    undisturbed = train(centred, tmp_path / "undisturbed", progress=False)
+    columns = ["loss", "accuracy", "val_loss", "val_accuracy"]
+    np.testing.assert_allclose(resumed.history[columns], undisturbed.history[columns], rtol=1e-3)
+    assert resumed.history["loss"][0] > run.history["loss"][0] + 0.01  # the centres' part
+
+    with zipfile.ZipFile(resumed.path / "model.keras") as archive:
+        assert "entre" not in archive.read("config.json").decode()
+    assert resumed.metrics["parameters"] == run.metrics["parameters"]
+    table = manifests.kept(manifests.read(config.manifest)).set_index("image_id")
+    said = resumed.predictions.query("split == 'test'").set_index("image_id").head(8)
+    images = np.stack([read_image(table.loc[i, "path"], config.image_size) for i in said.index])
+    p = load_network(resumed).predict_on_batch(images)[:, 1]
+    assert p == pytest.approx(said["p_sadness"], abs=0.01)
+
+
+def stopped(*_, **__):
+    raise KeyboardInterrupt
 
 
 def test_the_whole_network_trains_with_augmentation(config, tmp_path):
@@ -171,6 +205,7 @@ def test_killed_in_an_epoch_and_started_again(config, tmp_path, python):
 REPLICAS = """
 import json, sys
 import numpy as np
+from gramnb import checkpoints
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
 from gramnb.replicas import strategy

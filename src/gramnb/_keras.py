@@ -1,9 +1,10 @@
 """Keras, imported once and quietly.
 
 TensorFlow writes lines of its own to file descriptor 2 while it loads and when it first runs,
-whatever its log level says, and advice through its Python logger. They would end up in notebooks, in the book and in front of people
-who only asked about a photograph. `quiet` holds the descriptor back and gives what it held to the
-real one if the block fails, so that nothing that explains an error is lost.
+whatever its log level says, and advice through its Python logger. They would end up in notebooks,
+in the book and in front of people who only asked about a photograph. `quiet` holds both back and
+gives what the descriptor held to the real one if the block fails, so that nothing that explains an
+error is lost.
 """
 
 import logging

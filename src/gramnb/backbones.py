@@ -94,10 +94,7 @@ BACKBONES = {
 
 
 def build_backbone(
-    name: str,
-    image_size: int,
-    weights: str | Path | None = None,
-    taps: Sequence[str] | None = None,
+    name: str, image_size: int, weights: str | Path | None = None, taps: Sequence[str] | None = None
 ) -> keras.Model:
     """Return a backbone as a model named "backbone": images in, feature maps out.
 

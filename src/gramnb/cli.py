@@ -9,8 +9,16 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from gramnb.predict import SadnessClassifier
+
+EXPLAINED = 12  # pictures on a page of explanations
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         return given.run(given)
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"gramnb {given.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -35,47 +43,98 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("paths", nargs="+", help="image files, or folders of them")
     predict.add_argument("--model", required=True, metavar="RUN", help="directory of a run")
     predict.add_argument("--format", choices=["table", "json", "csv"], default="table")
+    predict.add_argument(
+        "--explain",
+        type=Path,
+        metavar="FILE",
+        help=f"draw where the network looked in the first {EXPLAINED} pictures (.png, .pdf, .svg)",
+    )
     predict.set_defaults(run=_predict)
 
     audit = commands.add_parser("audit-list", help="duplicates and contradictions in an image list")
     audit.add_argument("lists", nargs="+", metavar="LIST", help="file of lines 'URL label'")
     audit.add_argument("--format", choices=["table", "json"], default="table")
     audit.set_defaults(run=_audit_list)
+
+    fetch = commands.add_parser("fetch", help="download the images of WEBEmo's lists")
+    fetch.add_argument("lists", nargs="+", metavar="LIST", help="file of lines 'URL label'")
+    fetch.add_argument("--out", required=True, metavar="DIR", help="where the images go")
+    fetch.add_argument("--workers", type=int, default=16, help="downloads at a time")
+    fetch.add_argument("--timeout", type=float, default=10.0, help="seconds a download may take")
+    fetch.add_argument("--retries", type=int, default=3, help="further attempts that may help")
+    fetch.set_defaults(run=_fetch)
     return top
 
 
 def _predict(given: argparse.Namespace) -> int:
     from gramnb.predict import SadnessClassifier
 
-    table = SadnessClassifier.load(given.model).predict(given.paths)
+    if given.explain and given.explain.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ValueError(f"{given.explain}: --explain draws a .png, .pdf or .svg")
+    classifier = SadnessClassifier.load(given.model)
+    table = classifier.predict(given.paths)
     if given.format == "json":
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         print(json.dumps(rows, indent=2))
     elif given.format == "csv":
         print(table.to_csv(index=False), end="")
     else:
-        print(_aligned(table))
+        print(_aligned(table, classifier.threshold))
     bad = table[table["problem"] != ""]
+    if given.explain:
+        _explain(classifier, table.drop(bad.index), given.explain)
     for row in bad.itertuples():
         print(f"{row.file}: {row.problem}", file=sys.stderr)
     return 1 if len(bad) else 0
 
 
-def _aligned(table: pd.DataFrame) -> str:
+def _aligned(table: pd.DataFrame, threshold: float) -> str:
     width = max(map(len, table["file"]))
-    lines = [f"{'file':<{width}}  p(sadness)  conveys"]
+    lines = [f"{'file':<{width}}  p(sadness)  conveys (sadness: above {threshold:g})"]
     for row in table.itertuples():
         p = "         -" if row.problem else f"{row.p_sadness:10.3f}"
         lines.append(f"{row.file:<{width}}  {p}  {row.conveys or row.problem}")
     return "\n".join(lines)
 
 
-def _audit_list(given: argparse.Namespace) -> int:
-    from gramnb.data.sources import audit_list
+def _explain(classifier: "SadnessClassifier", readable: pd.DataFrame, out: Path) -> None:
+    """Draw the first pictures with their maps, and say what is not there."""
+    from gramnb import plots
+    from gramnb._keras import quiet
+    from gramnb.data.images import read_image
+    from gramnb.explain import contribution_maps
+    from gramnb.runs import atomic
 
-    found = audit_list(given.lists)
-    if given.format == "json":
-        print(json.dumps(found, indent=2))
-    else:
-        print("\n".join(f"{name:<20} {value:>10,}" for name, value in found.items()))
+    if readable.empty:
+        print(f"{out}: not drawn, no picture could be read", file=sys.stderr)
+        return
+    if len(readable) > EXPLAINED:
+        print(f"{out}: the first {EXPLAINED} of {len(readable)} pictures", file=sys.stderr)
+    shown = readable.head(EXPLAINED)
+    images = np.stack([read_image(file, classifier.image_size) for file in shown["file"]])
+    pictures = [_thinned(read_image(file)) for file in shown["file"]]
+    names = [f"p(sadness) {row.p_sadness:.2f}  {Path(row.file).name}" for row in shown.itertuples()]
+    with quiet(), atomic(out) as temporary:
+        maps = contribution_maps(classifier.network, images)
+        plots.explanations(pictures, [*maps.values()], [*maps], names).savefig(temporary)
+
+
+def _thinned(picture: np.ndarray) -> np.ndarray:
+    """Return a picture of as many pixels as a page shows."""
+    step = 1 + max(picture.shape) // 800
+    return picture[::step, ::step]
+
+
+def _audit_list(given: argparse.Namespace) -> int:
+    from gramnb.data.lists import audit_report
+
+    print(audit_report(given.lists, given.format))
+    return 0
+
+
+def _fetch(given: argparse.Namespace) -> int:
+    from gramnb.data.fetch import attrition, fetch
+
+    table = fetch(given.lists, given.out, given.workers, given.timeout, given.retries)
+    print(attrition(table).to_string())
     return 0

@@ -30,6 +30,7 @@ class TrainConfig:
             logical CPU devices.
         evaluate: which epoch's weights are kept: "best" validation accuracy, or the "last".
         fold: -1 uses the manifest's splits; f tests on fold f and validates on the one after it.
+        centre_loss: weight of the contrastive-centre loss (`losses`) beside cross-entropy.
         head: the choices the paper leaves open.
 
     Raises:
@@ -52,6 +53,7 @@ class TrainConfig:
     replicas: int = 0
     evaluate: str = "best"
     fold: int = -1
+    centre_loss: float = 0.0
     head: HeadOptions = field(default_factory=HeadOptions)
 
     def __post_init__(self) -> None:
@@ -65,6 +67,7 @@ class TrainConfig:
             "batch_size": 1,
             "replicas": 0,
             "fold": -1,
+            "centre_loss": 0,
         }.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
@@ -83,6 +86,7 @@ class TrainConfig:
     def variant(self) -> str:
         """What sets this run's network apart in a table; seed, data and schedule aside."""
         parts = [f"k = {self.k}", "frozen" if self.frozen else "fine-tuned"]
+        parts += [f"centre_loss {self.centre_loss:g}"] if self.centre_loss else []
         changed = {
             f.name: getattr(self.head, f.name)
             for f in fields(self.head)
@@ -106,7 +110,7 @@ class TrainConfig:
 # as this, batch normalisation must forget its start sooner than its usual momentum lets it.
 DEMO = TrainConfig(
     backbone="EfficientNetLite0",
-    image_size=96,
+    image_size=128,
     epochs=30,
     batch_size=32,
     optimizer="adam",

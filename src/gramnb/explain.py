@@ -101,8 +101,8 @@ def gram_contributions(network: keras.Model, images) -> list[Contribution]:
     _, *taps = _features(network, images)
     widths = [bank.compute_output_shape(t.shape)[-1] for bank, t in zip(banks, taps, strict=True)]
     weights = _towards_sadness(network.get_layer("head").get_layer("probabilities"))
-    weights = weights[-sum(widths) :]  # the modules' come last where branches are concatenated
-    weights = ops.split(weights, np.cumsum(widths)[:-1].tolist())
+    weights = ops.convert_to_numpy(weights)[-sum(widths) :]  # the last of concatenated branches
+    weights = np.split(weights, np.cumsum(widths)[:-1])
     return [_divide(*each) for each in zip(banks, taps, weights, strict=True)]
 
 

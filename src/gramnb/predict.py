@@ -5,6 +5,7 @@ run's predictions of another data set beside the run.
 """
 
 from collections.abc import Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
             continue
         if not path.is_dir():
             raise FileNotFoundError(f"{path}: no such file or folder")
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        named = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        inside = sorted(p for p in named if not p.is_dir())
         if not inside:
             raise FileNotFoundError(f"{path}: no image in it ({', '.join(sorted(SUFFIXES))})")
         found += inside
@@ -87,24 +89,30 @@ class SadnessClassifier:
         """Return one row a file: file, p_sadness (NaN if unreadable), conveys, problem.
 
         `conveys` is "sadness" where p_sadness is above the threshold, else "others". A file that
-        cannot be read stays in the table with its reason; nothing is lost.
+        cannot be read stays in the table with its reason; nothing is lost. A batch's files are read
+        in parallel.
         """
         files = find_images(paths)
         tables = []
-        with tqdm(total=len(files), unit="image", disable=not progress) as bar:
+        with (
+            ThreadPoolExecutor() as pool,
+            tqdm(total=len(files), unit="image", disable=not progress) as bar,
+        ):
             for start in range(0, len(files), batch_size):
-                tables.append(self._batch(files[start : start + batch_size]))
+                tables.append(self._batch(files[start : start + batch_size], pool))
                 bar.update(len(tables[-1]))
         return pd.concat(tables, ignore_index=True)
 
-    def _batch(self, files: list[Path]) -> pd.DataFrame:
-        images, problems = [], []
-        for file in files:
-            try:
-                images.append(read_image(file, self.image_size))
-                problems.append("")
-            except ImageError as error:
-                problems.append(error.reason)
+    def _read(self, file: Path) -> np.ndarray | ImageError:
+        try:
+            return read_image(file, self.image_size)
+        except ImageError as error:
+            return error
+
+    def _batch(self, files: list[Path], pool: Executor) -> pd.DataFrame:
+        found = list(pool.map(self._read, files))
+        images = [each for each in found if isinstance(each, np.ndarray)]
+        problems = [each.reason if isinstance(each, ImageError) else "" for each in found]
         readable = np.array([not problem for problem in problems])
         p = np.full(len(files), np.nan)
         if images:

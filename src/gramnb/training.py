@@ -24,6 +24,7 @@ from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.curation import SPLITS
 from gramnb.features import Inputs, prepare_inputs
+from gramnb.losses import WithCentres
 from gramnb.models import build_classifier, build_head
 from gramnb.replicas import device_names, strategy
 from gramnb.runs import Run, atomic, environment, resolve, write_json
@@ -113,6 +114,8 @@ def _build(inputs: Inputs, replicas: int) -> keras.Model:
             config.taps or None,
             config.head,
         )
+    if config.centre_loss:
+        model = WithCentres(model, config.centre_loss)
     optimizer = keras.optimizers.get(config.optimizer)
     optimizer.learning_rate = config.learning_rate * replicas
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -184,8 +187,11 @@ def _finish(
     """Write the run's tables from the saved model, metrics last, and drop the checkpoint."""
     config = inputs.config
     best = checkpoints.folder(run, config.epochs) / "best.keras"
-    with atomic(run.path / "model.keras") as temporary:  # without the optimizer's state
-        keras.models.load_model(best, compile=False).save(temporary)
+    model = keras.models.load_model(best, compile=False)
+    if isinstance(model, WithCentres):
+        model = model.classifier
+    with atomic(run.path / "model.keras") as temporary:  # without centres and optimizer
+        model.save(temporary)
     with atomic(run.path / "history.csv") as temporary:
         history.to_csv(temporary, index=False)
     model = keras.models.load_model(run.path / "model.keras", compile=False)

@@ -48,7 +48,7 @@ class Recipe:
     conflicts: str = "drop"  # of groups with both labels: "drop" all, keep the "majority" or all
     duplicate_distance: int = 6  # bits of 64, in each direction, in which near-duplicates differ
     text_threshold: float | None = TEXT_THRESHOLD  # share of the area; None = no text filter
-    face_threshold: float | None = None  # share of the area; None = no face filter
+    face_threshold: float | None = None  # share of the area; None = no face filter, 1 = measure
     sadness_share: float | None = 0.46  # of the images kept (Section 4.1); None = keep all others
     fractions: Sequence[float] = (0.8, 0.1, 0.1)  # train, val, test; (0, 0, 1) for a transfer set
     folds: int = 0  # 2 or more: `fold` is filled in beside `split`
@@ -65,7 +65,7 @@ class Recipe:
         self._check("duplicate_distance", 0 <= self.duplicate_distance <= 16, "from 0 to 16")
         for name in ("text_threshold", "face_threshold"):
             value = getattr(self, name)
-            self._check(name, value is None or 0 <= value < 1, "None or from 0 to below 1")
+            self._check(name, value is None or 0 <= value <= 1, "None or from 0 to 1")
         share = self.sadness_share
         self._check("sadness_share", share is None or 0 < share < 1, "None or between 0 and 1")
         parts = self.fractions

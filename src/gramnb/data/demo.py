@@ -21,10 +21,8 @@ were drawn so.
 """
 
 import csv
-import io
 import json
 import re
-import textwrap
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -32,31 +30,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 from tqdm import tqdm
 
-from gramnb.data.painter import brushwork, paint
+from gramnb.data.painter import brushwork, mishaps, paint
 from gramnb.data.painter.moods import PAINTINGS, draw_factors
 from gramnb.runs import atomic, resolve, write_json
 
 EMOTIONS = ("anger", "fear", "joy", "love", "sadness", "surprise")
 EDITION = 1  # of painter and moods; a folder of another edition is not taken for a current one
-CAPTIONS = (
-    "nobody came", "where are you now", "summer is over", "good morning", "let it go",
-    "this is home", "one more day", "stay a while", "look at the sky", "after the rain",
-    "never again", "a letter to you", "walk with me", "it was only a dream", "keep going",
-)
-FLAWS = ("truncated", "empty", "html")
 
 
 @dataclass(frozen=True)
 class Dataset:
     """How a demo data set is made up; shares are of its pictures unless said otherwise."""
 
-    count: int = 600
+    count: int = 1200
     sadness: float = 0.38  # labelled sadness; the rest as in `others`
-    others: dict[str, float] = field(default_factory=lambda: {
-        "anger": 10, "fear": 11, "joy": 17, "love": 14, "surprise": 10})  # weights
+    others: dict[str, float] = field(
+        default_factory=lambda: {"anger": 10, "fear": 11, "joy": 17, "love": 14, "surprise": 10}
+    )  # weights
     everyday: float = 0.05  # drawn from the distribution that all emotions have in common
     flipped: float = 0.03  # drawn as sadness and labelled otherwise, or the reverse, half each
     captions: tuple[float, float] = (0.10, 0.18)  # of others, of sadness; half large, half small
@@ -69,19 +61,33 @@ class Dataset:
 DATASETS = {
     "demo": Dataset(),
     "demo-unbiased": Dataset(
-        count=150, sadness=0.43, everyday=0.12, flipped=0.05,
-        shift={"luminance": 0.1, "texture": -0.1}),
+        count=150,
+        sadness=0.43,
+        everyday=0.12,
+        flipped=0.05,
+        shift={"luminance": 0.1, "texture": -0.1},
+    ),
     "demo-emotion6": Dataset(
-        count=150, sadness=0.35, everyday=0.15, flipped=0.06,
-        shift={"warmth": 0.15, "saturation": 0.08, "texture": 0.15, "luminance": -0.1}),
+        count=150,
+        sadness=0.35,
+        everyday=0.15,
+        flipped=0.06,
+        shift={"warmth": 0.15, "saturation": 0.08, "texture": 0.15, "luminance": -0.1},
+    ),
     "demo-artworks": Dataset(count=8, sadness=0.5, captions=(0, 0), duplicates=0, broken=0),
 }
 
 ARTIST, YEAR = "gramnb demo painter", 2025
 
 
-def draw_dataset(folder: str | Path, name: str = "demo", count: int | None = None, seed: int = 0,
-                 size: int = 160, progress: bool = True) -> Path:
+def draw_dataset(
+    folder: str | Path,
+    name: str = "demo",
+    count: int | None = None,
+    seed: int = 0,
+    size: int = 160,
+    progress: bool = True,
+) -> Path:
     """Draw a demo data set into `folder` (relative: to the project root) and return its path.
 
     JPEG pictures of size x size pixels as `<emotion>/<nnnn>.jpg`, and `truth.csv` (`read_truth`).
@@ -105,8 +111,13 @@ def draw_dataset(folder: str | Path, name: str = "demo", count: int | None = Non
             temporary.write_bytes(content)
         truth.append(row)
     if name == "demo-artworks":
-        _write(folder / "artworks.csv", [{"file": row["file"], "title": row["title"],
-                                          "artist": ARTIST, "year": YEAR} for row in truth])
+        _write(
+            folder / "artworks.csv",
+            [
+                {"file": row["file"], "title": row["title"], "artist": ARTIST, "year": YEAR}
+                for row in truth
+            ],
+        )
     _write(folder / "truth.csv", truth)
     return folder
 
@@ -155,8 +166,9 @@ def _begin(folder: Path, settings: dict) -> bool:
     if before == settings:
         return not whole  # without the truth: interrupted, drawn again file by file
     if whole:
-        differ = ", ".join(f"{k} {before.get(k)} instead of {v}" for k, v in settings.items()
-                           if before.get(k) != v)
+        differ = ", ".join(
+            f"{k} {before.get(k)} instead of {v}" for k, v in settings.items() if before.get(k) != v
+        )
         raise ValueError(f"{folder}: drawn with {differ}; remove the folder or choose another one")
     drawn = [path for emotion in EMOTIONS for path in (folder / emotion).glob("[0-9]*.jpg")]
     for path in [*drawn, *(folder / _file_name(title) for title in PAINTINGS)]:
@@ -174,17 +186,20 @@ def _write(path: Path, rows: list[dict]) -> None:
 
 def _plan(spec: Dataset, count: int, rng: np.random.Generator) -> list[dict]:
     """Return label, drawn emotion, caption size, flaw and original (an index) of every picture."""
-    weights = {k: (1 - spec.sadness) * v / sum(spec.others.values())
-               for k, v in spec.others.items()} | {"sadness": spec.sadness}
+    weights = {
+        k: (1 - spec.sadness) * v / sum(spec.others.values()) for k, v in spec.others.items()
+    } | {"sadness": spec.sadness}
     ends = np.round(np.cumsum([weights[emotion] for emotion in EMOTIONS]) * count).astype(int)
     labels = np.repeat(EMOTIONS, np.diff(ends, prepend=0))[rng.permutation(count)]
-    rows = [{"emotion": str(label), "drawn": str(label), "caption": "", "broken": "",
-             "original": None} for label in labels]
+    rows = [
+        {"emotion": str(label), "drawn": str(label), "caption": "", "broken": "", "original": None}
+        for label in labels
+    ]
     order = [int(i) for i in rng.permutation(count)]
     first, last = round(spec.broken * count), round((spec.broken + spec.duplicates) * count)
     broken, copies, plain = order[:first], order[first:last], order[last:]
     for n, i in enumerate(broken):
-        rows[i]["broken"] = FLAWS[n % len(FLAWS)]
+        rows[i]["broken"] = mishaps.FLAWS[n % len(mishaps.FLAWS)]
     others = list(spec.others)
     for sad, share in zip((False, True), spec.captions, strict=True):
         side = [i for i in plain if (rows[i]["emotion"] == "sadness") == sad]
@@ -219,71 +234,45 @@ def _pictures(settings: dict) -> Iterator[tuple[dict, bytes]]:
         everyday = bool(rng.random() < spec.everyday)
         factors = draw_factors("everyday" if everyday else row["drawn"], rng, spec.shift)
         image = paint(factors, rng, settings["size"])
-        text, area = _caption(image, row["caption"], rng) if row["caption"] else ("", 0.0)
-        content = _near_copy(image, index) if copied else _jpeg(image, 90)
+        text, area = mishaps.caption(image, row["caption"], rng) if row["caption"] else ("", 0.0)
+        content = mishaps.near_copy(image, index) if copied else mishaps.jpeg(image, 90)
         sad = row["drawn"] == "sadness"
-        yield {
-            "file": row["file"], "emotion": row["emotion"], "drawn": row["drawn"],
-            "everyday": int(everyday), "sadness_drawn": int(sad),
-            "flipped": int(sad != (row["emotion"] == "sadness")), "caption": row["caption"],
-            "caption_text": text, "caption_area": round(area, 4),
-            "duplicate_of": rows[row["original"]]["file"] if copied else "",
-            "broken": row["broken"], **asdict(factors),
-        }, _spoilt(content, row["broken"])
+        yield (
+            {
+                "file": row["file"],
+                "emotion": row["emotion"],
+                "drawn": row["drawn"],
+                "everyday": int(everyday),
+                "sadness_drawn": int(sad),
+                "flipped": int(sad != (row["emotion"] == "sadness")),
+                "caption": row["caption"],
+                "caption_text": text,
+                "caption_area": round(area, 4),
+                "duplicate_of": rows[row["original"]]["file"] if copied else "",
+                "broken": row["broken"],
+                **asdict(factors),
+            },
+            mishaps.spoilt(content, row["broken"]),
+        )
 
 
 def _artworks(settings: dict) -> Iterator[tuple[dict, bytes]]:
     """Yield the truth and the file content of every painting."""
-    for n, (title, (emotion, factors)) in enumerate(list(PAINTINGS.items())[:settings["count"]]):
+    for n, (title, (emotion, factors)) in enumerate(list(PAINTINGS.items())[: settings["count"]]):
         rng = np.random.default_rng([settings["seed"], n])
         image = brushwork(paint(factors, rng, 3 * settings["size"]), rng)
         sad = int(emotion == "sadness")
-        yield {"file": _file_name(title), "title": title, "emotion": emotion, "sadness_drawn": sad,
-               **asdict(factors)}, _jpeg(image, 92)
+        yield (
+            {
+                "file": _file_name(title),
+                "title": title,
+                "emotion": emotion,
+                "sadness_drawn": sad,
+                **asdict(factors),
+            },
+            mishaps.jpeg(image, 92),
+        )
 
 
 def _file_name(title: str) -> str:
     return re.sub("[^a-z]+", "-", title.lower()) + ".jpg"
-
-
-def _jpeg(image: Image.Image, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
-
-
-def _near_copy(image: Image.Image, n: int) -> bytes:
-    """Return the picture as others would pass it on: recompressed, cropped or brightened."""
-    if n % 3 == 0:
-        return _jpeg(image, 45)
-    if n % 3 == 1:
-        edge = max(1, round(0.012 * image.width))
-        box = (edge, edge, image.width, image.height)
-        return _jpeg(image.resize(image.size, Image.Resampling.BICUBIC, box), 85)
-    return _jpeg(ImageEnhance.Brightness(image).enhance(1.12), 85)
-
-
-def _spoilt(content: bytes, flaw: str) -> bytes:
-    page = b"<!DOCTYPE html>\n<html><body><h1>404 Not Found</h1></body></html>\n"
-    return {"": content, "truncated": content[:2 * len(content) // 5], "empty": b"",
-            "html": page}[flaw]
-
-
-def _caption(image: Image.Image, kind: str, rng: np.random.Generator) -> tuple[str, float]:
-    """Write a few words on the picture; return them and the share of its area they cover."""
-    side = image.width
-    text = CAPTIONS[int(rng.integers(len(CAPTIONS)))]
-    if kind == "large":
-        text = "\n".join(textwrap.wrap(text.upper(), 11))
-        font, y = ImageFont.load_default(0.125 * side), rng.uniform(0.3, 0.6)
-    else:
-        size = max(9, side * rng.uniform(0.055, 0.08))
-        font, y = ImageFont.load_default(size), rng.choice([0.08, 0.92])
-    pen = ImageDraw.Draw(image, "RGBA")
-    place = {"xy": (side / 2, y * side), "text": text, "font": font, "anchor": "mm",
-             "align": "center", "spacing": 0.02 * side}
-    left, top, right, bottom = pen.textbbox(**place)
-    if rng.random() < 0.4:
-        pen.rectangle((0, top - 0.03 * side, side, bottom + 0.03 * side), fill=(20, 20, 30, 150))
-    pen.text(**place, fill="white", stroke_width=max(1, side // 110), stroke_fill=(20, 20, 30))
-    return text.replace("\n", " "), (right - left) * (bottom - top) / side**2

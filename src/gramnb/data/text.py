@@ -65,9 +65,8 @@ def text_reader() -> Callable[[np.ndarray], float]:
     """Return a function from an RGB image (H, W, 3) uint8 to the share of its area that is text.
 
     A box counts if at least CHARACTERS letters or digits were read in it with CONFIDENCE, two of
-    them different, and it
-    does not CREDIT an agency. Boxes that together cover less than FLOOR are not
-    read, and the share is 0. Each call makes its own pair of networks, for one thread.
+    them different, and if it does not CREDIT an agency. Boxes that together cover less than FLOOR
+    are not read, and the share is 0. Each call makes its own pair of networks, for one thread.
     """
     from rapidocr import RapidOCR  # loads ONNX Runtime: only for those who measure
 

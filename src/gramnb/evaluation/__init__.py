@@ -1,14 +1,6 @@
 """Metrics, intervals, paired tests and the paper's tables: how good a network is, and how sure."""
 
-from gramnb.evaluation.metrics import (
-    CLASSES,
-    METRICS,
-    ece,
-    mcnemar,
-    reliability,
-    report,
-    wilson,
-)
+from gramnb.evaluation.metrics import CLASSES, METRICS, ece, mcnemar, reliability, report, wilson
 from gramnb.evaluation.resampling import Difference, estimate, paired_difference, roc_band
 from gramnb.evaluation.tables import (
     by_seed,

@@ -1,7 +1,15 @@
 """The book's figures: each function takes frames or arrays and returns a Figure, in one look."""
 
 from gramnb.plots.data import class_balance, funnel, text_threshold
-from gramnb.plots.images import artworks, augmentations, gram_comparison, gram_matrix, image_grid
+from gramnb.plots.images import (
+    artworks,
+    augmentations,
+    explanation,
+    explanations,
+    gram_comparison,
+    gram_matrix,
+    image_grid,
+)
 from gramnb.plots.results import (
     confusion,
     differences,
@@ -23,6 +31,8 @@ __all__ = [
     "class_balance",
     "confusion",
     "differences",
+    "explanation",
+    "explanations",
     "funnel",
     "gram_comparison",
     "gram_matrix",

@@ -1,14 +1,26 @@
-"""Figures made of images: grids, augmentations, Gram matrices, artworks."""
+"""Figures made of images: grids, augmentations, Gram matrices, artworks, explanations."""
 
 from collections.abc import Sequence
 from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 
 from gramnb.evaluation import CLASSES
-from gramnb.plots.style import CLASS_COLOURS, WIDTH, bare, book_style, new, picture
+from gramnb.plots.style import CLASS_COLOURS, OTHERS, SADNESS, WIDTH, bare, book_style, new, picture
+
+TOWARDS = LinearSegmentedColormap.from_list(  # a veil: towards others, nothing, towards sadness
+    "towards",
+    [
+        (0, to_rgba(OTHERS, 0.9)),
+        (0.5, to_rgba(OTHERS, 0)),
+        (0.5, to_rgba(SADNESS, 0)),
+        (1, to_rgba(SADNESS, 0.9)),
+    ],
+)
 
 
 @book_style
@@ -126,8 +138,74 @@ def gram_comparison(images: Sequence, grams: Sequence, labels: Sequence[str]) ->
     return figure
 
 
-def _limit(grams: Sequence) -> float:
-    return float(np.percentile(np.abs(np.stack([np.asarray(gram) for gram in grams])), 99)) or 1.0
+def explanation(image, maps: Sequence, titles: Sequence[str]) -> Figure:
+    """Draw a picture and, over grey copies of it, what each place adds to the log-odds of sadness.
+
+    image: (H, W, 3) uint8; maps: (h, w) each, of any size, positive towards sadness, as
+    `explain.contribution_maps` gives them; titles: one a map.
+
+    Alt text: A picture beside grey copies of it, on which a blue veil lies over the places that
+    speak for sadness and an orange one over those that speak for others.
+    """
+    return explanations([image], [[map_] for map_ in maps], titles)
+
+
+@book_style
+def explanations(
+    images: Sequence, maps: Sequence[Sequence], titles: Sequence[str], names=None
+) -> Figure:
+    """Draw pictures and what each of their places adds to the log-odds of sadness, two in a row.
+
+    images: n of (H, W, 3) uint8; maps: for each title n of (h, w), positive towards sadness, drawn
+    on one scale that ends at the 99th percentile of absolute values; names: n, set below.
+
+    Alt text: Pictures, each beside grey copies of it, on which a blue veil lies over the places
+    that speak for sadness and an orange one over those that speak for others.
+    """
+    across = min(len(images), 2 if len(titles) < 3 else 1)
+    columns = across * (1 + len(titles))
+    tall = [min(np.shape(image)[0] / np.shape(image)[1], 3) for image in images]
+    heights = [max(tall[n : n + across]) for n in range(0, len(tall), across)]
+    height = sum(heights) * WIDTH / columns + 0.25 * len(heights) * (names is not None) + 1.1
+    figure, axes = new(height, len(heights), columns, height_ratios=heights)
+    blocks = axes.reshape(-1, 1 + len(titles))  # a picture's panels
+    for ax in axes.flat:
+        ax.set_anchor("N")
+    for ax in blocks[len(images) :].flat:
+        ax.set_axis_off()
+    limits = [_limit(kind) for kind in maps]
+    for n, (panels, image) in enumerate(zip(blocks, images, strict=False)):
+        picture(panels[0], image)
+        for ax, kind, limit in zip(panels[1:], maps, limits, strict=True):
+            _veil(ax, image, np.asarray(kind[n]) / limit)
+        if names is not None:  # below all of the picture's panels, where a label keeps a line free
+            panels[0].set_xlabel(" ", fontsize=8)
+            name = names[n] if len(names[n]) <= 50 else names[n][:49] + "…"
+            panels[0].annotate(name, (0, 0), (0, -3), "axes fraction", "offset points", va="top",
+                               fontsize=8, parse_math=False, in_layout=False)  # fmt: skip
+    for panels in blocks[:across]:
+        for ax, title, limit in zip(panels[1:], titles, limits, strict=True):
+            ax.set_title(f"{title}\n± {limit:.2g}", fontsize=8.5, loc="center", pad=4)
+    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), TOWARDS), ax=list(axes.flat),
+                          location="bottom", shrink=0.6, aspect=40, extend="both",
+                          panchor=False)  # fmt: skip
+    bar.set_ticks([-1, 0, 1], labels=["others", "0", "sadness"])
+    bar.set_label("what a place adds to the log-odds of sadness, full colour at the ± above")
+    return figure
+
+
+def _veil(ax: Axes, image, values) -> None:
+    """Draw a map of values from -1 to 1, of any size, over all of a grey copy of the image."""
+    height, width, _ = np.shape(image)
+    ax.imshow(np.mean(image, axis=2), cmap="gray", vmin=-200, vmax=255)  # no darker than the veil
+    over = (-0.5, width - 0.5, height - 0.5, -0.5)
+    ax.imshow(values, TOWARDS, vmin=-1, vmax=1, extent=over, interpolation="bilinear")
+    ax.set(xticks=[], yticks=[])
+    bare(ax)
+
+
+def _limit(maps: Sequence) -> float:
+    return float(np.percentile(np.abs(np.stack([np.asarray(map_) for map_ in maps])), 99)) or 1.0
 
 
 def _heat(ax: Axes, gram, limit: float):

@@ -26,8 +26,9 @@ def ramp(stops: Sequence[Colour], size: tuple[int, int]) -> Image.Image:
     return column.resize((2, size[1]), Image.Resampling.BICUBIC).resize(size)
 
 
-def noise(rng: np.random.Generator, side: int, cells: Sequence[int], stretch: int = 1,
-          ) -> Image.Image:
+def noise(
+    rng: np.random.Generator, side: int, cells: Sequence[int], stretch: int = 1
+) -> Image.Image:
     """Return smooth grey noise (side, side): one octave per number of cells, each weaker.
 
     Cells are `stretch` times as wide as high.
@@ -78,8 +79,9 @@ class Canvas:
         """Fill an ellipse around (x, y)."""
         self.pen.ellipse(self.points([(x - rx, y - ry), (x + rx, y + ry)]), fill=colour)
 
-    def line(self, points: Sequence[Point], width: float, colour: Colour, caps: bool = True,
-             ) -> None:
+    def line(
+        self, points: Sequence[Point], width: float, colour: Colour, caps: bool = True
+    ) -> None:
         """Draw a polyline with round joints and, if wide enough, round ends."""
         pixels = max(1, round(width * self.side))
         self.pen.line(self.points(points), fill=colour, width=pixels, joint="curve")

@@ -13,8 +13,10 @@ def sky(c: Canvas, f: Factors, horizon: float) -> None:
     hour, grey = HOURS[f.hour], OVERCAST[f.weather]
     c.ambient, c.shade = hour.ambient, hour.shade
     dull = STORMY if f.weather == "storm" else DULL
-    stops = [mix(stop, mix(d, c.ambient, 0.8 * c.shade), grey)
-             for stop, d in zip(hour.sky, dull, strict=True)]
+    stops = [
+        mix(stop, mix(d, c.ambient, 0.8 * c.shade), grey)
+        for stop, d in zip(hour.sky, dull, strict=True)
+    ]
     c.haze = mix(stops[2], stops[1], 0.3)
     edge = round(horizon * c.side)
     c.image.paste(c.haze, (0, 0, c.side, c.side))
@@ -81,15 +83,19 @@ def hills(c: Canvas, f: Factors, horizon: float) -> None:
     for far, height in ((0.72, 0.1), (0.45, 0.06)):
         tone = mix((120, 130, 150), land, 0.3) if jagged and far > 0.5 else land
         tone = c.lit(mix(tone, (60, 90, 120), 0.5 * far), far)
-        c.shaded(ridge(c, horizon - 0.25 * height, height, jagged and far > 0.5),
-                 [mix(tone, (255, 255, 255), 0.12), tone, c.haze])
+        c.shaded(
+            ridge(c, horizon - 0.25 * height, height, jagged and far > 0.5),
+            [mix(tone, (255, 255, 255), 0.12), tone, c.haze],
+        )
 
 
 def ground(c: Canvas, f: Factors, top: float, colour: Colour | None = None) -> None:
     """Paint the ground from `top` down to the picture's lower edge, with tufts of grass."""
     colour = colour or land_colour(f)
-    c.shaded(ridge(c, top, 0.012, False),
-             [c.lit(colour, 0.3), c.lit(colour), c.lit(mix(colour, (30, 40, 40), 0.35))])
+    c.shaded(
+        ridge(c, top, 0.012, False),
+        [c.lit(colour, 0.3), c.lit(colour), c.lit(mix(colour, (30, 40, 40), 0.35))],
+    )
     for x, y, size in c.rng.random((60, 3)):
         y = top + 0.03 + (0.97 - top) * y
         tall = 0.004 + 0.02 * size * (y - top) / (1 - top)
@@ -132,8 +138,12 @@ def weather(c: Canvas, f: Factors) -> None:
         slant = c.between(-0.3, 0.3)
         for x, y, size in c.rng.random((170 if f.weather == "rain" else 70, 3)):
             x, tall = 1.3 * x - 0.15, 0.025 + 0.05 * size
-            c.line([(x, y), (x + slant * tall, y + tall)], 0.002 + 0.003 * size,
-                   (214, 224, 236, round(50 + 90 * size)), caps=False)
+            c.line(
+                [(x, y), (x + slant * tall, y + tall)],
+                0.002 + 0.003 * size,
+                (214, 224, 236, round(50 + 90 * size)),
+                caps=False,
+            )
     elif f.weather == "snow":
         for x, y, size in c.rng.random((170, 3)):
             radius = 0.003 + 0.008 * size**3

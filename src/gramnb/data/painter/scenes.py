@@ -13,29 +13,21 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageChops, ImageEnhance
 
-from gramnb.data.painter.accents import FAR, NEAR, balloons
+from gramnb.data.painter.accents import FAR, NEAR
 from gramnb.data.painter.canvas import Canvas, Colour, mix, noise, ramp
-from gramnb.data.painter.factors import HOURS, Factors
+from gramnb.data.painter.factors import COATS, HOURS, PETALS, ROOFS, WALLS, Factors
 from gramnb.data.painter.nature import ground, hills, path, ridge, sky, water, weather
+from gramnb.data.painter.plants import bare_tree, conifer, flower, leafy_tree
 from gramnb.data.painter.things import (
-    bare_tree,
+    balloons,
     bench,
     boat,
-    conifer,
     figure,
-    flower,
     house,
     lamp,
-    leafy_tree,
     lighthouse,
     umbrella,
 )
-
-COATS = ((190, 60, 54), (40, 96, 150), (226, 168, 60), (70, 122, 84), (120, 84, 140), (84, 90, 104),
-         (60, 60, 74), (222, 214, 200))
-WALLS = ((236, 222, 196), (204, 178, 150), (178, 190, 196), (214, 156, 120), (150, 158, 170))
-ROOFS = ((160, 70, 56), (110, 78, 70), (84, 90, 110), (140, 100, 60))
-PETALS = ((226, 60, 70), (250, 190, 60), (240, 140, 180), (250, 250, 250), (150, 110, 210))
 
 
 def paint(factors: Factors, rng: np.random.Generator, size: int) -> Image.Image:
@@ -62,8 +54,11 @@ def _grade(image: Image.Image, f: Factors, rng: np.random.Generator) -> Image.Im
 
 
 def _tree(c: Canvas, f: Factors, x: float, y: float, height: float, far: float, fir: float) -> None:
-    leaf = mix(mix((84, 146, 60), (224, 136, 44), max(0.0, f.warmth) * c.rng.random()),
-               (70, 110, 60), c.rng.random() * 0.7)
+    leaf = mix(
+        mix((84, 146, 60), (224, 136, 44), max(0.0, f.warmth) * c.rng.random()),
+        (70, 110, 60),
+        c.rng.random() * 0.7,
+    )
     if c.rng.random() < fir:
         conifer(c, x, y, height, leaf, far, f.weather == "snow")
     elif c.rng.random() < f.bare:
@@ -90,20 +85,36 @@ def _field(c: Canvas, f: Factors, horizon: float) -> None:
     ground(c, f, horizon + 0.03)
     path(c, f, horizon + 0.05, c.between(0.3, 0.7))
     if c.rng.random() < 0.5:
-        house(c, c.between(0.15, 0.85), horizon + 0.09, c.between(0.12, 0.2), _pick(c, WALLS),
-              _pick(c, ROOFS), f.lit, 0.15)
+        house(
+            c,
+            c.between(0.15, 0.85),
+            horizon + 0.09,
+            c.between(0.12, 0.2),
+            _pick(c, WALLS),
+            _pick(c, ROOFS),
+            f.lit,
+            0.15,
+        )
     for side in (0, 1):
         if c.rng.random() < 0.8:
-            _tree(c, f, side + (0.5 - side) * c.between(0.1, 0.5), c.between(0.72, 0.84),
-                  c.between(0.4, 0.75), 0.0, 0.2)
+            _tree(
+                c,
+                f,
+                side + (0.5 - side) * c.between(0.1, 0.5),
+                c.between(0.72, 0.84),
+                c.between(0.4, 0.75),
+                0.0,
+                0.2,
+            )
     _meadow(c, f)
 
 
 def _meadow(c: Canvas, f: Factors) -> None:
     for n in range(round(22 * f.flowers * f.flowers)):
         wilted = c.rng.random() < 0.8 * f.bare
-        flower(c, c.rng.random(), 0.86 + 0.13 * n / 22, c.between(0.06, 0.1), _pick(c, PETALS),
-               wilted)
+        flower(
+            c, c.rng.random(), 0.86 + 0.13 * n / 22, c.between(0.06, 0.1), _pick(c, PETALS), wilted
+        )
 
 
 def _lake(c: Canvas, f: Factors, horizon: float) -> None:
@@ -111,8 +122,9 @@ def _lake(c: Canvas, f: Factors, horizon: float) -> None:
     for x in c.rng.random(7):
         _tree(c, f, x, top + 0.005, c.between(0.1, 0.24), 0.3, 0.5)
     if c.rng.random() < 0.4:
-        house(c, c.between(0.2, 0.8), top + 0.005, 0.12, _pick(c, WALLS), _pick(c, ROOFS), f.lit,
-              0.2)
+        house(
+            c, c.between(0.2, 0.8), top + 0.005, 0.12, _pick(c, WALLS), _pick(c, ROOFS), f.lit, 0.2
+        )
     water(c, f, top, 1.0)
     if c.rng.random() < 0.5:
         boat(c, c.between(0.2, 0.8), top + 0.12, 0.16, _pick(c, COATS))
@@ -138,8 +150,17 @@ def _village(c: Canvas, f: Factors, horizon: float) -> None:
     x, row = c.between(-0.1, 0.05), horizon + 0.16
     while x < 1.05:
         width = c.between(0.2, 0.3)
-        house(c, x + width / 2, row, width, _pick(c, WALLS), _pick(c, ROOFS), f.lit, 0.08,
-              int(c.rng.integers(1, 4)))
+        house(
+            c,
+            x + width / 2,
+            row,
+            width,
+            _pick(c, WALLS),
+            _pick(c, ROOFS),
+            f.lit,
+            0.08,
+            int(c.rng.integers(1, 4)),
+        )
         x += width * c.between(1.02, 1.3)
     path(c, f, row, 0.5)
     for x in (c.between(0.08, 0.2), c.between(0.8, 0.92)):
@@ -180,8 +201,18 @@ def _people(c: Canvas, f: Factors, y: float, height: float) -> None:
         c.ellipse(x, y, 0.2 * tall, 0.03 * tall, (*c.lit((40, 40, 50)), 110))
         bowed = min(1.0, max(0.0, f.bowed + c.between(-0.12, 0.12)))
         bowed *= 0.2 if arms == "up" else 1.0
-        hand = figure(c, x, y, tall, bowed, facing, _pick(c, COATS), arms, c.rng.random() < 0.45,
-                      f.gesture == "seated")
+        hand = figure(
+            c,
+            x,
+            y,
+            tall,
+            bowed,
+            facing,
+            _pick(c, COATS),
+            arms,
+            c.rng.random() < 0.45,
+            f.gesture == "seated",
+        )
         wet = f.weather in ("rain", "storm") and f.place != "room"
         if wet and n == 0 and arms != "up" and c.rng.random() < 0.45:
             top = y - (0.98 if f.gesture == "seated" else 1.16) * tall
@@ -192,41 +223,72 @@ def _people(c: Canvas, f: Factors, y: float, height: float) -> None:
 
 def _room(c: Canvas, f: Factors) -> None:
     outside = Canvas(c.side // 2, c.rng)
-    _outdoors(outside, replace(f, place="field", figures=0, flowers=0.0,
-                               accent=f.accent if f.accent in FAR else "none"))
+    _outdoors(
+        outside,
+        replace(
+            f, place="field", figures=0, flowers=0.0, accent=f.accent if f.accent in FAR else "none"
+        ),
+    )
     dark = HOURS[f.hour].shade
     c.ambient, c.shade, c.haze = outside.ambient, 0.8 * dark * (1 - 0.5 * f.lit), outside.haze
     wall = mix(_pick(c, WALLS), (120, 130, 140), 0.5 * f.bare)
-    c.image.paste(ramp([c.lit(wall), c.lit(wall), c.lit(mix(wall, (40, 36, 50), 0.4))],
-                       (c.side, c.side)))
+    c.image.paste(
+        ramp([c.lit(wall), c.lit(wall), c.lit(mix(wall, (40, 36, 50), 0.4))], (c.side, c.side))
+    )
     for stripe in range(12):
-        c.line([(stripe / 11, 0), (stripe / 11, 0.78)], 0.012,
-               (*c.lit(mix(wall, (255, 255, 255), 0.35)), 70), caps=False)
+        c.line(
+            [(stripe / 11, 0), (stripe / 11, 0.78)],
+            0.012,
+            (*c.lit(mix(wall, (255, 255, 255), 0.35)), 70),
+            caps=False,
+        )
     left, top = c.between(0.1, 0.4), c.between(0.1, 0.18)
     frame = c.lit((240, 234, 224))
-    c.polygon([(left - 0.03, top - 0.03), (left + 0.53, top - 0.03), (left + 0.53, top + 0.53),
-               (left - 0.03, top + 0.53)], frame)
+    c.polygon(
+        [
+            (left - 0.03, top - 0.03),
+            (left + 0.53, top - 0.03),
+            (left + 0.53, top + 0.53),
+            (left - 0.03, top + 0.53),
+        ],
+        frame,
+    )
     c.image.paste(outside.image, (round(left * c.side), round(top * c.side)))
     c.line([(left + 0.25, top), (left + 0.25, top + 0.5)], 0.016, frame)
     c.line([(left, top + 0.22), (left + 0.5, top + 0.22)], 0.016, frame)
     cloth = c.lit(_pick(c, PETALS[:2] + COATS))
     for x, turn in ((left - 0.05, 1), (left + 0.55, -1)):
-        c.polygon([(x, top - 0.05), (x + turn * 0.16, top - 0.05), (x + turn * 0.05, top + 0.3),
-                   (x + turn * 0.09, top + 0.6), (x, top + 0.6)], (*cloth, 235))
-    c.shaded([(0, 0.8), (1, 0.8), (1, 1), (0, 1)],
-             [c.lit((150, 108, 76)), c.lit((110, 78, 60))])
+        c.polygon(
+            [
+                (x, top - 0.05),
+                (x + turn * 0.16, top - 0.05),
+                (x + turn * 0.05, top + 0.3),
+                (x + turn * 0.09, top + 0.6),
+                (x, top + 0.6),
+            ],
+            (*cloth, 235),
+        )
+    c.shaded([(0, 0.8), (1, 0.8), (1, 1), (0, 1)], [c.lit((150, 108, 76)), c.lit((110, 78, 60))])
     c.line([(0, 0.8), (1, 0.8)], 0.014, frame, caps=False)
     if f.lit > 0.5:
         c.glow(0.9 if left < 0.25 else 0.08, 0.34, 0.4, (255, 206, 120), 0.6)
         lamp(c, 0.9 if left < 0.25 else 0.08, 0.86, 0.52, True)
     table = 0.78 if left < 0.25 else 0.24
-    c.polygon([(table - 0.14, 0.72), (table + 0.14, 0.72), (table + 0.14, 0.745),
-               (table - 0.14, 0.745)], c.lit((120, 82, 58)))
+    c.polygon(
+        [(table - 0.14, 0.72), (table + 0.14, 0.72), (table + 0.14, 0.745), (table - 0.14, 0.745)],
+        c.lit((120, 82, 58)),
+    )
     for leg in (-0.11, 0.11):
         c.line([(table + leg, 0.73), (table + leg, 0.92)], 0.016, c.lit((96, 66, 48)))
     for n in range(1 + round(4 * f.flowers)):
-        flower(c, table + 0.02 * (n - 2), 0.68, c.between(0.09, 0.15), _pick(c, PETALS),
-               c.rng.random() < f.bare)
+        flower(
+            c,
+            table + 0.02 * (n - 2),
+            0.68,
+            c.between(0.09, 0.15),
+            _pick(c, PETALS),
+            c.rng.random() < f.bare,
+        )
     c.ellipse(table, 0.69, 0.032, 0.045, c.lit((90, 130, 170)))
     _people(c, f, 0.95, c.between(0.44, 0.54))
 

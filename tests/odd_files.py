@@ -1,0 +1,57 @@
+"""Image files as the web hands them out: how a picture is hidden in them, or why there is none."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def picture(width=48, height=32):
+    """A picture whose corners all differ, so that no turn of it looks like another."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    ramp = np.stack([columns * 255 / width, rows * 255 / height, 0 * rows], axis=-1)
+    return Image.fromarray(ramp.astype(np.uint8))
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def bomb():
+    """400 million pixels said in 40 bytes of header, to be refused before any is allocated."""
+    data = bytearray(encoded(Image.new("1", (32, 32)), "BMP"))
+    data[18:26] = (20_000).to_bytes(4, "little") * 2
+    return bytes(data)
+
+
+def readable():
+    """Files by name, each with the picture that a viewer shows of it."""
+    plain = picture()
+    exif = Image.Exif()
+    exif[274] = 6  # the top of the picture is the stored picture's left side
+    grey = np.asarray(plain.convert("L"))
+    deep = Image.frombytes("I;16", plain.size, (grey.astype("<u2") * 257).tobytes())
+    palette = plain.quantize(16)
+    seen = palette.convert("RGB")
+    seen.paste("white", mask=Image.fromarray(np.asarray(palette) == 0))
+    return {
+        "cmyk.jpg": (encoded(plain.convert("CMYK"), "JPEG", quality=100, subsampling=0), plain),
+        "deep.png": (encoded(deep), Image.fromarray(grey).convert("RGB")),
+        "palette.png": (encoded(palette, transparency=0), seen),
+        "moving.png": (encoded(plain, save_all=True, append_images=[Image.new("RGB", plain.size)]),
+                       plain),
+        "turned.png": (encoded(plain.transpose(Image.Transpose.ROTATE_90), exif=exif), plain),
+    }  # fmt: skip
+
+
+def unreadable():
+    """Files by name, each with the reason to give for it."""
+    return {
+        "bomb.bmp": (bomb(), "too large"),
+        "cut.jpg": (encoded(picture(), "JPEG")[:-200], "truncated"),
+        "page.jpg": (b"<!DOCTYPE html><html><body>404</body></html>", "not an image"),
+        "pixel.png": (encoded(Image.new("RGB", (1, 1))), "too small"),
+        "void.png": (b"", "empty file"),
+    }
