@@ -287,7 +287,7 @@ def test_explanations_of_one_kind_share_a_scale(figures, images):
     assert shown[2].get_title() == f"tap\n± {limit:.2g}" == shown[5].get_title()
     assert not shown[8].get_title()
     names = [ax.texts[0].get_text() for ax in shown[::3]]
-    assert names == ["0.50 a.jpg", "$a^$.jpg", "c", "d", "e" * 49 + "…"]
+    assert names == ["0.50 a.jpg", "$a^$.jpg", "c", "d", "e" * 54 + "…"]
     many = plots.explanations(images[:2], np.ones((4, 2, 3, 3)), list("abcd"))
     assert len([ax for ax in many.axes if ax.get_title()]) == 4  # one picture in a row
 

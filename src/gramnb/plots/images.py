@@ -180,7 +180,7 @@ def explanations(
             _veil(ax, image, np.asarray(kind[n]) / limit)
         if names is not None:  # below all of the picture's panels, where a label keeps a line free
             panels[0].set_xlabel(" ", fontsize=8)
-            name = names[n] if len(names[n]) <= 50 else names[n][:49] + "…"
+            name = names[n] if len(names[n]) <= 55 else names[n][:54] + "…"
             panels[0].annotate(name, (0, 0), (0, -3), "axes fraction", "offset points", va="top",
                                fontsize=8, parse_math=False, in_layout=False)  # fmt: skip
     for panels in blocks[:across]:

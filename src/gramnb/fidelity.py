@@ -1,0 +1,218 @@
+"""What Keras really builds, beside what the paper prints, and what each network costs.
+
+Everything is read off built models: blocks from the names Keras gives their layers, parameters from
+the weights, multiply-adds from the shapes of kernels and feature maps. Nothing runs.
+"""
+
+import re
+from collections.abc import Iterable
+from itertools import groupby
+from math import prod
+
+import pandas as pd
+
+from gramnb._keras import keras
+from gramnb.backbones import build_backbone
+from gramnb.layers import GramMatrix, GramModule
+from gramnb.models import HeadOptions, build_head
+from gramnb.paper import SETTINGS, TABLE1, TABLE2
+
+TABLES = {1: ("EfficientNetV2S", TABLE1), 2: (SETTINGS.backbone, TABLE2)}
+
+_SMALL = 32  # pixels: kernels, channels and strides are the same at every size
+_BLOCK = re.compile(r"block(\d)([a-z])_")
+_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+_NORMALISATIONS = (keras.layers.BatchNormalization, keras.layers.Normalization)
+
+
+def stages(backbone: str) -> pd.DataFrame:
+    """Return the stages of an EfficientNet as Keras builds it, without its classifier.
+
+    Stage 0 is the convolution before the blocks, the last stage the one after them. A block with a
+    depthwise convolution is an MBConv, one without a Fused-MBConv. The number after it is the
+    expansion, SE the squeeze-and-excitation's narrowest width as a share of the block's input.
+
+    Args:
+        backbone: a name in `backbones.BACKBONES`.
+
+    Returns:
+        Indexed by stage: operation, kernel, stride (of the first block), channels (of the output),
+        layers (the number of blocks).
+
+    Raises:
+        ValueError: an unknown backbone, or one that is not built of such blocks (ResNet50).
+    """
+    convolutions = _convolutions(backbone)
+    if not any(map(_block, convolutions)):
+        raise ValueError(f"{backbone} is not built of MBConv blocks")
+    blocks = [_describe(list(layers)) for _, layers in groupby(convolutions, _block)]
+    rows = []
+    for stage, described in groupby(blocks, lambda block: block.pop("stage")):
+        first, *others = described
+        if any(b["operation"] != first["operation"] for b in others):
+            raise ValueError(f"{backbone}: the blocks of stage {stage} differ")
+        rows.append({**first, "layers": 1 + len(others)})
+    return pd.DataFrame(rows).rename_axis("stage")
+
+
+def _convolutions(backbone: str) -> list[keras.Layer]:
+    network = build_backbone(backbone, _SMALL, "none")
+    return [layer for layer in network.layers if isinstance(layer, _CONVOLUTIONS)]
+
+
+def _block(layer: keras.Layer) -> str:
+    """Return the name of the layer's block, stage and letter; empty outside the blocks."""
+    found = _BLOCK.match(layer.name)
+    return found[1] + found[2] if found else ""
+
+
+def _describe(convolutions: list[keras.Layer]) -> dict:
+    """Describe a block, or the single convolution outside the blocks, by its convolutions."""
+    first, *_, last = [*convolutions, convolutions[-1]]
+    inputs, expanded = first.input.shape[-1], last.input.shape[-1]
+    depthwise = [c for c in convolutions if isinstance(c, keras.layers.DepthwiseConv2D)]
+    operation = f"{'' if depthwise else 'Fused-'}MBConv{expanded // inputs}"
+    for layer in convolutions:
+        if layer.name.endswith("se_reduce"):
+            operation += f", SE{layer.filters / inputs:.2f}"
+    spatial = (depthwise or convolutions)[0]  # the convolution that sees neighbours
+    return {
+        "stage": _block(first)[:1] or first.name,
+        "operation": operation if _block(first) else "Conv",
+        "kernel": "x".join(map(str, spatial.kernel_size)),
+        "stride": max(c.strides[0] for c in convolutions),
+        "channels": last.output.shape[-1],
+    }
+
+
+def beside_paper(table: int) -> pd.DataFrame:
+    """Return the paper's Table 1 (V2S) or Table 2 (B2) beside the network that Keras builds.
+
+    Cells that the text at hand has lost are empty and not compared. The printed pooling and fully
+    connected layer come after the backbone (`models.build_head`) and are not compared either.
+
+    Returns:
+        Indexed by stage: operation, stride, channels and layers, each (..., "printed") and
+        (..., "Keras"), and the differences in words, empty where there are none.
+
+    Raises:
+        ValueError: another table.
+    """
+    if table not in TABLES:
+        raise ValueError(f"the stages of networks are Tables 1 and 2, not {table}")
+    name, printed = TABLES[table]
+    rows = []
+    for built, paper in zip(stages(name).itertuples(), printed, strict=True):
+        pairs = {"operation": (paper.operation, _in_print(built.operation, built.kernel))}
+        for column in ("stride", "channels", "layers"):
+            pairs[column] = getattr(paper, column), getattr(built, column)
+        row = {(c, side): v for c, (a, b) in pairs.items() for side, v in (("printed", a), ("Keras", b))}
+        rows.append({**row, ("differences", ""): _differences(pairs)})
+    frame = pd.DataFrame(rows).rename_axis("stage").astype(object)
+    frame.columns = pd.MultiIndex.from_tuples(frame.columns)
+    return frame.where(frame.notna(), "")
+
+
+def _in_print(operation: str, kernel: str) -> str:
+    """Write an operation as the paper does: "Conv3x3", "MBConv4, k3x3, SE0.25"."""
+    if operation == "Conv":
+        return operation + kernel
+    name, *squeeze = operation.split(", ")
+    return ", ".join([name, f"k{kernel}", *squeeze])
+
+
+def _differences(pairs: dict[str, tuple]) -> str:
+    """Say what Keras builds and is not printed."""
+    printed, built = pairs["operation"]
+    if built in printed.split(" & "):
+        found = []
+    elif "MBConv" in printed:
+        found = [f"{built.split(',')[0]}, not {printed.split(',')[0]}"]
+    else:
+        found = [f"{built} is not printed"]
+    for column in ("stride", "channels", "layers"):
+        given, keras_has = pairs[column]
+        if given not in (None, keras_has):
+            found.append(f"{column} {keras_has}, not {given}")
+    return "; ".join(found)
+
+
+def convolutions(backbone: str) -> pd.Series:
+    """Count the convolutional layers that Keras builds, by kind.
+
+    Returns:
+        ordinary (larger than 1x1), pointwise (1x1), depthwise, squeeze-excite, and all.
+    """
+    kinds = dict.fromkeys(("ordinary", "pointwise", "depthwise", "squeeze-excite"), 0)
+    for layer in _convolutions(backbone):
+        if "_se_" in layer.name:
+            kinds["squeeze-excite"] += 1
+        elif isinstance(layer, keras.layers.DepthwiseConv2D):
+            kinds["depthwise"] += 1
+        else:
+            kinds["pointwise" if layer.kernel_size == (1, 1) else "ordinary"] += 1
+    return pd.Series({**kinds, "all": sum(kinds.values())}, name=backbone)
+
+
+def costs(
+    backbone: str = SETTINGS.backbone,
+    image_size: int = SETTINGS.image_size,
+    ks: Iterable[int] = range(1, 9),
+    options: HeadOptions = HeadOptions(),
+) -> pd.DataFrame:
+    """Return what the baseline and the networks with k Gram modules cost.
+
+    Args:
+        backbone: a name in `backbones.BACKBONES`, with its default tap.
+        image_size: side of the square images, in pixels.
+        ks: numbers of modules; the baseline, k = 0, always comes first.
+        options: of the heads.
+
+    Returns:
+        Indexed by k: parameters (moving statistics included) and multiply-adds (of one image, as
+        `multiply_adds` counts them), and what k adds to either, in percent of the baseline.
+    """
+    body = build_backbone(backbone, image_size, "none")
+    top, *maps = (tuple(output.shape[1:]) for output in body.outputs)
+    rows = {}
+    for k in (0, *(k for k in ks if k)):
+        head = build_head(k, top[-1], maps, options)
+        rows[k] = [
+            body.count_params() + head.count_params(),
+            multiply_adds(body) + multiply_adds(head),
+        ]
+    table = pd.DataFrame.from_dict(rows, "index", columns=["parameters", "multiply-adds"])
+    for column in list(table):
+        table[f"{column} added, %"] = 100 * (table[column] / table.at[0, column] - 1)
+    return table.rename_axis("k")
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Return the multiplications, each with its addition, of one image through a model.
+
+    Counted are convolutions, dense layers and the Gram product; normalisations, activations,
+    pooling and additions are not, as is usual. Padded positions count. The Gram product is
+    H * W * C * C, since the layer multiplies whole matrices: its symmetry, which would save almost
+    half, is not used.
+
+    Raises:
+        ValueError: a layer with weights of another kind.
+    """
+    return sum(map(_multiply_adds, model.layers))
+
+
+def _multiply_adds(layer: keras.Layer) -> int:
+    if isinstance(layer, keras.Model):
+        return multiply_adds(layer)
+    if isinstance(layer, (*_CONVOLUTIONS, keras.layers.Dense)):  # a kernel at every position
+        return prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
+    if isinstance(layer, GramMatrix | GramModule):
+        positions, channels = prod(layer.input.shape[1:3]), layer.input.shape[-1]
+        gram = positions * channels**2
+        if isinstance(layer, GramMatrix):
+            return gram
+        dense, convolution = (prod(x.kernel.shape) for x in (layer.dense, layer.convolution))
+        return gram * (layer.gram is not None) + dense + positions * convolution
+    if layer.weights and not isinstance(layer, _NORMALISATIONS):
+        raise ValueError(f"{layer.name}: multiply-adds of {type(layer).__name__} are not known")
+    return 0
