@@ -70,7 +70,7 @@ def test_a_class_named_sadness_needs_no_names(tmp_path):
 def test_errors_list_what_was_found(tmp_path):
     with pytest.raises(ValueError, match="no source is named 'flickr'.*webemo"):
         read("flickr", tmp_path)
-    with pytest.raises(FileNotFoundError, match="absent: no folder to read folder from"):
+    with pytest.raises(FileNotFoundError, match="absent: no such folder"):
         read("folder", tmp_path / "absent")
     with pytest.raises(FileNotFoundError, match="no root was given"):
         read("folder")

@@ -105,7 +105,7 @@ def test_the_books_contents_are_the_files_there_are():
 def test_modules_import_only_what_stands_above_them():
     """The floors of the package, in the order of the design; `_keras` is below all."""
     floors = [
-        "_keras", "runs", "paper", "layers", "lite0", "backbones", "models", "losses",
+        "_keras", "runs", "paper", "layers", "lite0", "backbones", "models", "losses", "fidelity",
         "evaluation", "data", "config", "replicas", "checkpoints", "features", "training",
         "predict", "explain", "plots", "cli",
     ]  # fmt: skip

@@ -6,6 +6,7 @@ import sys
 import time
 import zipfile
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -256,12 +257,21 @@ def test_replicas_asked_for_too_late_are_refused(run, config, tmp_path):
         train(replace(config, replicas=2), tmp_path, progress=False)
 
 
-def test_missing_files_are_named_before_anything_is_built(config, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "missing"), (b"<html>404</html>", "not an image"), (..., "changed since curation")],
+)
+def test_bad_files_are_named_before_anything_is_built(config, tmp_path, content, problem):
     table = manifests.read(config.manifest)
-    gone = manifests.kept(table).index[5]
-    table.loc[gone, "path"] = str(tmp_path / "gone.jpg")
+    kept = manifests.kept(table)
+    row, file = kept.index[5], tmp_path / "photo.jpg"
+    if content is ...:  # another picture under the old name
+        file.write_bytes(Path(kept["path"].iloc[0]).read_bytes())
+    elif content:
+        file.write_bytes(content)
+    table.loc[row, "path"] = str(file)
     manifests.write(table, tmp_path / "manifest.parquet", {})
-    with pytest.raises(FileNotFoundError, match=rf"row {gone}: gone.jpg is not there \(1 of"):
+    with pytest.raises(ValueError, match=rf"row {row}: photo.jpg: {problem} \(1 of {len(kept)} im"):
         train(replace(config, manifest=str(tmp_path / "manifest.parquet")), tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 

@@ -6,7 +6,7 @@ the weights, multiply-adds from the shapes of kernels and feature maps. Nothing 
 
 import re
 from collections.abc import Iterable
-from itertools import groupby
+from itertools import chain, groupby, product
 from math import prod
 
 import pandas as pd
@@ -14,12 +14,10 @@ import pandas as pd
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
 from gramnb.layers import GramMatrix, GramModule
-from gramnb.models import HeadOptions, build_head
+from gramnb.models import build_head
 from gramnb.paper import SETTINGS, TABLE1, TABLE2
 
-TABLES = {1: ("EfficientNetV2S", TABLE1), 2: (SETTINGS.backbone, TABLE2)}
-
-_SMALL = 32  # pixels: kernels, channels and strides are the same at every size
+_TABLES = {1: ("EfficientNetV2S", TABLE1), 2: (SETTINGS.backbone, TABLE2)}
 _BLOCK = re.compile(r"block(\d)([a-z])_")
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 _NORMALISATIONS = (keras.layers.BatchNormalization, keras.layers.Normalization)
@@ -42,21 +40,19 @@ def stages(backbone: str) -> pd.DataFrame:
     Raises:
         ValueError: an unknown backbone, or one that is not built of such blocks (ResNet50).
     """
-    convolutions = _convolutions(backbone)
-    if not any(map(_block, convolutions)):
+    layers = _convolutions(backbone)
+    if not any(map(_block, layers)):
         raise ValueError(f"{backbone} is not built of MBConv blocks")
-    blocks = [_describe(list(layers)) for _, layers in groupby(convolutions, _block)]
-    rows = []
-    for stage, described in groupby(blocks, lambda block: block.pop("stage")):
-        first, *others = described
-        if any(b["operation"] != first["operation"] for b in others):
-            raise ValueError(f"{backbone}: the blocks of stage {stage} differ")
-        rows.append({**first, "layers": 1 + len(others)})
-    return pd.DataFrame(rows).rename_axis("stage")
+    blocks = pd.DataFrame([_describe(list(block)) for _, block in groupby(layers, _block)])
+    grouped = blocks.groupby("stage", sort=False)
+    if (grouped["operation"].nunique() > 1).any():
+        raise ValueError(f"{backbone}: the blocks of a stage differ")
+    table = grouped.first().assign(layers=grouped.size())
+    return table.reset_index(drop=True).rename_axis("stage")
 
 
 def _convolutions(backbone: str) -> list[keras.Layer]:
-    network = build_backbone(backbone, _SMALL, "none")
+    network = build_backbone(backbone, 32, "none")  # the layers are the same at every size
     return [layer for layer in network.layers if isinstance(layer, _CONVOLUTIONS)]
 
 
@@ -66,21 +62,21 @@ def _block(layer: keras.Layer) -> str:
     return found[1] + found[2] if found else ""
 
 
-def _describe(convolutions: list[keras.Layer]) -> dict:
-    """Describe a block, or the single convolution outside the blocks, by its convolutions."""
-    first, *_, last = [*convolutions, convolutions[-1]]
+def _describe(layers: list[keras.Layer]) -> dict:
+    """Describe a block, or the one layer before or after the blocks, by its convolutions."""
+    first, last = layers[0], layers[-1]
     inputs, expanded = first.input.shape[-1], last.input.shape[-1]
-    depthwise = [c for c in convolutions if isinstance(c, keras.layers.DepthwiseConv2D)]
+    depthwise = [c for c in layers if isinstance(c, keras.layers.DepthwiseConv2D)]
     operation = f"{'' if depthwise else 'Fused-'}MBConv{expanded // inputs}"
-    for layer in convolutions:
+    for layer in layers:
         if layer.name.endswith("se_reduce"):
             operation += f", SE{layer.filters / inputs:.2f}"
-    spatial = (depthwise or convolutions)[0]  # the convolution that sees neighbours
+    spatial = (depthwise or layers)[0]  # the convolution that sees neighbours
     return {
         "stage": _block(first)[:1] or first.name,
         "operation": operation if _block(first) else "Conv",
         "kernel": "x".join(map(str, spatial.kernel_size)),
-        "stride": max(c.strides[0] for c in convolutions),
+        "stride": max(layer.strides[0] for layer in layers),
         "channels": last.output.shape[-1],
     }
 
@@ -98,18 +94,18 @@ def beside_paper(table: int) -> pd.DataFrame:
     Raises:
         ValueError: another table.
     """
-    if table not in TABLES:
+    if table not in _TABLES:
         raise ValueError(f"the stages of networks are Tables 1 and 2, not {table}")
-    name, printed = TABLES[table]
+    name, printed = _TABLES[table]
     rows = []
     for built, paper in zip(stages(name).itertuples(), printed, strict=True):
-        pairs = {"operation": (paper.operation, _in_print(built.operation, built.kernel))}
+        cells = {"operation": (paper.operation, _in_print(built.operation, built.kernel))}
         for column in ("stride", "channels", "layers"):
-            pairs[column] = getattr(paper, column), getattr(built, column)
-        row = {(c, side): v for c, (a, b) in pairs.items() for side, v in (("printed", a), ("Keras", b))}
-        rows.append({**row, ("differences", ""): _differences(pairs)})
-    frame = pd.DataFrame(rows).rename_axis("stage").astype(object)
-    frame.columns = pd.MultiIndex.from_tuples(frame.columns)
+            cells[column] = getattr(paper, column), getattr(built, column)
+        rows.append([*chain(*cells.values()), _differences(cells)])
+    sides = product(("operation", "stride", "channels", "layers"), ("printed", "Keras"))
+    columns = pd.MultiIndex.from_tuples([*sides, ("differences", "")])
+    frame = pd.DataFrame(rows, columns=columns, dtype=object).rename_axis("stage")
     return frame.where(frame.notna(), "")
 
 
@@ -117,23 +113,21 @@ def _in_print(operation: str, kernel: str) -> str:
     """Write an operation as the paper does: "Conv3x3", "MBConv4, k3x3, SE0.25"."""
     if operation == "Conv":
         return operation + kernel
-    name, *squeeze = operation.split(", ")
-    return ", ".join([name, f"k{kernel}", *squeeze])
+    name, comma, squeeze = operation.partition(", ")
+    return f"{name}, k{kernel}{comma}{squeeze}"
 
 
-def _differences(pairs: dict[str, tuple]) -> str:
-    """Say what Keras builds and is not printed."""
-    printed, built = pairs["operation"]
-    if built in printed.split(" & "):
-        found = []
-    elif "MBConv" in printed:
-        found = [f"{built.split(',')[0]}, not {printed.split(',')[0]}"]
-    else:
-        found = [f"{built} is not printed"]
+def _differences(cells: dict[str, tuple]) -> str:
+    """Say what Keras builds where that is not what is printed."""
+    printed, built = cells["operation"]
+    found = []
+    if built not in printed.split(" & "):
+        one, other = (operation.split(",")[0] for operation in (built, printed))
+        found.append(f"{one}, not {other}" if "MBConv" in printed else f"{one} is not printed")
     for column in ("stride", "channels", "layers"):
-        given, keras_has = pairs[column]
-        if given not in (None, keras_has):
-            found.append(f"{column} {keras_has}, not {given}")
+        given, has = cells[column]
+        if given not in (None, has):
+            found.append(f"{column} {has}, not {given}")
     return "; ".join(found)
 
 
@@ -143,22 +137,23 @@ def convolutions(backbone: str) -> pd.Series:
     Returns:
         ordinary (larger than 1x1), pointwise (1x1), depthwise, squeeze-excite, and all.
     """
-    kinds = dict.fromkeys(("ordinary", "pointwise", "depthwise", "squeeze-excite"), 0)
-    for layer in _convolutions(backbone):
-        if "_se_" in layer.name:
-            kinds["squeeze-excite"] += 1
-        elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            kinds["depthwise"] += 1
-        else:
-            kinds["pointwise" if layer.kernel_size == (1, 1) else "ordinary"] += 1
-    return pd.Series({**kinds, "all": sum(kinds.values())}, name=backbone)
+    kinds = pd.Series([_kind(layer) for layer in _convolutions(backbone)]).value_counts()
+    counts = kinds.reindex(["ordinary", "pointwise", "depthwise", "squeeze-excite"], fill_value=0)
+    return pd.concat([counts, pd.Series({"all": counts.sum()})]).rename(backbone)
+
+
+def _kind(layer: keras.Layer) -> str:
+    if "_se_" in layer.name:
+        return "squeeze-excite"
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return "depthwise"
+    return "pointwise" if layer.kernel_size == (1, 1) else "ordinary"
 
 
 def costs(
     backbone: str = SETTINGS.backbone,
     image_size: int = SETTINGS.image_size,
     ks: Iterable[int] = range(1, 9),
-    options: HeadOptions = HeadOptions(),
 ) -> pd.DataFrame:
     """Return what the baseline and the networks with k Gram modules cost.
 
@@ -166,34 +161,29 @@ def costs(
         backbone: a name in `backbones.BACKBONES`, with its default tap.
         image_size: side of the square images, in pixels.
         ks: numbers of modules; the baseline, k = 0, always comes first.
-        options: of the heads.
 
     Returns:
-        Indexed by k: parameters (moving statistics included) and multiply-adds (of one image, as
-        `multiply_adds` counts them), and what k adds to either, in percent of the baseline.
+        Indexed by k: parameters (moving statistics included) and multiply-adds of one image, and
+        what k adds to either, in percent of the baseline.
     """
     body = build_backbone(backbone, image_size, "none")
     top, *maps = (tuple(output.shape[1:]) for output in body.outputs)
-    rows = {}
-    for k in (0, *(k for k in ks if k)):
-        head = build_head(k, top[-1], maps, options)
-        rows[k] = [
-            body.count_params() + head.count_params(),
-            multiply_adds(body) + multiply_adds(head),
-        ]
-    table = pd.DataFrame.from_dict(rows, "index", columns=["parameters", "multiply-adds"])
+    table = pd.DataFrame(index=pd.Index([0, *(k for k in ks if k)], name="k"))
+    heads = [build_head(k, top[-1], maps) for k in table.index]
+    table["parameters"] = [body.count_params() + head.count_params() for head in heads]
+    shared = multiply_adds(body)
+    table["multiply-adds"] = [shared + multiply_adds(head) for head in heads]
     for column in list(table):
         table[f"{column} added, %"] = 100 * (table[column] / table.at[0, column] - 1)
-    return table.rename_axis("k")
+    return table
 
 
 def multiply_adds(model: keras.Model) -> int:
     """Return the multiplications, each with its addition, of one image through a model.
 
     Counted are convolutions, dense layers and the Gram product; normalisations, activations,
-    pooling and additions are not, as is usual. Padded positions count. The Gram product is
-    H * W * C * C, since the layer multiplies whole matrices: its symmetry, which would save almost
-    half, is not used.
+    pooling and additions are not, as is usual. Padded positions count. The Gram product takes
+    H * W * C * C: its symmetry, which would save almost half, is not used.
 
     Raises:
         ValueError: a layer with weights of another kind.

@@ -23,6 +23,7 @@ from gramnb.backbones import BACKBONES
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.curation import SPLITS
+from gramnb.data.inspection import inspect_all
 from gramnb.features import Inputs, prepare_inputs
 from gramnb.losses import WithCentres
 from gramnb.models import build_classifier, build_head
@@ -88,12 +89,19 @@ def splits(table: pd.DataFrame, fold: int = -1) -> dict[str, np.ndarray]:
 
 
 def check_files(table: pd.DataFrame, name: str) -> None:
-    """Raise FileNotFoundError, naming the first row, if image files of the table are gone."""
-    gone = [row for row in table.itertuples() if not os.path.isfile(row.path)]
-    if gone:
-        raise FileNotFoundError(
-            f"{name}: row {gone[0].row}: {os.path.basename(gone[0].path)} is not there "
-            f"({len(gone)} of {len(table)} missing); curate again or restore the images"
+    """Raise ValueError, naming the first row, if an image is gone, unreadable or another one now.
+
+    Files that curation has seen and that have not changed since are not read again.
+    """
+    now = inspect_all(table, progress=False)
+    problem = now["dropped"].mask(now["image_id"] != table["image_id"], "changed since curation")
+    problem = problem.where(now["dropped"] == "", now["dropped"])
+    if (problem != "").any():
+        first = (problem != "").idxmax()
+        file = os.path.basename(table.loc[first, "path"])
+        raise ValueError(
+            f"{name}: row {table.loc[first, 'row']}: {file}: {problem[first]} "
+            f"({(problem != '').sum()} of {len(table)} images); curate again or restore the images"
         )
 
 

@@ -55,7 +55,7 @@ def read(
     elif root and resolve(root).is_dir():
         folder = resolve(root)
     else:
-        raise FileNotFoundError(f"{root or 'no root was given'}: no folder to read {source} from")
+        raise FileNotFoundError(f"{root or 'no root was given'}: no such folder (source {source})")
     rows, report = SOURCES[source](folder)
     rows["sadness"] = _is_sadness(rows, set(sadness), folder)
     table = manifest.new(rows.assign(source=source))
