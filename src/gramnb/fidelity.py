@@ -24,14 +24,11 @@ _NORMALISATIONS = (keras.layers.BatchNormalization, keras.layers.Normalization)
 
 
 def stages(backbone: str) -> pd.DataFrame:
-    """Return the stages of an EfficientNet as Keras builds it, without its classifier.
+    """Return the stages of one of the EfficientNets in `backbones.BACKBONES`, as Keras builds it.
 
     Stage 0 is the convolution before the blocks, the last stage the one after them. A block with a
     depthwise convolution is an MBConv, one without a Fused-MBConv. The number after it is the
     expansion, SE the squeeze-and-excitation's narrowest width as a share of the block's input.
-
-    Args:
-        backbone: a name in `backbones.BACKBONES`.
 
     Returns:
         Indexed by stage: operation, kernel, stride (of the first block), channels (of the output),
@@ -132,11 +129,7 @@ def _differences(cells: dict[str, tuple]) -> str:
 
 
 def convolutions(backbone: str) -> pd.Series:
-    """Count the convolutional layers that Keras builds, by kind.
-
-    Returns:
-        ordinary (larger than 1x1), pointwise (1x1), depthwise, squeeze-excite, and all.
-    """
+    """Count convolutional layers: ordinary, pointwise (1x1), depthwise, squeeze-excite, all."""
     kinds = pd.Series([_kind(layer) for layer in _convolutions(backbone)]).value_counts()
     counts = kinds.reindex(["ordinary", "pointwise", "depthwise", "squeeze-excite"], fill_value=0)
     return pd.concat([counts, pd.Series({"all": counts.sum()})]).rename(backbone)
@@ -155,12 +148,7 @@ def costs(
     image_size: int = SETTINGS.image_size,
     ks: Iterable[int] = range(1, 9),
 ) -> pd.DataFrame:
-    """Return what the baseline and the networks with k Gram modules cost.
-
-    Args:
-        backbone: a name in `backbones.BACKBONES`, with its default tap.
-        image_size: side of the square images, in pixels.
-        ks: numbers of modules; the baseline, k = 0, always comes first.
+    """Return what the baseline (k = 0, always first) and networks with k Gram modules cost.
 
     Returns:
         Indexed by k: parameters (moving statistics included) and multiply-adds of one image, and

@@ -1,0 +1,116 @@
+"""Time a bank beside the k separate modules it holds, and a training step beside the baseline's.
+
+    python benchmarks/bank.py [--rounds 20] [--batch 4]
+
+First, forward and backward pass on a 32 x 32 x 56 tap, batch 16, float32, both with the same
+weights; then a whole training step of EfficientNetV2B2 at 256 px with random weights. What is
+compared runs in turns, round after round, so that a busy machine slows both alike. Medians over
+rounds; a ratio is taken within each round before its median. The step's noise is that of the
+backbone, many times what a bank takes, hence the bank's own passes beside it.
+Aims: the bank at least 1.3 times faster at k = 4; a step with k = 4 within 5 % of the baseline's.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from gramnb._keras import keras, quiet
+from gramnb.layers import GramBank, GramModule
+from gramnb.models import build_classifier
+
+TAP, BATCH = (32, 32, 56), 16
+
+
+def in_turns(tasks: dict[str, Callable], rounds: int, repeats: int = 1) -> pd.DataFrame:
+    """Return seconds a call: a row for each round, a column for each task.
+
+    Each round calls every task `repeats` times, every other round in reverse order; two rounds
+    before the first are not counted.
+    """
+    rows = []
+    for number in range(-2, rounds):
+        row = {}
+        for name in list(tasks)[:: 1 if number % 2 else -1]:
+            began = time.perf_counter()
+            for _ in range(repeats):
+                tasks[name]()
+            row[name] = (time.perf_counter() - began) / repeats
+        rows.append(row)
+    return pd.DataFrame(rows[2:], columns=list(tasks))
+
+
+def compared(seconds: pd.DataFrame, reference: str, other: str) -> dict[str, str]:
+    """Return medians in milliseconds and the ratio other / reference with its quartiles."""
+    low, ratio, high = (seconds[other] / seconds[reference]).quantile([0.25, 0.5, 0.75])
+    milliseconds = 1000 * seconds.median()
+    return {
+        f"{reference}, ms": f"{milliseconds[reference]:.1f}",
+        f"{other}, ms": f"{milliseconds[other]:.1f}",
+        f"{other} / {reference}": f"{ratio:.2f} ({low:.2f}-{high:.2f})",
+    }
+
+
+def passes(layers: list[keras.Layer], width: int) -> Callable:
+    """Return a compiled function: forward and backward through layers that read the same tap."""
+    random = np.random.default_rng(0)
+    features = tf.Variable(random.normal(size=(BATCH, *TAP)).astype("float32"))
+    weights = [weight.value for layer in layers for weight in layer.trainable_weights]
+    towards = tf.constant(random.normal(size=(BATCH, width)).astype("float32"))
+
+    @tf.function
+    def run():
+        with tf.GradientTape() as tape:
+            outputs = [layer(features, training=True) for layer in layers]
+            loss = tf.reduce_sum(tf.concat(outputs, axis=-1) * towards)
+        return tape.gradient(loss, [features, *weights])
+
+    return run
+
+
+def bank_and_modules(k: int, rounds: int) -> dict[str, str]:
+    """Compare a bank with the modules it holds."""
+    modules = [GramModule() for _ in range(k)]
+    for module in modules:
+        module.build((None, *TAP))
+    width = k * TAP[-1]
+    tasks = {
+        "bank": passes([GramBank.from_modules(modules)], width),
+        "modules": passes(modules, width),
+    }
+    return compared(in_turns(tasks, rounds, repeats=5), "bank", "modules")
+
+
+def training_step(backbone: str, k: int, batch: int, image_size: int = 256) -> Callable:
+    """Return one step of the paper's optimiser on a batch of noise, as `fit` compiles it."""
+    with quiet():
+        model = build_classifier(backbone, k, image_size, weights="none")
+    model.compile(keras.optimizers.Adagrad(0.002), "sparse_categorical_crossentropy")
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (batch, image_size, image_size, 3)).astype("float32")
+    labels = random.integers(0, 2, batch)
+    return lambda: model.train_on_batch(images, labels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=4, help="images in a training step")
+    arguments = parser.parse_args()
+
+    rows = {k: bank_and_modules(k, arguments.rounds) for k in (1, 2, 4, 8)}
+    print(f"Forward and backward, batch {BATCH}, tap {TAP}, {os.cpu_count()} cores")
+    print(pd.DataFrame.from_dict(rows, "index").rename_axis("k"), end="\n\n")
+
+    tasks = {f"k = {k}": training_step("EfficientNetV2B2", k, arguments.batch) for k in (0, 4)}
+    steps = in_turns(tasks, arguments.rounds)
+    print(f"Training step of EfficientNetV2B2, batch {arguments.batch}, 256 px")
+    print(pd.DataFrame([compared(steps, *tasks)]).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
