@@ -21,7 +21,7 @@ from gramnb.data.images import read_image
 from gramnb.models import HeadOptions
 from gramnb.predict import load_network
 from gramnb.runs import Run, list_runs
-from gramnb.training import splits, train
+from gramnb.training import even_batch, splits, train
 
 SMALL = TrainConfig(
     backbone="EfficientNetLite0",
@@ -244,8 +244,20 @@ def test_two_replicas_have_the_gradient_of_one_device(python):
     assert found["worst"] < 1e-6
 
 
+@pytest.mark.parametrize(("count", "batch"), [(100, 64), (64, 64), (29, 28), (30, 30), (1, 1)])
+def test_the_first_batch_divides_among_the_replicas(count, batch):
+    assert even_batch(count, 32, replicas=2) == batch
+    assert even_batch(count, 64, replicas=1) == min(count, 64)
+
+
 def test_training_runs_on_two_replicas(config, tmp_path, python):
-    python(TRAIN, recorded(replace(config, replicas=2)), tmp_path)
+    table = manifests.read(config.manifest)
+    val = table.index[(table["split"] == "val") & (table["sadness"] == 0)]
+    odd = (table["split"] == "val").sum() % 2  # make it odd: one image more or less in validation
+    table.loc[val[: 1 - odd], "split"] = "train"
+    manifests.write(table, tmp_path / "odd.parquet", {})
+    uneven = replace(config, manifest=str(tmp_path / "odd.parquet"), replicas=2)
+    python(TRAIN, recorded(uneven), tmp_path)
     (run,) = list_runs(tmp_path)
     assert len(run.environment["devices"]) == 2
     assert np.isfinite(run.history["loss"]).all()

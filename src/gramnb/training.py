@@ -138,7 +138,10 @@ def _fit(
     done, history = checkpoints.last(run)
     if done == config.epochs:
         return history
-    size = config.batch_size * scope.num_replicas_in_sync
+    size, checked = (
+        even_batch(len(rows[split]), config.batch_size, scope.num_replicas_in_sync)
+        for split in ("train", "val")
+    )
     steps = -(-len(rows["train"]) // size)
     keras.utils.set_random_seed(config.seed)
     with quiet(), scope.scope():
@@ -154,12 +157,20 @@ def _fit(
             initial_epoch=done,
             epochs=config.epochs,
             steps_per_epoch=steps,
-            validation_data=inputs.batches(rows["val"], size),
+            validation_data=inputs.batches(rows["val"], checked),
             shuffle=False,
             verbose=0,
             callbacks=[epochs],
         )
     return epochs.history
+
+
+def even_batch(count: int, batch_size: int, replicas: int) -> int:
+    """Return the batch over all replicas, such that the first one of `count` images divides evenly.
+
+    Keras builds what it compiles from the first batch, and fails if its parts are not equal.
+    """
+    return min(batch_size * replicas, max(count - count % replicas, 1))
 
 
 class _Epochs(keras.callbacks.Callback):
