@@ -1,17 +1,14 @@
 """Time a training step of EfficientNetV2S beside one of EfficientNetV2B2.
 
-    python benchmarks/backbones.py [--rounds 10] [--batch 4]
+    python benchmarks/backbones.py [--rounds 10] [--batch 4] [--processor]
 
 The paper says that V2S "requires twice as much training time" (Section 3.1). Both are the networks
 of Figure 2 with k = 4, random weights, 256 px, in turns; `bank.py` says how times are taken.
 Multiply-adds stand beside them, since time depends on the machine.
 """
 
-import argparse
-import os
-
 import pandas as pd
-from bank import compared, in_turns, training_step
+from bank import arguments, compared, in_turns, taken, training_step
 
 from gramnb.fidelity import costs
 from gramnb.paper import CLAIMS
@@ -20,14 +17,10 @@ BACKBONES, K = ("EfficientNetV2B2", "EfficientNetV2S"), 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=4)
-    arguments = parser.parse_args()
-
-    tasks = {name: training_step(name, K, arguments.batch) for name in BACKBONES}
-    steps = in_turns(tasks, arguments.rounds)
-    print(f"Training step, k = {K}, batch {arguments.batch}, 256 px, {os.cpu_count()} cores")
+    given = arguments(rounds=10)
+    tasks = {name: training_step(name, K, given.batch) for name in BACKBONES}
+    steps = in_turns(tasks, given.rounds, given.processor)
+    print(f"Training step, k = {K}, batch {given.batch}, 256 px, {taken(given)}")
     print(pd.DataFrame([compared(steps, *BACKBONES)]).to_string(index=False))
     few, many = (costs(name, ks=(K,)).at[K, "multiply-adds"] for name in BACKBONES)
     print(f"multiply-adds: {many / few:.2f} times; the paper: {CLAIMS.training_time_v2s:g} times")
