@@ -96,6 +96,18 @@ def test_a_recorded_study_reads_like_its_runs(tmp_path):
     assert len(json.loads((study / "runs.json").read_text())) == 2
 
 
+def test_runs_of_one_name_that_differ_are_told_apart(tmp_path):
+    """Two runs of a variant and seed on other settings must not be averaged, or counted twice."""
+    finished(tmp_path, epochs=25, head={"dropout": 0.5})
+    finished(tmp_path, epochs=30, head={"dropout": 0.5})
+    finished(tmp_path, epochs=30, head={"dropout": 0.2})
+    finished(tmp_path, variant="k = 0", k=0, epochs=30, head={"dropout": 0.5})
+    settings = ["25, dropout 0.5", "30, dropout 0.2", "30, dropout 0.5"]
+    names = ["k = 0", *(f"k = 4, epochs {setting}" for setting in settings)]
+    assert sorted(runs.predictions(tmp_path)["variant"].unique()) == names
+    assert sorted(runs.histories(tmp_path)["variant"].unique()) == names
+
+
 def test_environment_names_versions_and_no_path():
     found = runs.environment()
     assert found["packages"]["keras"].startswith("3.")

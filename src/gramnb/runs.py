@@ -217,7 +217,9 @@ def predictions(folder: str | Path) -> pd.DataFrame:
     recorded = resolve(folder) / "predictions.parquet"
     if recorded.exists():
         return pd.read_parquet(recorded)
-    return pd.concat([run.predictions for run in _some_runs(folder)], ignore_index=True)
+    labels = _labels(_some_runs(folder))
+    frames = [run.predictions.assign(variant=label) for run, label in labels.items()]
+    return pd.concat(frames, ignore_index=True)
 
 
 def histories(folder: str | Path) -> pd.DataFrame:
@@ -226,10 +228,26 @@ def histories(folder: str | Path) -> pd.DataFrame:
     if recorded.exists():
         return pd.read_csv(recorded)
     frames = []
-    for run in _some_runs(folder):
-        config = run.config
-        frames.append(run.history.assign(**{column: config[column] for column in VARIANT}))
+    for run, label in _labels(_some_runs(folder)).items():
+        known = {column: run.config[column] for column in VARIANT} | {"variant": label}
+        frames.append(run.history.assign(**known))
     return pd.concat(frames, ignore_index=True)
+
+
+def _labels(found: list[Run]) -> dict[Run, str]:
+    """Name each run's variant, adding the settings in which runs of one name differ."""
+    settings = {run: {**run.config, **run.config.get("head", {})} for run in found}
+    labels = {}
+    for run, own in settings.items():
+        alike = [c for c in settings.values() if c["variant"] == own["variant"]]
+        differing = [
+            name
+            for name in own
+            if name not in ("seed", "fold", "head", "backbone")
+            and any(c.get(name) != own[name] for c in alike)
+        ]
+        labels[run] = ", ".join([own["variant"], *(f"{name} {own[name]}" for name in differing)])
+    return labels
 
 
 def record(folder: str | Path, study: str | Path) -> Path:
