@@ -123,9 +123,10 @@ rule record:
     # Keep the tables of the profile's runs, transfer included, as results/<profile>.
     input: CHAPTER.format(chapter=TRANSFER)
     run:
-        from gramnb import runs
+        from gramnb import study
 
-        print(f"Recorded in {runs.record(OUT, Path('results') / PROFILE).name}.")
+        study.record_folder(OUT, PROFILE)
+        print(f"Recorded in results/{PROFILE}.")
 
 
 rule published_book:

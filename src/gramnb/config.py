@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field, fields
 
 from gramnb.backbones import BACKBONES
+from gramnb.layers import check_choice
 from gramnb.models import HeadOptions
 
 OPTIMIZERS = ("adagrad", "adam")
+SCHEDULES = ("constant", "cosine")
+NETWORKS = ("gram", "multilevel")
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,8 @@ class TrainConfig:
         manifest: the data, a manifest with splits; relative to the project root.
         k: number of parallel Gram modules; 0 is the baseline.
         seed: of initial weights, dropout, shuffling and augmentation.
+        network: "gram", the paper's (`models.build_classifier`; its baseline with k = 0), or
+            "multilevel", Zhang et al.'s (`models.build_multilevel_resnet50`; k = 0).
         backbone: a name in `backbones.BACKBONES`.
         weights: "imagenet", "none" or a file; empty means the backbone's own default.
         taps: layers whose maps the Gram modules read; empty means the backbone's default.
@@ -24,11 +29,14 @@ class TrainConfig:
         batch_size: images a replica takes per step.
         learning_rate: per replica; it is multiplied by the number of replicas.
         optimizer: "adagrad" (the paper's) or "adam".
+        schedule: of the learning rate: "constant", or "cosine", which falls to 0 by the last step.
+        weight_decay: decoupled, of kernels only: each step shrinks them by learning rate x this.
         frozen: train only the head, on cached features of the backbone, without augmentation.
         augment: RandAugment's (N, M), or None.
         replicas: 0 means all visible GPUs (one CPU if there is none); n > 0 without GPUs means n
             logical CPU devices.
         evaluate: which epoch's weights are kept: "best" validation accuracy, or the "last".
+        train_share: share of the training split that is used, drawn by the seed.
         fold: -1 uses the manifest's splits; f tests on fold f and validates on the one after it.
         centre_loss: weight of the contrastive-centre loss (`losses`) beside cross-entropy.
         head: the choices the paper leaves open.
@@ -40,6 +48,7 @@ class TrainConfig:
     manifest: str = "runs/demo/manifest.parquet"
     k: int = 4
     seed: int = 0
+    network: str = "gram"
     backbone: str = "EfficientNetV2B2"
     weights: str = ""
     taps: tuple[str, ...] = ()
@@ -48,18 +57,27 @@ class TrainConfig:
     batch_size: int = 64
     learning_rate: float = 0.002
     optimizer: str = "adagrad"
+    schedule: str = "constant"
+    weight_decay: float = 0.0
     frozen: bool = False
     augment: tuple[int, int] | None = (3, 7)
     replicas: int = 0
     evaluate: str = "best"
+    train_share: float = 1.0
     fold: int = -1
     centre_loss: float = 0.0
     head: HeadOptions = field(default_factory=HeadOptions)
 
     def __post_init__(self) -> None:
         """Check every value; a frozen run's augmentation becomes None, since it has none."""
-        if self.backbone not in BACKBONES:
-            raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}: {self.backbone!r}")
+        for name, choices in {
+            "backbone": tuple(BACKBONES),
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "network": NETWORKS,
+            "evaluate": ("best", "last"),
+        }.items():
+            check_choice(name, getattr(self, name), choices)
         for name, least in {
             "k": 0,
             "image_size": 32,
@@ -68,24 +86,29 @@ class TrainConfig:
             "replicas": 0,
             "fold": -1,
             "centre_loss": 0,
+            "weight_decay": 0,
         }.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if self.optimizer not in OPTIMIZERS:
+        if not 0 < self.train_share <= 1:
+            raise ValueError(f"train_share must be in (0, 1], got {self.train_share}")
+        if self.network == "multilevel" and (
+            self.backbone != "ResNet50" or self.k or self.frozen or self.centre_loss
+        ):
             raise ValueError(
-                f"optimizer must be one of {', '.join(OPTIMIZERS)}: {self.optimizer!r}"
+                "network 'multilevel' is ResNet50 with its own Gram matrices, trained whole: "
+                "backbone='ResNet50', k=0, frozen=False, centre_loss=0"
             )
-        if self.evaluate not in ("best", "last"):
-            raise ValueError(f"evaluate must be best or last, got {self.evaluate!r}")
         if self.frozen:
             object.__setattr__(self, "augment", None)
 
     @property
     def variant(self) -> str:
         """What sets this run's network apart in a table; seed, data and schedule aside."""
-        parts = [f"k = {self.k}", "frozen" if self.frozen else "fine-tuned"]
+        parts = [f"k = {self.k}" if self.network == "gram" else self.network]
+        parts += ["frozen" if self.frozen else "fine-tuned"]
         parts += [f"centre_loss {self.centre_loss:g}"] if self.centre_loss else []
         changed = {
             f.name: getattr(self.head, f.name)

@@ -1,8 +1,8 @@
 """What a frozen backbone says of each image, computed once.
 
 A frozen run trains only the head, so all it needs of an image is the pooled top of the backbone
-and the tap's feature map. Both are cached by image, backbone, weights, size and taps, in shards
-written whole: an interrupted pass goes on where it stopped, and a second run reads. Taps are
+and the taps' feature maps. Each is cached by image, backbone, weights and size, in shards written
+whole: an interrupted pass goes on where it stopped, and a second run reads. Taps are
 stored as float16 (a map of 28 x 28 x 40 takes 63 kB), pooled features as float32.
 """
 
@@ -22,6 +22,7 @@ from gramnb.data import pipeline
 from gramnb.runs import atomic, cache_dir, fingerprint
 
 SHARD = 256  # images a file holds; what an interruption can lose at most
+POOLED = "pooled"  # the top feature map, averaged over its positions
 
 
 @dataclass(frozen=True)
@@ -51,29 +52,46 @@ def extract(
         progress: whether to show a progress bar.
     """
     taps = tuple(taps or (BACKBONES[backbone].tap,))
-    folder = _folder(backbone, image_size, weights, taps)
-    have = _index(folder)
-    missing = table[~table["image_id"].isin(have)].drop_duplicates("image_id")
+    folders = compute(table, backbone, image_size, weights, taps, progress)
+    wanted = table["image_id"].to_numpy(dtype=str)
+    pooled, *maps = (_gather(folder, wanted) for folder in folders)
+    return Features(pooled, tuple(maps))
+
+
+def compute(
+    table: pd.DataFrame,
+    backbone: str,
+    image_size: int,
+    weights: str | None,
+    taps: tuple[str, ...],
+    progress: bool = True,
+) -> list[Path]:
+    """Compute what the cache lacks, in one pass; return where the pooled top and each tap lie."""
+    folders = [_folder(backbone, image_size, weights, layer) for layer in (POOLED, *taps)]
+    lacks = [~table["image_id"].isin(_index(folder)) for folder in folders]
+    missing = table[np.logical_or.reduce(lacks)].drop_duplicates("image_id")
     if len(missing):
         model = _extractor(backbone, image_size, weights, taps)
         bar = tqdm(total=len(missing), unit="image", desc=backbone, disable=not progress)
         with bar:
             for start in range(0, len(missing), SHARD):
                 part = missing.iloc[start : start + SHARD]
-                _write_shard(folder, part["image_id"], _forward(model, part, image_size))
+                outputs = _forward(model, part, image_size)
+                for folder, output, lacked in zip(folders, outputs, lacks, strict=True):
+                    if lacked.any():
+                        _write_shard(folder, part["image_id"], output)
                 bar.update(len(part))
-        have = _index(folder)
-    return _gather(have, table["image_id"].to_numpy(dtype=str))
+    return folders
 
 
-def _folder(backbone: str, image_size: int, weights: str | None, taps: tuple) -> Path:
-    """Name the cache by everything that its numbers depend on, a weights file by its content."""
+def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> Path:
+    """Name a layer's cache by all that its numbers depend on, a weights file by its content."""
     weights = weights or BACKBONES[backbone].default_weights
     content = Path(weights)
     if content.is_file():
         weights = hashlib.sha256(content.read_bytes()).hexdigest()
-    key = {"weights": weights, "taps": taps}
-    folder = cache_dir() / "features" / f"{backbone}-{image_size}-{fingerprint(key)}"
+    key = fingerprint({"weights": weights, "layer": layer})
+    folder = cache_dir() / "features" / f"{backbone}-{image_size}-{layer}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -91,11 +109,11 @@ def _forward(model: keras.Model, part: pd.DataFrame, image_size: int) -> list[np
     return [outputs[0].astype(np.float32), *(tap.astype(np.float16) for tap in outputs[1:])]
 
 
-def _write_shard(folder: Path, image_ids: pd.Series, arrays: list[np.ndarray]) -> None:
+def _write_shard(folder: Path, image_ids: pd.Series, array: np.ndarray) -> None:
     ids = image_ids.to_numpy(dtype=str)
     name = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
     with atomic(folder / f"{name}.npz") as temporary:
-        np.savez(temporary, ids=ids, **{f"output{i}": array for i, array in enumerate(arrays)})
+        np.savez(temporary, ids=ids, output=array)
 
 
 def _index(folder: Path) -> dict[str, tuple[Path, int]]:
@@ -107,17 +125,17 @@ def _index(folder: Path) -> dict[str, tuple[Path, int]]:
     return index
 
 
-def _gather(index: dict[str, tuple[Path, int]], ids: np.ndarray) -> Features:
+def _gather(folder: Path, ids: np.ndarray) -> np.ndarray:
+    index = _index(folder)
     wanted = pd.DataFrame([index[image] for image in ids], columns=["file", "row"])
-    outputs: list[np.ndarray] = []
+    output: np.ndarray | None = None
     for file, rows in wanted.groupby("file"):
         with np.load(file) as shard:
-            parts = [shard[f"output{i}"] for i in range(len(shard.files) - 1)]
-        if not outputs:
-            outputs = [np.empty((len(ids), *part.shape[1:]), part.dtype) for part in parts]
-        for output, part in zip(outputs, parts, strict=True):
-            output[rows.index] = part[rows["row"]]
-    return Features(outputs[0], tuple(outputs[1:]))
+            part = shard["output"]
+        if output is None:
+            output = np.empty((len(ids), *part.shape[1:]), part.dtype)
+        output[rows.index] = part[rows["row"]]
+    return output
 
 
 @dataclass(frozen=True)

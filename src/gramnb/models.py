@@ -13,6 +13,7 @@ from gramnb import layers
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
 from gramnb.layers import GramBank, GramMatrix, check_choice
+from gramnb.second_order import SecondOrderPooling
 
 Shape = tuple[int, int, int]
 
@@ -32,6 +33,9 @@ class HeadOptions:
             "average".
         branch_fusion: of the backbone's branch and the modules': "add" (Figure 2), "concatenate".
         statistic: "gram", or "mean": sub-map means in place of G, the first-order control.
+        branch: what reads the taps: "modules" (the paper's), or "linear", a variant of ours:
+            the statistic of each tap, standardised, dropout, one dense layer (`second_order`).
+        rank: of the linear branch: project each tap onto so many sub-maps first; None: do not.
         momentum: of the modules' batch normalisation.
         dropout: rate after pooling (Section 4.2).
         negative_slope: of every leaky ReLU (Section 4.2).
@@ -48,13 +52,15 @@ class HeadOptions:
     module_fusion: str = "multiply"
     branch_fusion: str = "add"
     statistic: str = "gram"
+    branch: str = "modules"
+    rank: int | None = None
     momentum: float = 0.99
     dropout: float = 0.5
     negative_slope: float = 0.2
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in ("head_units", "pooled_units"):
+        for name in ("head_units", "pooled_units", "rank"):
             units = getattr(self, name)
             if units is not None and units < 1:
                 raise ValueError(f"{name} must be 1 or more, or None; got {units}")
@@ -63,6 +69,11 @@ class HeadOptions:
         check_choice("module_fusion", self.module_fusion, layers.FUSIONS)
         check_choice("branch_fusion", self.branch_fusion, ("add", "concatenate"))
         check_choice("statistic", self.statistic, layers.STATISTICS)
+        check_choice("branch", self.branch, ("modules", "linear"))
+        if self.rank and (self.branch, self.statistic) != ("linear", "gram"):
+            raise ValueError("rank is of the linear branch's Gram matrix: branch='linear'")
+        if self.branch == "linear" and self.module_fusion != "multiply":
+            raise ValueError("module_fusion is of modules; the linear branch has one side")
         if self.statistic == "mean" and self.gram_scaling != "none":
             raise ValueError(
                 f"gram_scaling {self.gram_scaling!r} scales G; statistic 'mean' has none"
@@ -103,7 +114,8 @@ def build_head(
     maps = [keras.Input(shape, name=f"tap{i}") for i, shape in enumerate(tap_shapes, 1) if k]
     branch = _backbone_branch(pooled, width, options)  # (B, width)
     if k:
-        gram = _gram_branch(maps, k, options)  # (B, width)
+        read = _gram_branch if options.branch == "modules" else _linear_branch
+        gram = read(maps, k, options)  # (B, width)
         fuse = keras.layers.Add if options.branch_fusion == "add" else keras.layers.Concatenate
         branch = fuse(name="fusion", dtype="float32")([branch, gram])
     return keras.Model([pooled, *maps], _probabilities(branch), name="head")
@@ -141,6 +153,27 @@ def _gram_branch(
         for i, tapped in enumerate(maps, 1)
     ]
     return concatenate(banks) if len(banks) > 1 else banks[0]
+
+
+def _linear_branch(
+    maps: Sequence[keras.KerasTensor], k: int, options: HeadOptions
+) -> keras.KerasTensor:
+    """A tap's statistic as a vector, compressed as pooled features are: -> (B, k * sum of C)."""
+    pool = keras.layers.GlobalAveragePooling2D
+    vectors = [
+        pool(dtype="float32", name=f"mean{i}")(tapped)  # (B, C)
+        if options.statistic == "mean"
+        else SecondOrderPooling(options.gram_scaling, options.rank, name=f"gram{i}")(tapped)
+        for i, tapped in enumerate(maps, 1)
+    ]
+    concatenate = keras.layers.Concatenate(dtype="float32", name="statistics")
+    x = concatenate(vectors) if len(vectors) > 1 else vectors[0]
+    x = keras.layers.BatchNormalization(
+        momentum=options.momentum, dtype="float32", name="standardisation"
+    )(x)
+    x = keras.layers.Dropout(options.dropout, dtype="float32", name="statistics_dropout")(x)
+    width = k * sum(tapped.shape[-1] for tapped in maps)
+    return keras.layers.Dense(width, dtype="float32", name="statistics_compression")(x)
 
 
 def _probabilities(embedding: keras.KerasTensor) -> keras.KerasTensor:

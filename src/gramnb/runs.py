@@ -108,17 +108,24 @@ class Run:
     path: Path
 
     @classmethod
-    def open(cls, folder: str | Path, config: Mapping) -> "Run":
-        """Return the run of `config` below `folder`, creating its directory if it is new.
+    def of(cls, folder: str | Path, config: Mapping) -> "Run":
+        """Return the run of `config` below `folder`, whether it has begun or not.
 
         The directory is named `<backbone>-k<k>-s<seed>-<8 hex of the configuration>`.
+        """
+        config = json.loads(json.dumps(config))  # tuples become lists, as they come back
+        name = "{backbone}-k{k}-s{seed}-".format(**config) + fingerprint(config)
+        return cls(resolve(folder) / name)
+
+    @classmethod
+    def open(cls, folder: str | Path, config: Mapping) -> "Run":
+        """Return the run of `config` below `folder`, creating its directory if it is new.
 
         Raises:
             ValueError: the directory already holds another configuration.
         """
-        config = json.loads(json.dumps(config))  # tuples become lists, as they come back
-        name = "{backbone}-k{k}-s{seed}-".format(**config) + fingerprint(config)
-        run = cls(resolve(folder) / name)
+        run = cls.of(folder, config)
+        config = json.loads(json.dumps(config))
         if not (run.path / "config.json").exists():
             write_json(run.path / "config.json", config)
         elif run.config != config:
@@ -217,8 +224,7 @@ def predictions(folder: str | Path) -> pd.DataFrame:
     recorded = resolve(folder) / "predictions.parquet"
     if recorded.exists():
         return pd.read_parquet(recorded)
-    labels = _labels(_some_runs(folder))
-    frames = [run.predictions.assign(variant=label) for run, label in labels.items()]
+    frames = [run.predictions.assign(variant=label) for run, label in labels(folder).items()]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -228,16 +234,22 @@ def histories(folder: str | Path) -> pd.DataFrame:
     if recorded.exists():
         return pd.read_csv(recorded)
     frames = []
-    for run, label in _labels(_some_runs(folder)).items():
+    for run, label in labels(folder).items():
         known = {column: run.config[column] for column in VARIANT} | {"variant": label}
         frames.append(run.history.assign(**known))
     return pd.concat(frames, ignore_index=True)
 
 
-def _labels(found: list[Run]) -> dict[Run, str]:
-    """Name each run's variant, adding the settings in which runs of one name differ."""
-    settings = {run: {**run.config, **run.config.get("head", {})} for run in found}
-    labels = {}
+def labels(folder: str | Path) -> dict[Run, str]:
+    """Return the finished runs below a folder and the name of each one's variant.
+
+    Runs of one name that differ in a setting get that setting added to it.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    settings = {run: {**run.config, **run.config.get("head", {})} for run in _some_runs(folder)}
+    named = {}
     for run, own in settings.items():
         alike = [c for c in settings.values() if c["variant"] == own["variant"]]
         differing = [
@@ -246,23 +258,5 @@ def _labels(found: list[Run]) -> dict[Run, str]:
             if name not in ("seed", "fold", "head", "backbone")
             and any(c.get(name) != own[name] for c in alike)
         ]
-        labels[run] = ", ".join([own["variant"], *(f"{name} {own[name]}" for name in differing)])
-    return labels
-
-
-def record(folder: str | Path, study: str | Path) -> Path:
-    """Write the tables of all finished runs below `folder` into the study's folder.
-
-    The study then holds `predictions.parquet`, `history.csv`, `runs.json` (configuration and
-    environment of each run), and no model and no image.
-    """
-    runs, study = _some_runs(folder), resolve(study)
-    with atomic(study / "predictions.parquet") as temporary:
-        predictions(folder).to_parquet(temporary, index=False, compression="zstd")
-    with atomic(study / "history.csv") as temporary:
-        histories(folder).to_csv(temporary, index=False, float_format="%.6g")
-    described = {
-        run.path.name: {"config": run.config, "environment": run.environment} for run in runs
-    }
-    write_json(study / "runs.json", described)
-    return study
+        named[run] = ", ".join([own["variant"], *(f"{name} {own[name]}" for name in differing)])
+    return named

@@ -26,7 +26,7 @@ from gramnb.data.curation import SPLITS
 from gramnb.data.inspection import inspect_all
 from gramnb.features import Inputs, prepare_inputs
 from gramnb.losses import WithCentres
-from gramnb.models import build_classifier, build_head
+from gramnb.models import build_classifier, build_head, build_multilevel_resnet50
 from gramnb.replicas import device_names, strategy
 from gramnb.runs import Run, atomic, environment, resolve, write_json
 
@@ -45,12 +45,11 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     Raises:
         ValueError, FileNotFoundError: one line that says what is wrong and what to do.
     """
-    file = resolve(config.manifest)
-    table = manifests.kept(manifests.read(file)).reset_index(drop=True)
+    table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
     rows = splits(table, config.fold)
     check_files(table, config.manifest)
-    content = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    run = Run.open(folder, {**asdict(config), "variant": config.variant, "data": content})
+    rows["train"] = some(rows["train"], config.train_share, config.seed)
+    run = Run.open(folder, described(config))
     if run.complete:
         return run
     scope = strategy(config.replicas)
@@ -58,6 +57,21 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     history = _fit(run, inputs, rows, scope, progress)
     _finish(run, inputs, rows, scope, history)
     return run
+
+
+def described(config: TrainConfig) -> dict:
+    """Return what a run of this configuration records, the manifest's content included."""
+    content = resolve(config.manifest).read_bytes()
+    data = hashlib.sha256(content).hexdigest()[:16]
+    return {**asdict(config), "variant": config.variant, "data": data}
+
+
+def some(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return a share of the rows, drawn by the seed; a smaller share lies within a larger one."""
+    if share == 1:
+        return rows
+    drawn = np.random.default_rng(seed).permutation(rows)
+    return np.sort(drawn[: max(round(share * len(rows)), 1)])
 
 
 def splits(table: pd.DataFrame, fold: int = -1) -> dict[str, np.ndarray]:
@@ -105,10 +119,13 @@ def check_files(table: pd.DataFrame, name: str) -> None:
         )
 
 
-def _build(inputs: Inputs, replicas: int) -> keras.Model:
+def _build(inputs: Inputs, replicas: int, steps: int) -> keras.Model:
     """Return the compiled model: the head alone for a frozen run, else the whole classifier."""
     config = inputs.config
-    if inputs.arrays is not None:
+    if config.network == "multilevel":
+        taps = {"taps": config.taps} if config.taps else {}
+        model = build_multilevel_resnet50(config.image_size, config.weights or None, **taps)
+    elif inputs.arrays is not None:
         pooled, *taps = inputs.arrays
         # without Gram modules the branch's width still follows from the tap's channels
         shapes = [t.shape[1:] for t in taps] or [(1, 1, BACKBONES[config.backbone].tap_channels)]
@@ -124,8 +141,12 @@ def _build(inputs: Inputs, replicas: int) -> keras.Model:
         )
     if config.centre_loss:
         model = WithCentres(model, config.centre_loss)
-    optimizer = keras.optimizers.get(config.optimizer)
-    optimizer.learning_rate = config.learning_rate * replicas
+    rate = config.learning_rate * replicas
+    if config.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    kind = {"adagrad": keras.optimizers.Adagrad, "adam": keras.optimizers.Adam}[config.optimizer]
+    optimizer = kind(rate, weight_decay=config.weight_decay or None)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
@@ -148,7 +169,7 @@ def _fit(
         if done:
             model = keras.models.load_model(checkpoints.folder(run, done) / "state.keras")
         else:
-            model = _build(inputs, scope.num_replicas_in_sync)
+            model = _build(inputs, scope.num_replicas_in_sync, config.epochs * steps)
     bar = tqdm(total=config.epochs * steps, initial=done * steps, unit="step", disable=not progress)
     with bar, scope.scope():
         epochs = _Epochs(run, config, history, bar)

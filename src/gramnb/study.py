@@ -1,0 +1,287 @@
+"""A study: named rows of one experiment, each trained with every seed on every fold, and recorded.
+
+`results/<study>/study.yaml` says what is compared. Its runs stand in one folder, where studies that
+share a configuration share the run; several are trained side by side, what is done is skipped, and
+an interrupted study goes on where it stopped. Recorded are tables, neither images nor models:
+
+    python -m gramnb.study frozen            trains what is missing, then records it
+    python -m gramnb.study frozen --jobs 4   four runs side by side, each on its share of the cores
+    python -m gramnb.study --summary         makes results/summary.csv of all recorded studies
+"""
+
+import argparse
+import itertools
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, fields
+
+import pandas as pd
+import yaml
+from tqdm import tqdm
+
+from gramnb import evaluation
+from gramnb.config import TrainConfig
+from gramnb.models import HeadOptions
+from gramnb.runs import Run, atomic, labels, resolve, write_json
+
+FILE = "results/{}/study.yaml"
+SUMMARY = "results/summary.csv"
+RESAMPLES = 200
+SUMMARISED = (
+    "accuracy",
+    "precision_sadness",
+    "recall_sadness",
+    "f1_sadness",
+    "auc",
+    "brier",
+    "ece",
+)
+RUNS_A_PROCESS = 25  # TensorFlow keeps some memory of every network it has built
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a `study.yaml` says.
+
+    Attributes:
+        name: of its folder below `results`.
+        data: what the images are, in words.
+        baseline: the row that the others are compared with.
+        runs: folder of the runs, relative to the project root.
+        splits: whose predictions are recorded: "test", or "val" and "test".
+        rows: each row's name and its configurations, one a seed and fold.
+    """
+
+    name: str
+    data: str
+    baseline: str
+    runs: str
+    splits: tuple[str, ...]
+    rows: dict[str, tuple[TrainConfig, ...]]
+
+    @classmethod
+    def read(cls, name: str) -> "Study":
+        """Return the study of this name.
+
+        In its file `base` holds the settings of `TrainConfig` that all rows share (`head` those of
+        `HeadOptions`), `rows` what each changes; `seeds` and `folds` stand beside `base`, or in a
+        row that wants others.
+
+        Raises:
+            FileNotFoundError, ValueError: no such study, or a setting that there is not.
+        """
+        file = resolve(FILE.format(name))
+        if not file.exists():
+            there = sorted(path.parent.name for path in resolve("results").glob("*/study.yaml"))
+            raise FileNotFoundError(f"{FILE.format(name)}: not there; studies: {', '.join(there)}")
+        said = yaml.safe_load(file.read_text(encoding="utf-8"))
+        shared = {"seeds": said["seeds"], "folds": said["folds"], **said["base"]}
+        try:
+            rows = {row: _configs(shared, own or {}) for row, own in said["rows"].items()}
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{FILE.format(name)}: {error}") from None
+        if said["baseline"] not in rows:
+            raise ValueError(f"{FILE.format(name)}: the baseline {said['baseline']!r} is no row")
+        splits = tuple(said.get("splits", ["test"]))
+        return cls(name, said["data"], said["baseline"], said["runs"], splits, rows)
+
+    def found(self) -> dict[str, list[tuple[TrainConfig, Run]]]:
+        """Return each row's configurations with their runs, whether these have begun or not."""
+        from gramnb.training import described
+
+        return {
+            row: [(config, Run.of(self.runs, described(config))) for config in configs]
+            for row, configs in self.rows.items()
+        }
+
+
+def _configs(shared: Mapping, own: Mapping) -> tuple[TrainConfig, ...]:
+    """Return a row's configurations: its own settings over the shared ones, by seed and fold."""
+    settings = {**shared, **own, "head": {**shared.get("head", {}), **own.get("head", {})}}
+    seeds, folds = settings.pop("seeds"), settings.pop("folds")
+    for kind, given in ((TrainConfig, settings), (HeadOptions, settings["head"])):
+        if unknown := set(given) - {field.name for field in fields(kind)}:
+            raise ValueError(f"{kind.__name__} has no setting {', '.join(sorted(unknown))}")
+    head = HeadOptions(**settings.pop("head"))
+    lists = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+    return tuple(
+        TrainConfig(**lists, head=head, seed=seed, fold=fold)
+        for fold, seed in itertools.product(folds, seeds)
+    )
+
+
+def train(study: Study, jobs: int = 0, progress: bool = True) -> None:
+    """Train what is missing, `jobs` runs side by side; 0 means one a core.
+
+    Every run computes on its share of the cores. A frozen backbone's features are computed first,
+    by one process on all of them.
+
+    Raises:
+        ValueError, FileNotFoundError: as `training.train`.
+    """
+    cores = os.cpu_count() or 1
+    jobs = jobs or cores
+    found = [pair for row in study.found().values() for pair in row]
+    missing = {run.path: config for config, run in found if not run.complete}
+    bar = tqdm(total=len({run.path for _, run in found}), unit="run", desc=study.name,
+               disable=not progress)  # fmt: skip
+    bar.update(bar.total - len(missing))
+    context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
+    with bar:
+        if frozen := [config for config in missing.values() if config.frozen]:
+            with ProcessPoolExecutor(1, context, _limit, (cores,)) as pool:
+                pool.submit(_compute_features, frozen, progress).result()
+        with ProcessPoolExecutor(
+            jobs, context, _limit, (max(cores // jobs, 1),), max_tasks_per_child=RUNS_A_PROCESS
+        ) as pool:
+            waiting = [pool.submit(_train, config, study.runs) for config in missing.values()]
+            try:
+                for done in as_completed(waiting):
+                    done.result()
+                    bar.update()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _limit(threads: int) -> None:
+    """Give a process its share of the cores, before TensorFlow counts them itself."""
+    from gramnb._keras import quiet
+
+    with quiet():
+        import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(max(threads, 1))
+
+
+def _train(config: TrainConfig, folder: str) -> None:
+    from gramnb import training
+    from gramnb._keras import keras
+
+    training.train(config, folder, progress=False)
+    keras.backend.clear_session()
+
+
+def _compute_features(configs: list[TrainConfig], progress: bool) -> None:
+    """Fill the cache for all runs, every tap of a backbone in one pass."""
+    from gramnb import features
+    from gramnb.backbones import BACKBONES
+    from gramnb.data import manifest
+
+    taps: dict[tuple, dict[str, None]] = {}
+    for config in configs:
+        key = (config.manifest, config.backbone, config.image_size, config.weights)
+        own = (config.taps or (BACKBONES[config.backbone].tap,)) if config.k else ()
+        taps.setdefault(key, {}).update(dict.fromkeys(own))
+    for (file, backbone, image_size, weights), layers in taps.items():
+        table = manifest.kept(manifest.read(resolve(file)))
+        features.compute(table, backbone, image_size, weights or None, tuple(layers), progress)
+
+
+def record(study: Study) -> None:
+    """Write the tables of the study's runs beside its `study.yaml`.
+
+    Raises:
+        FileNotFoundError: a run is not finished.
+    """
+    found = [(row, run) for row, pairs in study.found().items() for _, run in pairs]
+    if unfinished := [run for _, run in found if not run.complete]:
+        raise FileNotFoundError(
+            f"{study.name}: {len(unfinished)} runs are not finished, {unfinished[0].path.name} "
+            f"first; python -m gramnb.study {study.name} goes on with them"
+        )
+    write(study.name, found, study.splits)
+
+
+def record_folder(folder: str, name: str) -> None:
+    """Write the tables of all finished runs below a folder, a profile's say, as a study."""
+    write(name, [(label, run) for run, label in labels(folder).items()], ("val", "test"))
+
+
+def write(name: str, found: list[tuple[str, Run]], splits: tuple[str, ...]) -> None:
+    """Write the tables of runs, each with the name of its row, into a study's folder.
+
+    `predictions.parquet` (the columns of `runs.predictions`, `variant` being the row's name),
+    `metrics.csv` (one row a run and data set), `history.csv`, and `runs.json`: configuration and
+    environment, what all runs share said once.
+    """
+    folder = resolve(FILE.format(name)).parent
+    frame = pd.concat([run.predictions.assign(variant=row) for row, run in found])
+    frame = frame[frame["split"].isin(splits)].round({"p_sadness": 5})
+    with atomic(folder / "predictions.parquet") as temporary:
+        frame.to_parquet(temporary, index=False, compression="zstd")
+    metrics = evaluation.by_seed(frame[frame["split"] == "test"])
+    history = pd.concat([_history(row, run) for row, run in found])
+    for file, table in {"metrics.csv": metrics, "history.csv": history}.items():
+        with atomic(folder / file) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+    described = {run.path.name: run.config | run.environment for _, run in found}
+    first = next(iter(described.values()))
+    shared = {k: v for k, v in first.items() if all(d.get(k) == v for d in described.values())}
+    own = {
+        run: {key: value for key, value in all_.items() if key not in shared}
+        for run, all_ in described.items()
+    }
+    write_json(folder / "runs.json", {"all": shared, "runs": own})
+
+
+def _history(row: str, run: Run) -> pd.DataFrame:
+    known = {
+        "variant": row,
+        **{name: run.config[name] for name in ("backbone", "k", "seed", "fold")},
+    }
+    return run.history.assign(**known)[[*known, *run.history.columns]]
+
+
+def summarise() -> pd.DataFrame:
+    """Return `evaluation.estimate` of every recorded study, row and metric, as one table.
+
+    Columns study, data, backbone, variant, k, metric, mean, sd, low, high, n: mean over runs, SD
+    over seeds, a 95 % interval that covers runs and images, number of seeds.
+    """
+    tables = []
+    for file in sorted(resolve("results").glob("*/predictions.parquet")):
+        frame = pd.read_parquet(file)
+        frame = frame[frame["split"] == "test"]
+        for (data, backbone, variant, k), part in frame.groupby(
+            ["dataset", "backbone", "variant", "k"], sort=False
+        ):
+            known = {"study": file.parent.name, "data": data, "backbone": backbone,
+                     "variant": variant, "k": k}  # fmt: skip
+            for metric in SUMMARISED:
+                values = evaluation.estimate(part, metric, resamples=RESAMPLES)
+                tables.append({**known, "metric": metric, **values})
+    return pd.DataFrame(tables)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train and record a study, or make the summary of all."""
+    parser = argparse.ArgumentParser("python -m gramnb.study", description="Train and record.")
+    parser.add_argument("study", nargs="?", help="a folder of results that holds a study.yaml")
+    parser.add_argument(
+        "--jobs", type=int, default=0, help="runs side by side; default: one a core"
+    )
+    parser.add_argument("--summary", action="store_true", help=f"make {SUMMARY}")
+    given = parser.parse_args(arguments)
+    if not (given.study or given.summary):
+        parser.error("name a study, or ask for the --summary")
+    try:
+        if given.study:
+            study = Study.read(given.study)
+            train(study, given.jobs)
+            record(study)
+        if given.summary:
+            with atomic(resolve(SUMMARY)) as temporary:
+                summarise().to_csv(temporary, index=False, float_format="%.6g")
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on where it stopped")
+
+
+if __name__ == "__main__":
+    main()
