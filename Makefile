@@ -4,6 +4,8 @@
 #   make reproduce PROFILE=folder DATA=... SADNESS=a,b [TRANSFER=...] [ARTWORKS=...]
 #   make test                                 lint, pytest, nbval, the published book
 #   make record [PROFILE=...]                 keep that run's tables under results/
+#   make study STUDY=frozen                   train and record a study (results/<study>/study.yaml)
+#   make summary                              results/summary.csv of all recorded studies
 #   make notebooks                            execute the six with default parameters, in place
 #   make lab | book | lint | bench | clean
 
@@ -17,7 +19,7 @@ OPTIONS := $(if $(DATA),data='$(DATA)') $(if $(SADNESS),sadness='$(SADNESS)') \
 SNAKE    = $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --quiet rules host progress \
            --configfile profiles/$(PROFILE).yaml --config profile=$(PROFILE) $(OPTIONS) --
 
-.PHONY: reproduce test lint pytest nbval book lab bench record notebooks clean
+.PHONY: reproduce test lint pytest nbval book lab bench record study summary notebooks clean
 
 reproduce: .venv/installed
 	$(SNAKE) reproduce
@@ -39,6 +41,12 @@ book: .venv/installed
 
 record: .venv/installed
 	$(SNAKE) record
+
+study: .venv/installed
+	$(BIN)/python -m gramnb.study $(STUDY)
+
+summary: .venv/installed
+	$(BIN)/python -m gramnb.study --summary
 
 notebooks: .venv/installed
 	$(SNAKE) committed_notebooks

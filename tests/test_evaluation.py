@@ -363,6 +363,19 @@ def test_compare_and_summary_agree(predictions):
         evaluation.compare(predictions, "k0")
 
 
+def test_versus_is_means_and_differences_in_percent(predictions):
+    table = evaluation.versus(predictions, "b", "auc")
+    seeds = evaluation.by_seed(predictions).groupby(["variant", "seed"])["auc"].mean().unstack(0)
+    assert table["auc"].to_dict() == pytest.approx((100 * seeds.mean()).to_dict())
+    assert table["sd"].to_dict() == pytest.approx((100 * seeds.std()).to_dict())
+    gain = evaluation.paired_difference(
+        *(predictions[predictions["variant"] == v] for v in "ab"), "auc", "resampled t"
+    )
+    ours = table.loc["a", ["difference", "low", "high", "p"]].to_numpy()
+    assert ours == pytest.approx([100 * gain.estimate, 100 * gain.low, 100 * gain.high, gain.p])
+    assert table.loc["b", ["difference", "low", "high", "p"]].isna().all()
+
+
 def test_data_sets_keep_apart(predictions):
     both = pd.concat([predictions.assign(dataset=name) for name in ("x", "y")])
     assert list(evaluation.table3(both, resamples=20).index.names) == ["dataset", "variant"]

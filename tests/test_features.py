@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gramnb import features
+from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.images import read_image
 
 BACKBONE = "EfficientNetLite0"
+TAPS = ("block2b_project_conv", "block3b_project_conv")
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +48,10 @@ def test_order_and_repeats_follow_the_table_and_nothing_is_computed_twice(table,
     np.testing.assert_array_equal(more.taps[0][2], first.taps[0][0])
 
 
-def test_an_interrupted_pass_goes_on_where_it_stopped(table, counted, monkeypatch):
+def test_an_interrupted_pass_goes_on_where_it_stopped(table, counted, monkeypatch, tmp_path):
     monkeypatch.setattr(features, "SHARD", 4)
     many = table.head(12)
-    write, left = features._write_shard, iter([None, None])
+    write, left = features._write_shard, iter([None] * 3)  # a part writes its top, then its tap
 
     def interrupted(*arguments):
         if next(left, "stop") == "stop":
@@ -59,5 +63,39 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(table, counted, monkeypatc
         features.extract(many, BACKBONE, 44, progress=False)
     monkeypatch.setattr(features, "_write_shard", write)
     counted.clear()
-    features.extract(many, BACKBONE, 44, progress=False)
-    assert sum(counted) == 4
+    resumed = features.extract(many, BACKBONE, 44, progress=False)
+    assert counted == [4, 4]
+    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path))
+    whole = features.extract(many, BACKBONE, 44, progress=False)
+    np.testing.assert_array_equal(resumed.pooled, whole.pooled)
+    np.testing.assert_array_equal(resumed.taps[0], whole.taps[0])
+
+
+def test_layers_are_cached_each_on_its_own(table, counted):
+    """Any set of layers reads what others have computed; a new one costs one pass."""
+    few = table.head(6)
+    bare = features.extract(few, BACKBONE, 36, taps=(), progress=False)
+    assert bare.taps == () and bare.pooled.shape == (6, 1280)
+    several = features.extract(few, BACKBONE, 36, taps=TAPS, progress=False)
+    assert counted == [6, 6]
+    assert [tap.shape for tap in several.taps] == [(6, 9, 9, 24), (6, 5, 5, 40)]
+    alone = features.extract(few, BACKBONE, 36, taps=TAPS[1:], progress=False)
+    turned = features.extract(few, BACKBONE, 36, taps=TAPS[::-1], progress=False)
+    default = features.extract(few, BACKBONE, 36, progress=False)
+    assert counted == [6, 6]
+    np.testing.assert_array_equal(turned.taps[1], several.taps[0])
+    for found in (alone, default):
+        np.testing.assert_array_equal(found.taps[0], several.taps[1])
+        np.testing.assert_array_equal(found.pooled, bare.pooled)
+
+
+def test_a_baseline_reads_no_tap(table, counted, monkeypatch, tmp_path):
+    """A frozen run of k = 0 computes and loads the pooled top alone."""
+    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path))
+    config = TrainConfig(backbone=BACKBONE, k=0, image_size=32, frozen=True)
+    (pooled,) = features.prepare_inputs(table.head(5), config, progress=False).arrays
+    assert pooled.shape == (5, 1280) and counted == [5]
+    assert [folder.name.split("-")[2] for folder in tmp_path.glob("features/*")] == ["pooled"]
+    one = replace(config, k=1)
+    assert len(features.prepare_inputs(table.head(5), one, progress=False).arrays) == 2
+    assert counted == [5, 5]

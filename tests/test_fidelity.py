@@ -10,6 +10,7 @@ from gramnb.fidelity import beside_paper, convolutions, costs, multiply_adds, st
 from gramnb.layers import GramBank, GramMatrix, GramModule
 from gramnb.models import build_classifier, build_head
 from gramnb.paper import SETTINGS, TABLE2
+from gramnb.second_order import SecondOrderPooling
 
 D, C, POSITIONS = 1408, 56, 32 * 32  # of EfficientNetV2B2 at 256 pixels
 
@@ -116,6 +117,12 @@ def test_convolutional_layers():
 )
 def test_multiply_adds_of_one_layer(shape, layer, expected):
     assert multiply_adds(sequential(shape, layer)) == expected
+
+
+def test_multiply_adds_of_second_order_pooling():
+    """G at every position; with a rank the projection too, and a smaller G."""
+    assert multiply_adds(sequential((8, 6, 5), SecondOrderPooling())) == 48 * 25
+    assert multiply_adds(sequential((8, 6, 5), SecondOrderPooling(rank=3))) == 48 * (5 * 3 + 9)
 
 
 def test_multiply_adds_of_models_within_models():

@@ -11,7 +11,7 @@ import os, sys
 os.environ["KERAS_BACKEND"] = "jax"
 import numpy as np
 from gramnb._keras import keras
-import gramnb.layers, gramnb.losses, gramnb.models
+import gramnb.layers, gramnb.losses, gramnb.models, gramnb.second_order
 assert keras.backend.backend() == "jax"
 assert "tensorflow" not in sys.modules, "the layers and models imported TensorFlow"
 folder = sys.argv[1]
@@ -22,19 +22,28 @@ rows = tap.astype("float64").reshape(len(tap), -1, tap.shape[-1])
 expected = np.einsum("bpi,bpj->bij", rows, rows)
 gram = np.asarray(gramnb.layers.GramMatrix()(tap))
 np.testing.assert_allclose(gram, expected, rtol=1e-4, atol=1e-3)
+triangle = np.asarray(gramnb.second_order.SecondOrderPooling("none")(tap))
+upper = expected[:, *np.triu_indices(tap.shape[-1])]
+np.testing.assert_allclose(triangle, upper, rtol=1e-4, atol=1e-3)
 modules = [gramnb.layers.GramModule() for _ in range(3)]
 apart = np.concatenate([np.asarray(module(tap, training=True)) for module in modules], axis=1)
 bank = gramnb.layers.GramBank.from_modules(modules)
 np.testing.assert_allclose(np.asarray(bank(tap, training=True)), apart, rtol=1e-4, atol=1e-4)
 
-model = keras.saving.load_model(folder + "/model.keras")
-network = model.classifier
-outputs = {"before": network.predict([pooled, tap], verbose=0)}
-model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit([pooled, tap], labels, batch_size=len(labels), verbose=0)
-outputs["after"] = network.predict([pooled, tap], verbose=0)
-np.savez(folder + "/outputs.npz", *network.get_weights(), **outputs)
+for name in sys.argv[2:]:
+    model = keras.saving.load_model(f"{folder}/{name}.keras")
+    network = model.classifier
+    outputs = {"before": network.predict([pooled, tap], verbose=0)}
+    optimizer = keras.optimizers.SGD(0.1)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit([pooled, tap], labels, batch_size=len(labels), verbose=0)
+    outputs["after"] = network.predict([pooled, tap], verbose=0)
+    np.savez(f"{folder}/{name}.npz", *network.get_weights(), **outputs)
 """
+OPTIONS = {  # without dropout: what is drawn would differ
+    "modules": HeadOptions(dropout=0.0, module_fusion="concatenate"),
+    "linear": HeadOptions(dropout=0.0, branch="linear", gram_scaling="signed_sqrt", rank=4),
+}
 
 
 def test_jax_computes_the_same(tmp_path, python):
@@ -43,19 +52,23 @@ def test_jax_computes_the_same(tmp_path, python):
     tap = (0.1 * rng.normal(size=(16, 8, 8, 6))).astype("float32")
     labels = np.arange(16) % 2
     np.savez(tmp_path / "data.npz", pooled=pooled, tap=tap, labels=labels)
-    options = HeadOptions(dropout=0.0, module_fusion="concatenate")  # what is drawn would differ
-    model = WithCentres(build_head(2, 24, [(8, 8, 6)], options), 0.1)
-    model.save(tmp_path / "model.keras")
-    python(SCRIPT, tmp_path)
+    models = {
+        name: WithCentres(build_head(2, 24, [(8, 8, 6)], options), 0.1)
+        for name, options in OPTIONS.items()
+    }
+    for name, model in models.items():
+        model.save(tmp_path / f"{name}.keras")
+    python(SCRIPT, tmp_path, *models)
 
-    network = model.classifier
-    outputs = np.load(tmp_path / "outputs.npz")
-    expected = network.predict([pooled, tap], verbose=0)
-    np.testing.assert_allclose(outputs["before"], expected, atol=1e-4)
-    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
-    model.fit([pooled, tap], labels, batch_size=16, verbose=0)
-    trained = network.predict([pooled, tap], verbose=0)
-    assert np.abs(trained - expected).max() > 1e-3
-    np.testing.assert_allclose(outputs["after"], trained, atol=1e-4)
-    for i, weight in enumerate(network.get_weights()):
-        np.testing.assert_allclose(outputs[f"arr_{i}"], weight, rtol=1e-4, atol=1e-4)
+    for name, model in models.items():
+        network = model.classifier
+        outputs = np.load(tmp_path / f"{name}.npz")
+        expected = network.predict([pooled, tap], verbose=0)
+        np.testing.assert_allclose(outputs["before"], expected, atol=1e-4)
+        model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        model.fit([pooled, tap], labels, batch_size=16, verbose=0)
+        trained = network.predict([pooled, tap], verbose=0)
+        assert np.abs(trained - expected).max() > 1e-3
+        np.testing.assert_allclose(outputs["after"], trained, atol=1e-4)
+        for i, weight in enumerate(network.get_weights()):
+            np.testing.assert_allclose(outputs[f"arr_{i}"], weight, rtol=1e-4, atol=1e-4)

@@ -149,6 +149,56 @@ def test_several_taps_get_a_bank_each():
     assert model.count_params() == LITE0 + head
 
 
+def test_linear_branch_compresses_the_standardised_triangle():
+    """In place of the modules: statistic, normalisation, dense; the rest is Figure 2's."""
+    options = HeadOptions(branch="linear", gram_scaling="positions", dropout=0.25)
+    head = build_head(2, 16, [(4, 4, 3)], options)
+    width, entries = 2 * 3, 3 * 4 // 2
+    assert head.count_params() == 17 * width + 4 * entries + (entries + 1) * width + 2 * width + 2
+    assert head.get_layer("statistics_dropout").rate == 0.25
+    rng = np.random.default_rng(7)
+    head.set_weights([rng.uniform(0.1, 1, w.shape) for w in head.get_weights()])
+    pooled, tap = draw(7, (5, 16), (5, 4, 4, 3))
+    rows = tap.reshape(5, 16, 3)
+    gram = rows.transpose(0, 2, 1) @ rows / 16
+    upper = gram[:, *np.triu_indices(3)]
+    gamma, beta, mean, variance = head.get_layer("standardisation").get_weights()
+    vector = gamma * (upper - mean) / np.sqrt(variance + 1e-3) + beta
+    kernel, bias = head.get_layer("statistics_compression").get_weights()
+    fused = keras.Model(head.inputs, head.get_layer("fusion").output)
+    branch = keras.Model(head.inputs, head.get_layer("compression").output)
+    left = branch.predict_on_batch([pooled, tap])
+    result = fused.predict_on_batch([pooled, tap])
+    np.testing.assert_allclose(result, left + vector @ kernel + bias, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "lengths"),
+    [
+        ({}, (6 * 7 // 2, 10 * 11 // 2)),
+        ({"rank": 4}, (10, 10)),
+        ({"statistic": "mean"}, (6, 10)),  # the first-order control
+    ],
+)
+def test_linear_branch_reads_every_tap(options, lengths):
+    shapes = [(8, 8, 6), (4, 4, 10)]
+    head = build_head(3, 16, shapes, HeadOptions(branch="linear", **options))
+    entries, width = sum(lengths), 3 * (6 + 10)
+    projections = 4 * 16 if "rank" in options else 0
+    counted = projections + 4 * entries + (entries + 1) * width
+    assert head.count_params() == 17 * width + counted + 2 * width + 2
+    pooled, *maps = draw(8, (2, 16), *[(2, *shape) for shape in shapes])
+    read = keras.Model(head.inputs, head.get_layer("statistics").output)
+    vectors = [
+        np.asarray(tap).mean(axis=(1, 2))
+        if "statistic" in options
+        else np.asarray(head.get_layer(f"gram{i}")(tap))
+        for i, tap in enumerate(maps, 1)
+    ]
+    together = np.concatenate(vectors, axis=1)
+    np.testing.assert_allclose(read.predict_on_batch([pooled, *maps]), together, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -167,6 +217,21 @@ def test_several_taps_get_a_bank_each():
         (
             lambda: HeadOptions(statistic="mean", gram_scaling="positions"),
             "gram_scaling 'positions' scales G; statistic 'mean' has none",
+        ),
+        (lambda: HeadOptions(branch="none"), "branch must be one of modules, linear"),
+        (lambda: HeadOptions(branch="linear", rank=0), "rank must be 1 or more, or None; got 0"),
+        (lambda: HeadOptions(rank=8), "rank is of the linear branch's Gram matrix"),
+        (
+            lambda: HeadOptions(branch="linear", rank=8, statistic="mean"),
+            "rank is of the linear branch's Gram matrix",
+        ),
+        (
+            lambda: HeadOptions(branch="linear", module_fusion="add"),
+            "module_fusion and module_activation are of modules",
+        ),
+        (
+            lambda: HeadOptions(branch="linear", module_activation=False),
+            "module_fusion and module_activation are of modules",
         ),
         (lambda: HeadOptions(dropout=1.0), r"dropout must be in \[0, 1\), got 1.0"),
         (lambda: HeadOptions(momentum=-0.1), r"momentum must be in \[0, 1\), got -0.1"),
@@ -244,14 +309,16 @@ def test_saved_classifiers_load_in_a_fresh_process(tmp_path, python, multilevel)
     np.save(tmp_path / "images.npy", images)
     options = HeadOptions(module_fusion=FUSIONS[2], branch_fusion="concatenate", pooled_units=64)
     taps = ("block2b_project_conv", "block3b_project_conv")
+    linear = HeadOptions(branch="linear", gram_scaling="signed_sqrt", rank=8)
     models = {
         "k2": build_classifier("EfficientNetLite0", 2, 64, "none", taps, options),
+        "linear": build_classifier("EfficientNetLite0", 2, 64, "none", taps, linear),
         "multilevel": multilevel,
     }
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")
     script = """
-import sys, numpy as np, gramnb.layers
+import sys, numpy as np, gramnb.models
 from gramnb._keras import keras
 images = np.load(sys.argv[1] + "/images.npy")
 for name in sys.argv[2:]:

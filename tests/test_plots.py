@@ -59,12 +59,29 @@ def history():
     )  # fmt: skip
 
 
+def moved(scale):
+    index = pd.MultiIndex.from_product(
+        [["darker, light × 0.5", "mirrored"], ["k = 0", "k = 4", "difference"]],
+        names=["step", "network"],
+    )
+    mean = scale * np.array([0.5, 1, 0.5, 0, -0.2, -0.2])
+    table = {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "p10": mean - 1, "p90": mean + 2}
+    return pd.DataFrame(table, index)
+
+
+def sized(accuracy):
+    table = {"weights of k": [0, 1, 4], "accuracy": accuracy + np.arange(3), "sd": 0.5}
+    return pd.DataFrame(table)
+
+
 @pytest.fixture(scope="module")
 def figures(attrition, manifest, images, predictions, history):
     gram = np.cov(np.random.default_rng(2).normal(size=(6, 50)))
     one = predictions[predictions["seed"] == 0]
     band = evaluation.roc_band(predictions[predictions["k"] == 4], points=21, resamples=20)
     points = {"paper, k = 4": paper.operating_points()["UnbiasedEmo"]}
+    asked = {"k = 0": np.array([[0.9, 0.2, 0.5, 0.4, 1], [0.7, 0, 0.5, 0.4, 1]]),
+             "k = 4": np.array([[0.8, 0.3, 0.6, 0.5, 0.1], [1, 0.1, 0.2, 0.9, 0]])}  # fmt: skip
     return {
         "funnel": plots.funnel(attrition, paper.attrition()),
         "class_balance": plots.class_balance(manifest),
@@ -72,6 +89,8 @@ def figures(attrition, manifest, images, predictions, history):
         "image_grid": plots.image_grid(images, list("abcde"), [0, 1, 0, 1, 1], columns=3),
         "augmentations": plots.augmentations(images[0], images[1:4]),
         "artworks": plots.artworks(images, list("abcde"), [0.9, 0.2, 0.5, 0.51, 1], [0.1] * 5),
+        "ensembles": plots.ensembles(images, [*"abcd", "a long title, " * 4], asked),
+        "effects": plots.effects({"two": moved(1), "three": moved(3)}),
         "explanation": plots.explanation(images[0], [-np.eye(2), np.eye(4)], ["top", "tap"]),
         "explanations": plots.explanations(
             images,
@@ -88,6 +107,7 @@ def figures(attrition, manifest, images, predictions, history):
             evaluation.table3(predictions, resamples=50), paper.table3()
         ),
         "differences": plots.differences(evaluation.compare(predictions, "baseline", resamples=50)),
+        "width": plots.width({"bank": sized(72), "plain head": sized(71)}),
         "reliability": plots.reliability(
             {
                 v: evaluation.reliability(run["y"], run["p_sadness"])
@@ -241,6 +261,37 @@ def test_artworks_name_the_class_and_its_probability(figures):
     assert titles[3].startswith("sadness 0.51")
 
 
+def test_ensembles_say_the_mean_and_show_every_run(figures):
+    figure = figures["ensembles"]
+    shown = [ax for ax in figure.axes if ax.images]
+    titles = [ax.get_title() for ax in shown]
+    assert titles[0] == "k = 0: sadness 0.80 ± 0.14\nk = 4: sadness 0.90 ± 0.14"
+    assert titles[4] == "k = 0: sadness 1.00 ± 0.00\nk = 4: others 0.95 ± 0.07"
+    frames = [to_hex(ax.spines["left"].get_edgecolor()).upper() for ax in shown]
+    assert frames == [CLASS_COLOURS[c] for c in (1, 0, 0, 1, 0)]  # of k = 4
+    strips = [ax for ax in figure.axes if ax.axison and not ax.images]
+    assert [ax.get_xlabel() for ax in strips[:4]] == list("abcd")
+    _, *lines = strips[1].lines
+    drawn = [sorted(line.get_xdata()) for line in lines]
+    assert drawn == [[0, 0.2], pytest.approx([0.1]), [0.1, 0.3], pytest.approx([0.2])]
+    assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color()
+    alone = plots.ensembles([np.zeros((9, 9, 3), np.uint8)], ["x"], {"k = 4": [[0.25]]})
+    assert alone.axes[0].get_title() == "k = 4: others 0.75"
+
+
+def test_effects_are_drawn_where_they_are(figures):
+    left, right = figures["effects"].axes
+    assert [t.get_text() for t in left.get_yticklabels()] == ["darker, light × 0.5", "mirrored"]
+    assert left.get_xlim() == right.get_xlim()
+    means = [line.get_xdata().tolist() for line in right.lines if line.get_marker() == "o"]
+    assert means == [pytest.approx([1.5, 0]), pytest.approx([3, -0.6])]  # no difference
+    pale, bars = right.collections[:2]
+    assert bars.get_segments()[0][:, 0] == pytest.approx([1.4, 1.6])
+    assert pale.get_segments()[0][:, 0] == pytest.approx([0.5, 3.5])
+    assert right.get_title(loc="left") == "three"
+    assert all("log-odds" in ax.get_xlabel() for ax in (left, right))
+
+
 def test_augmentations_show_original_and_all_others(figures, images):
     shown = [ax.images[0].get_array() for ax in figures["augmentations"].axes if ax.images]
     assert len(shown) == 4
@@ -340,6 +391,13 @@ def test_differences_are_drawn_in_percentage_points(figures, predictions):
     drawn = [line for line in accuracy.lines if line.get_marker() == "o"][0].get_xdata()
     assert drawn == pytest.approx(100 * table.loc[("k = 4", "accuracy"), ["estimate"]])
     assert auc.get_title(loc="left") == "AUC" and "points" in accuracy.get_xlabel()
+
+
+def test_width_is_drawn_by_size_in_percent(figures):
+    (ax,) = figures["width"].axes
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "1", "4"]
+    lines = {bars.get_label(): bars[0].get_ydata().tolist() for bars in ax.containers}
+    assert lines == {"bank": [72, 73, 74], "plain head": [71, 72, 73]}
 
 
 def test_reliability_states_the_calibration_error(figures, predictions):

@@ -144,6 +144,23 @@ def test_the_command_prints_all_and_its_exit_code_tells_of_bad_files(run, photos
         assert len(out.strip().splitlines()) == 5
 
 
+def test_a_runs_probabilities_are_its_networks(run, classifier, demo_manifest, capfd):
+    path = manifests.kept(manifests.read(demo_manifest))["path"].iloc[0]
+    image = predict.read_image(path, classifier.image_size)[None]
+    found = classifier.predict([path], progress=False)["p_sadness"][0]
+    assert found == pytest.approx(classifier.network.predict_on_batch(image)[0, 1], abs=1e-6)
+    assert cli.main(["predict", path, "--model", str(run.path)]) == 0
+    said = f"run {run.path.name}, not calibrated; sadness: p(sadness) above 0.5"
+    assert capfd.readouterr().err.splitlines()[0] == f"gramnb predict: {said}"
+
+
+def test_without_a_run_the_shipped_model_is_asked(classifier, photos, monkeypatch, capfd):
+    asked = []
+    monkeypatch.setattr(SadnessClassifier, "load", lambda run: asked.append(run) or classifier)
+    assert cli.main(["predict", str(photos / "a.jpg")]) == 0
+    assert asked == [None] and "a.jpg" in capfd.readouterr().out
+
+
 def test_the_command_is_silent_about_its_libraries_and_exits_0(run, photos, python):
     script = "import sys; from gramnb.cli import main; sys.exit(main(sys.argv[1:]))"
     out = python(script + "", "predict", photos / "a.jpg", "--model", run.path)

@@ -11,31 +11,55 @@ from gramnb.data.text import TEXT_THRESHOLD
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text().replace("\n", " ")
-SETS = {"own": "drawn test set", "demo-unbiased": "demo-unbiased", "demo-emotion6": "demo-emotion6"}
+ROWS = re.findall(
+    r"\| ((?:k|means) [^|]*) \|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|",
+    README[README.index("## Res") :],
+)
+
+
+def said(row):
+    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*row[["difference", "low", "high"]])
 
 
 @pytest.fixture(scope="module")
-def answers():
-    return runs.predictions(ROOT / "results" / "demo").query("split == 'test'")
+def versus():
+    answers = runs.predictions(ROOT / "results" / "frozen").query("split == 'test'")
+    assert f"{answers['image_id'].nunique():,} photographs" in README
+    assert (answers["seed"].nunique(), answers["fold"].nunique()) == (5, 5)
+    return {m: evaluation.versus(answers, "k = 0", m) for m in ("accuracy", "auc")}
 
 
-@pytest.mark.parametrize(("k", "label"), [(0, "baseline"), (4, "Gram modules")])
-def test_the_table(answers, k, label):
-    cells = []
-    for name, title in SETS.items():
-        part = answers[(answers["k"] == k) & (answers["dataset"] == name)]
-        found = evaluation.estimate(part)
-        cells.append(evaluation.plus_minus(100 * found["mean"], 100 * found["sd"], 1))
-        assert f"{title} ({part['image_id'].nunique()}" in README
-    (row,) = re.findall(rf"\| k = {k}[ ,]+(?:{label}) \|([^|]*)\|([^|]*)\|([^|]*)\|", README)
-    assert [cell.strip() for cell in row] == cells
+def test_the_table(versus):
+    assert len(ROWS) == 6
+    for name, *cells in ROWS:
+        found = []
+        for metric, table in versus.items():
+            row = table.loc[name]
+            found.append(evaluation.plus_minus(row[metric], row["sd"], 1))
+            found.append("" if name == "k = 0" else said(row))
+        assert [cell.strip() for cell in cells] == found, name
 
 
-def test_the_difference(answers):
-    own = answers[answers["dataset"] == "own"]
-    found = evaluation.compare(own, "k = 0, frozen").xs("accuracy", level="metric").iloc[0] * 100
-    said = f"{found['estimate']:+.1f} points with a 95 % interval from {found['low']:.1f} to "
-    assert said + f"{found['high']:+.1f}" in README
+def test_modules_are_not_seen_to_help_nor_gram_matrices_to_be_needed(versus):
+    for table in versus.values():
+        assert table.loc["k = 4", "low"] < 0 < table.loc["k = 4", "high"]
+        assert table.loc["k = 4, means", "difference"] > table.loc["k = 4", "difference"] - 0.05
+        assert table.loc["k = 0, decay", "difference"] > table.loc["k = 4", "difference"]
+
+
+def test_the_confirmation():
+    answers = runs.predictions(ROOT / "results" / "confirm").query("split == 'test'")
+    images = pd.read_csv(ROOT / "results" / "states_curation" / "images.csv")
+    groups = images[images["dropped"].isna()].set_index("image_id")["group"]
+    answers = answers.assign(group=answers["image_id"].map(groups))
+    ours = "linear, means, taps of stages 3 to 5, decay 10"
+    for baseline, text in (
+        ("k = 0", "AUC {:+.1f} points over the baseline ({:+.1f} to {:+.1f})"),
+        ("k = 0, cosine, last epoch, decay 10", "{:+.1f} ({:+.1f} to {:+.1f}) over a plain head"),
+    ):
+        row = evaluation.versus(answers, baseline, "auc", "bootstrap").loc[ours]
+        assert text.format(*row[["difference", "low", "high"]]) in README
+        assert row["low"] > 0
 
 
 def test_the_papers_numbers():

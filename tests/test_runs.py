@@ -59,6 +59,15 @@ def test_a_run_is_named_after_its_configuration(tmp_path):
     assert runs.Run.open(tmp_path, {**CONFIG, "seed": 2}).path != run.path
 
 
+def test_a_run_is_found_before_it_has_begun(tmp_path):
+    """Asking where a run will stand writes nothing, whether its values are lists or tuples."""
+    run = runs.Run.of(tmp_path / "runs", CONFIG)
+    assert not (tmp_path / "runs").exists() and not run.complete
+    assert runs.Run.of(tmp_path / "runs", {**CONFIG, "taps": ["a"]}) == run
+    assert runs.Run.open(tmp_path / "runs", CONFIG) == run
+    assert runs.Run.of(tmp_path / "runs", run.config) == run
+
+
 def test_a_directory_with_another_configuration_is_refused(tmp_path):
     run = runs.Run.open(tmp_path, CONFIG)
     (run.path / "config.json").write_text(json.dumps({**CONFIG, "k": 5}))
@@ -83,19 +92,6 @@ def test_a_missing_table_says_the_run_is_not_finished(tmp_path):
         _ = run.metrics
 
 
-def test_a_recorded_study_reads_like_its_runs(tmp_path):
-    for seed in (1, 2):
-        run = finished(tmp_path / "runs", seed=seed)
-        run.write_predictions(run.predictions[["image_id", "split", "fold", "y", "p_sadness"]], "x")
-    study = runs.record(tmp_path / "runs", tmp_path / "study")
-    pd.testing.assert_frame_equal(runs.predictions(study), runs.predictions(tmp_path / "runs"))
-    pd.testing.assert_frame_equal(runs.histories(study), runs.histories(tmp_path / "runs"))
-    table = runs.predictions(study)
-    assert set(table["seed"]) == {1, 2} and set(table["dataset"]) == {"own", "x"}
-    assert len(table) == 8
-    assert len(json.loads((study / "runs.json").read_text())) == 2
-
-
 def test_runs_of_one_name_that_differ_are_told_apart(tmp_path):
     """Two runs of a variant and seed on other settings must not be averaged, or counted twice."""
     finished(tmp_path, epochs=25, head={"dropout": 0.5})
@@ -106,6 +102,18 @@ def test_runs_of_one_name_that_differ_are_told_apart(tmp_path):
     names = ["k = 0", *(f"k = 4, epochs {setting}" for setting in settings)]
     assert sorted(runs.predictions(tmp_path)["variant"].unique()) == names
     assert sorted(runs.histories(tmp_path)["variant"].unique()) == names
+    found = runs.labels(tmp_path)
+    assert sorted(found.values()) == names
+    for run, name in found.items():
+        assert name == "k = 0" or f"epochs {run.config['epochs']}," in name
+
+
+def test_seeds_folds_and_backbones_do_not_rename_a_variant(tmp_path):
+    for changes in ({"seed": 2}, {"fold": 1}, {"backbone": "ResNet50"}):
+        finished(tmp_path, **{"fold": 0, **changes})
+    assert set(runs.labels(tmp_path).values()) == {"k = 4"}
+    finished(tmp_path, fold=0, train_share=0.5)  # what older runs do not record, they differ in
+    assert "k = 4, train_share 0.5" in runs.labels(tmp_path).values()
 
 
 def test_environment_names_versions_and_no_path():

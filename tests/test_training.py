@@ -35,6 +35,9 @@ SMALL = TrainConfig(
 )
 
 
+MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0, "frozen": False}
+
+
 @pytest.fixture(scope="module")
 def config(demo_manifest):
     return replace(SMALL, manifest=str(demo_manifest))
@@ -53,7 +56,14 @@ def run(config, tmp_path_factory):
         ({"epochs": 0}, "epochs must be 1 or more"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"optimizer": "sgdd"}, "optimizer must be one of adagrad, adam"),
-        ({"evaluate": "worst"}, "evaluate must be best or last"),
+        ({"evaluate": "worst"}, "evaluate must be one of best, last; got 'worst'"),
+        ({"schedule": "linear"}, "schedule must be one of constant, cosine; got 'linear'"),
+        ({"network": "resnet"}, "network must be one of gram, multilevel; got 'resnet'"),
+        ({"weight_decay": -1}, "weight_decay must be 0 or more, got -1"),
+        ({"train_share": 0.0}, r"train_share must be in \(0, 1\], got 0.0"),
+        ({"train_share": 1.5}, r"train_share must be in \(0, 1\], got 1.5"),
+        ({"network": "multilevel"}, "network 'multilevel' is ResNet50 with its own"),
+        ({**MULTILEVEL, "head": HeadOptions(dropout=0.1)}, "trained whole: .*head=HeadOptions"),
         ({"fold": -2}, "fold must be -1 or more"),
         ({"centre_loss": -0.1}, "centre_loss must be 0 or more, got -0.1"),
     ],
@@ -70,6 +80,9 @@ def test_a_frozen_run_has_no_augmentation_and_a_variant_says_what_differs():
     changed = replace(SMALL, frozen=False, head=HeadOptions(gram_scaling="positions"))
     assert changed.variant == "k = 2, fine-tuned, gram_scaling positions"
     assert replace(SMALL, centre_loss=0.1).variant == "k = 2, frozen, centre_loss 0.1"
+    assert replace(SMALL, **MULTILEVEL).variant == "multilevel, fine-tuned"
+    linear = replace(SMALL, head=HeadOptions(branch="linear", rank=8))
+    assert linear.variant == "k = 2, frozen, branch linear, rank 8"
 
 
 def test_a_run_holds_what_it_should(run, config):

@@ -1,6 +1,6 @@
 """Curate a folder of class folders and record what became of each image, without any pixel.
 
-    python results/states_curation/curate.py FOLDER [SADNESS]
+    python results/states_curation/curate.py FOLDER [SADNESS [TRANSFER]]
 
 FOLDER holds class folders, SADNESS names those that count as sadness (default: sad,crying,lonely).
 The manifest goes to runs/states/, the record to results/states_curation/images.csv: hashes, labels,
@@ -13,9 +13,13 @@ Beside the manifest stand others that studies compare it with, each on the same 
     at_random.parquet       folds that let near-duplicates fall on both sides
     with_text.parquet       images of text kept as well; the other images stay in their folds
     with_conflicts.parquet  groups of near-duplicates under both labels kept as well, the same way
+
+and, where TRANSFER names a folder of another collection, `<its name>.parquet` without the images
+that are near-duplicates of FOLDER's, and `<its name>_shared.parquet` with them.
 """
 
 import dataclasses
+import pathlib
 import sys
 import time
 
@@ -31,7 +35,7 @@ FOLDER = "runs/states/{}.parquet"
 HELD_OUT = (3, 4)  # folds on which the best of a search is confirmed
 
 
-def main(folder: str, sadness: str = "sad,crying,lonely") -> None:
+def main(folder: str, sadness: str = "sad,crying,lonely", transfer: str = "") -> None:
     began = time.perf_counter()
     recipe = curation.Recipe("folder", folder, sadness, face_threshold=1.0, folds=5)
     table = curation.prepare(FOLDER.format("manifest"), recipe)
@@ -45,6 +49,12 @@ def main(folder: str, sadness: str = "sad,crying,lonely") -> None:
     for name, other in others(table, recipe).items():
         manifest.write(other, FOLDER.format(name), recipe.record() | {"derived": name})
         print(f"{name}: {len(manifest.kept(other))} images")
+    if transfer:
+        name = pathlib.Path(transfer).name
+        for end, exclude in (("", FOLDER.format("manifest")), ("_shared", "")):
+            recipe = curation.transfer_recipe("folder", transfer, sadness, exclude)
+            other = curation.prepare(FOLDER.format(name + end), recipe)
+            print(manifest.attrition(other).to_string())
 
 
 def others(table: pd.DataFrame, recipe: curation.Recipe) -> dict[str, pd.DataFrame]:
@@ -76,6 +86,6 @@ def refolded(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    if not 2 <= len(sys.argv) <= 3:
+    if not 2 <= len(sys.argv) <= 4:
         raise SystemExit(__doc__)
     main(*sys.argv[1:])

@@ -41,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="probability of sadness of images")
     predict.add_argument("paths", nargs="+", help="image files, or folders of them")
-    predict.add_argument("--model", required=True, metavar="RUN", help="directory of a run")
+    predict.add_argument(
+        "--model", metavar="RUN", help="directory of a run; default: the model that is shipped"
+    )
     predict.add_argument("--format", choices=["table", "json", "csv"], default="table")
     predict.add_argument(
         "--explain",
@@ -72,6 +74,8 @@ def _predict(given: argparse.Namespace) -> int:
     if given.explain and given.explain.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ValueError(f"{given.explain}: --explain draws a .png, .pdf or .svg")
     classifier = SadnessClassifier.load(given.model)
+    said = f"{classifier.name}; sadness: p(sadness) above {classifier.threshold:g}"
+    print(f"gramnb predict: {said}", file=sys.stderr)
     table = classifier.predict(given.paths)
     if given.format == "json":
         rows = table.astype(object).where(table.notna(), None).to_dict("records")

@@ -70,6 +70,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check every value; a frozen run's augmentation becomes None, since it has none."""
+        for name in ("learning_rate", "weight_decay", "train_share", "centre_loss"):
+            # 10 and 10.0 are one setting: a run's name follows from how it is written
+            object.__setattr__(self, name, float(getattr(self, name)))
         for name, choices in {
             "backbone": tuple(BACKBONES),
             "optimizer": OPTIMIZERS,
@@ -94,12 +97,11 @@ class TrainConfig:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if not 0 < self.train_share <= 1:
             raise ValueError(f"train_share must be in (0, 1], got {self.train_share}")
-        if self.network == "multilevel" and (
-            self.backbone != "ResNet50" or self.k or self.frozen or self.centre_loss
-        ):
+        other = self.backbone != "ResNet50" or self.k or self.frozen or self.centre_loss
+        if self.network == "multilevel" and (other or self.head != HeadOptions()):
             raise ValueError(
-                "network 'multilevel' is ResNet50 with its own Gram matrices, trained whole: "
-                "backbone='ResNet50', k=0, frozen=False, centre_loss=0"
+                "network 'multilevel' is ResNet50 with its own Gram matrices and head, trained "
+                "whole: backbone='ResNet50', k=0, frozen=False, centre_loss=0, head=HeadOptions()"
             )
         if self.frozen:
             object.__setattr__(self, "augment", None)

@@ -9,10 +9,12 @@ speaks for sadness, negative for others.
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from gramnb._keras import keras, ops
+from gramnb._keras import keras, ops, quiet
 from gramnb.layers import GramMatrix, GramModule
+
+with quiet():
+    import tensorflow as tf
 
 
 class Contribution(NamedTuple):

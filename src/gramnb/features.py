@@ -48,10 +48,10 @@ def extract(
         backbone: a name in `backbones.BACKBONES`.
         image_size: side of the square input, in pixels.
         weights: as `backbones.build_backbone` takes them.
-        taps: names of the layers to tap; None means the backbone's default.
+        taps: names of the layers to tap; None means the backbone's default, () none.
         progress: whether to show a progress bar.
     """
-    taps = tuple(taps or (BACKBONES[backbone].tap,))
+    taps = (BACKBONES[backbone].tap,) if taps is None else tuple(taps)
     folders = compute(table, backbone, image_size, weights, taps, progress)
     wanted = table["image_id"].to_numpy(dtype=str)
     pooled, *maps = (_gather(folder, wanted) for folder in folders)
@@ -106,7 +106,8 @@ def _extractor(backbone: str, image_size: int, weights: str | None, taps: tuple)
 def _forward(model: keras.Model, part: pd.DataFrame, image_size: int) -> list[np.ndarray]:
     with quiet():
         outputs = model.predict(pipeline.images(part, image_size, 32), verbose=0)
-    return [outputs[0].astype(np.float32), *(tap.astype(np.float16) for tap in outputs[1:])]
+    pooled, *maps = keras.tree.flatten(outputs)
+    return [pooled.astype(np.float32), *(tap.astype(np.float16) for tap in maps)]
 
 
 def _write_shard(folder: Path, image_ids: pd.Series, array: np.ndarray) -> None:
@@ -157,7 +158,10 @@ class Inputs:
         return pipeline.images(part, config.image_size, size, orders, augment, config.seed)
 
     def predict(self, model: keras.Model, rows: np.ndarray, split: str) -> pd.DataFrame:
-        """Return a run's predictions of the rows: image_id, split, fold, y, p_sadness."""
+        """Return a run's predictions of the rows: image_id, split, fold, y, p_sadness.
+
+        `fold` is the image's, or -1 in a run that does not go by folds.
+        """
         with quiet():
             p = model.predict(self.batches(rows, 64), verbose=0)[:, 1]
         part = self.table.iloc[rows]
@@ -165,7 +169,7 @@ class Inputs:
             {
                 "image_id": part["image_id"].to_numpy(),
                 "split": split,
-                "fold": part["fold"].to_numpy(),
+                "fold": part["fold"].to_numpy() if self.config.fold >= 0 else np.int16(-1),
                 "y": part["sadness"].to_numpy(),
                 "p_sadness": p.astype(np.float32),
             }
@@ -176,7 +180,7 @@ def prepare_inputs(table: pd.DataFrame, config: TrainConfig, progress: bool = Tr
     """Return the rows as inputs; a frozen run's features are computed here if not cached."""
     if not config.frozen:
         return Inputs(table, config, None)
-    found = extract(
-        table, config.backbone, config.image_size, config.weights or None, config.taps, progress
-    )
-    return Inputs(table, config, [found.pooled, *found.taps] if config.k else [found.pooled])
+    taps = (config.taps or None) if config.k else ()  # the baseline reads none
+    weights = config.weights or None
+    found = extract(table, config.backbone, config.image_size, weights, taps, progress)
+    return Inputs(table, config, [found.pooled, *found.taps])

@@ -16,6 +16,7 @@ from gramnb.backbones import build_backbone
 from gramnb.layers import GramMatrix, GramModule
 from gramnb.models import build_head
 from gramnb.paper import SETTINGS, TABLE1, TABLE2
+from gramnb.second_order import SecondOrderPooling
 
 _TABLES = {1: ("EfficientNetV2S", TABLE1), 2: (SETTINGS.backbone, TABLE2)}
 _BLOCK = re.compile(r"block(\d)([a-z])_")
@@ -191,6 +192,10 @@ def _multiply_adds(layer: keras.Layer) -> int:
             return gram
         dense, convolution = (prod(x.kernel.shape) for x in (layer.dense, layer.convolution))
         return gram * (layer.gram is not None) + dense + positions * convolution
+    if isinstance(layer, SecondOrderPooling):
+        positions, channels = prod(layer.input.shape[1:3]), layer.input.shape[-1]
+        side = layer.rank or channels
+        return positions * (side**2 + channels * side * bool(layer.rank))
     if layer.weights and not isinstance(layer, _NORMALISATIONS):
         raise ValueError(f"{layer.name}: multiply-adds of {type(layer).__name__} are not known")
     return 0

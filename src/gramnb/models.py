@@ -72,8 +72,12 @@ class HeadOptions:
         check_choice("branch", self.branch, ("modules", "linear"))
         if self.rank and (self.branch, self.statistic) != ("linear", "gram"):
             raise ValueError("rank is of the linear branch's Gram matrix: branch='linear'")
-        if self.branch == "linear" and self.module_fusion != "multiply":
-            raise ValueError("module_fusion is of modules; the linear branch has one side")
+        if self.branch == "linear" and not (
+            self.module_fusion == "multiply" and self.module_activation
+        ):
+            raise ValueError(
+                "module_fusion and module_activation are of modules; branch 'linear' has none"
+            )
         if self.statistic == "mean" and self.gram_scaling != "none":
             raise ValueError(
                 f"gram_scaling {self.gram_scaling!r} scales G; statistic 'mean' has none"

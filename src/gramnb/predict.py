@@ -1,9 +1,11 @@
 """Asking a trained network: one photograph, a folder of them, or another data set.
 
-`SadnessClassifier` is what the command line and the artwork notebook use; `transfer` keeps a
-run's predictions of another data set beside the run.
+`SadnessClassifier` is what the command line and the artwork notebook use: the model that ships with
+the package (`shipped/`, made by `results/shipped/ship.py`), or a run's. `transfer` keeps a run's
+predictions of another data set beside the run.
 """
 
+import json
 from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,24 +20,34 @@ from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.images import ImageError, read_image
+from gramnb.evaluation import Calibration, log_odds
 from gramnb.features import prepare_inputs
 from gramnb.models import join
 from gramnb.runs import Run, resolve
 from gramnb.training import check_files
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SHIPPED = Path(__file__).parent / "shipped"
 
 
 def load_network(run: Run) -> keras.Model:
     """Return a run's network from images (0-255) to probabilities, a head on its backbone."""
-    model = keras.models.load_model(run.path / "model.keras", compile=False)
-    config = TrainConfig.load(run.config)
+    return _whole(run.path / "model.keras", TrainConfig.load(run.config))
+
+
+def _whole(file: Path, config: TrainConfig) -> keras.Model:
+    model = keras.models.load_model(file, compile=False)
     if not config.frozen:
         return model
     body = build_backbone(
         config.backbone, config.image_size, config.weights or None, config.taps or None
     )
     return join(body, model)
+
+
+def card() -> dict:
+    """Return what is known of the shipped model: network, calibration, threshold, data, metrics."""
+    return json.loads((SHIPPED / "card.json").read_text(encoding="utf-8"))
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -61,19 +73,42 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
 @dataclass(frozen=True)
 class SadnessClassifier:
-    """A network and how its images are made; `load` finds both in a run's directory."""
+    """A network, how its images are made, and how its answers are read.
+
+    Attributes:
+        network: from images (B, S, S, 3), values 0-255, to probabilities of others and sadness.
+        image_size: side S of its images, in pixels.
+        calibration: from the network's log-odds to the probability that is reported.
+        threshold: sadness is what has a reported probability above it.
+        name: the model in words.
+    """
 
     network: keras.Model
     image_size: int
+    calibration: Calibration = Calibration()
     threshold: float = 0.5
+    name: str = ""
 
     @classmethod
-    def load(cls, run: str | Path) -> "SadnessClassifier":
-        """Load the network of a finished run.
+    def load(cls, run: str | Path | None = None) -> "SadnessClassifier":
+        """Load the model that ships with the package, or the network of a finished run.
+
+        The shipped model is calibrated; a run's probabilities are as its network says them.
+
+        Args:
+            run: the run's directory, relative to the project root; None means the shipped model.
 
         Raises:
             FileNotFoundError: the directory holds no finished run.
         """
+        if run is None:
+            known = card()
+            config = TrainConfig.load(known["network"])
+            with quiet():
+                network = _whole(SHIPPED / "head.keras", config)
+            name = f"shipped model ({config.backbone}, {config.variant}), calibrated"
+            calibration = Calibration(**known["calibration"])
+            return cls(network, config.image_size, calibration, known["threshold"], name)
         found = Run(resolve(run))
         if not found.complete:
             raise FileNotFoundError(
@@ -81,7 +116,8 @@ class SadnessClassifier:
             )
         with quiet():
             network = load_network(found)
-        return cls(network, TrainConfig.load(found.config).image_size)
+        image_size = TrainConfig.load(found.config).image_size
+        return cls(network, image_size, name=f"run {found.path.name}, not calibrated")
 
     def predict(
         self, paths: Iterable[str | Path], batch_size: int = 32, progress: bool = True
@@ -117,7 +153,8 @@ class SadnessClassifier:
         p = np.full(len(files), np.nan)
         if images:
             with quiet():
-                p[readable] = self.network.predict_on_batch(np.stack(images))[:, 1]
+                others, sadness = self.network.predict_on_batch(np.stack(images)).T
+            p[readable] = self.calibration(log_odds(sadness, others))
         conveys = np.where(p > self.threshold, "sadness", "others")
         return pd.DataFrame(
             {

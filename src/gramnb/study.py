@@ -10,12 +10,13 @@ an interrupted study goes on where it stopped. Recorded are tables, neither imag
 """
 
 import argparse
+import gc
 import itertools
 import multiprocessing
 import os
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 
 import pandas as pd
@@ -28,18 +29,11 @@ from gramnb.models import HeadOptions
 from gramnb.runs import Run, atomic, labels, resolve, write_json
 
 FILE = "results/{}/study.yaml"
+SAID = ("data", "baseline", "runs", "seeds", "folds", "base", "rows")  # what a file has to say
 SUMMARY = "results/summary.csv"
 RESAMPLES = 200
-SUMMARISED = (
-    "accuracy",
-    "precision_sadness",
-    "recall_sadness",
-    "f1_sadness",
-    "auc",
-    "brier",
-    "ece",
-)
-RUNS_A_PROCESS = 25  # TensorFlow keeps some memory of every network it has built
+SUMMARISED = ("accuracy", "precision_sadness", "recall_sadness", "f1_sadness", "auc", "brier")
+RUNS_A_PROCESS = 10  # TensorFlow keeps some memory of every network it has trained
 
 
 @dataclass(frozen=True)
@@ -52,6 +46,7 @@ class Study:
         baseline: the row that the others are compared with.
         runs: folder of the runs, relative to the project root.
         splits: whose predictions are recorded: "test", or "val" and "test".
+        transfer: other data sets that every run answers: name to manifest.
         rows: each row's name and its configurations, one a seed and fold.
     """
 
@@ -60,6 +55,7 @@ class Study:
     baseline: str
     runs: str
     splits: tuple[str, ...]
+    transfer: dict[str, str]
     rows: dict[str, tuple[TrainConfig, ...]]
 
     @classmethod
@@ -73,20 +69,24 @@ class Study:
         Raises:
             FileNotFoundError, ValueError: no such study, or a setting that there is not.
         """
-        file = resolve(FILE.format(name))
-        if not file.exists():
+        file = FILE.format(name)
+        if not resolve(file).exists():
             there = sorted(path.parent.name for path in resolve("results").glob("*/study.yaml"))
-            raise FileNotFoundError(f"{FILE.format(name)}: not there; studies: {', '.join(there)}")
-        said = yaml.safe_load(file.read_text(encoding="utf-8"))
-        shared = {"seeds": said["seeds"], "folds": said["folds"], **said["base"]}
-        try:
-            rows = {row: _configs(shared, own or {}) for row, own in said["rows"].items()}
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{FILE.format(name)}: {error}") from None
+            raise FileNotFoundError(f"{file}: not there; studies: {', '.join(there)}")
+        said = yaml.safe_load(resolve(file).read_text(encoding="utf-8"))
+        if lacking := [key for key in SAID if key not in said]:
+            raise ValueError(f"{file}: lacks {', '.join(lacking)}")
+        shared, rows = {"seeds": said["seeds"], "folds": said["folds"], **said["base"]}, {}
+        for row, own in said["rows"].items():
+            try:
+                rows[row] = _configs(shared, own or {})
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{file}: row {row!r}: {error}") from None
         if said["baseline"] not in rows:
-            raise ValueError(f"{FILE.format(name)}: the baseline {said['baseline']!r} is no row")
+            raise ValueError(f"{file}: the baseline {said['baseline']!r} is no row")
         splits = tuple(said.get("splits", ["test"]))
-        return cls(name, said["data"], said["baseline"], said["runs"], splits, rows)
+        transfer = said.get("transfer", {})
+        return cls(name, said["data"], said["baseline"], said["runs"], splits, transfer, rows)
 
     def found(self) -> dict[str, list[tuple[TrainConfig, Run]]]:
         """Return each row's configurations with their runs, whether these have begun or not."""
@@ -96,6 +96,11 @@ class Study:
             row: [(config, Run.of(self.runs, described(config))) for config in configs]
             for row, configs in self.rows.items()
         }
+
+    def done(self, run: Run) -> bool:
+        """Return whether a run is finished and has answered every other data set."""
+        answers = (run.path / "transfer" / f"{name}.parquet" for name in self.transfer)
+        return run.complete and all(file.exists() for file in answers)
 
 
 def _configs(shared: Mapping, own: Mapping) -> tuple[TrainConfig, ...]:
@@ -125,7 +130,7 @@ def train(study: Study, jobs: int = 0, progress: bool = True) -> None:
     cores = os.cpu_count() or 1
     jobs = jobs or cores
     found = [pair for row in study.found().values() for pair in row]
-    missing = {run.path: config for config, run in found if not run.complete}
+    missing = {run.path: config for config, run in found if not study.done(run)}
     bar = tqdm(total=len({run.path for _, run in found}), unit="run", desc=study.name,
                disable=not progress)  # fmt: skip
     bar.update(bar.total - len(missing))
@@ -133,18 +138,19 @@ def train(study: Study, jobs: int = 0, progress: bool = True) -> None:
     with bar:
         if frozen := [config for config in missing.values() if config.frozen]:
             with ProcessPoolExecutor(1, context, _limit, (cores,)) as pool:
-                pool.submit(_compute_features, frozen, progress).result()
-        with ProcessPoolExecutor(
-            jobs, context, _limit, (max(cores // jobs, 1),), max_tasks_per_child=RUNS_A_PROCESS
-        ) as pool:
-            waiting = [pool.submit(_train, config, study.runs) for config in missing.values()]
-            try:
-                for done in as_completed(waiting):
-                    done.result()
-                    bar.update()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+                pool.submit(_compute_features, study, frozen, progress).result()
+        waiting = list(missing.values())
+        for start in range(0, len(waiting), jobs * RUNS_A_PROCESS):
+            part = waiting[start : start + jobs * RUNS_A_PROCESS]
+            with ProcessPoolExecutor(jobs, context, _limit, (max(cores // jobs, 1),)) as pool:
+                begun = [pool.submit(_train, config, study) for config in part]
+                try:
+                    for done in as_completed(begun):
+                        done.result()
+                        bar.update()
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
 
 
 def _limit(threads: int) -> None:
@@ -158,27 +164,32 @@ def _limit(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(max(threads, 1))
 
 
-def _train(config: TrainConfig, folder: str) -> None:
-    from gramnb import training
+def _train(config: TrainConfig, study: Study) -> None:
+    from gramnb import predict, training
     from gramnb._keras import keras
 
-    training.train(config, folder, progress=False)
+    run = training.train(config, study.runs, progress=False)
+    for name, manifest in study.transfer.items():
+        predict.transfer(run, manifest, name, progress=False)
     keras.backend.clear_session()
+    gc.collect()
 
 
-def _compute_features(configs: list[TrainConfig], progress: bool) -> None:
+def _compute_features(study: Study, configs: list[TrainConfig], progress: bool) -> None:
     """Fill the cache for all runs, every tap of a backbone in one pass."""
-    from gramnb import features
+    from gramnb import features, training
     from gramnb.backbones import BACKBONES
     from gramnb.data import manifest
 
     taps: dict[tuple, dict[str, None]] = {}
     for config in configs:
-        key = (config.manifest, config.backbone, config.image_size, config.weights)
         own = (config.taps or (BACKBONES[config.backbone].tap,)) if config.k else ()
-        taps.setdefault(key, {}).update(dict.fromkeys(own))
+        for file in (config.manifest, *study.transfer.values()):
+            key = (file, config.backbone, config.image_size, config.weights)
+            taps.setdefault(key, {}).update(dict.fromkeys(own))
     for (file, backbone, image_size, weights), layers in taps.items():
-        table = manifest.kept(manifest.read(resolve(file)))
+        table = manifest.kept(manifest.read(resolve(file))).reset_index(drop=True)
+        training.check_files(table, file)
         features.compute(table, backbone, image_size, weights or None, tuple(layers), progress)
 
 
@@ -189,7 +200,7 @@ def record(study: Study) -> None:
         FileNotFoundError: a run is not finished.
     """
     found = [(row, run) for row, pairs in study.found().items() for _, run in pairs]
-    if unfinished := [run for _, run in found if not run.complete]:
+    if unfinished := [run for _, run in found if not study.done(run)]:
         raise FileNotFoundError(
             f"{study.name}: {len(unfinished)} runs are not finished, {unfinished[0].path.name} "
             f"first; python -m gramnb.study {study.name} goes on with them"
@@ -222,29 +233,28 @@ def write(name: str, found: list[tuple[str, Run]], splits: tuple[str, ...]) -> N
     described = {run.path.name: run.config | run.environment for _, run in found}
     first = next(iter(described.values()))
     shared = {k: v for k, v in first.items() if all(d.get(k) == v for d in described.values())}
-    own = {
-        run: {key: value for key, value in all_.items() if key not in shared}
-        for run, all_ in described.items()
-    }
+    own = {run: {k: v for k, v in d.items() if k not in shared} for run, d in described.items()}
     write_json(folder / "runs.json", {"all": shared, "runs": own})
 
 
 def _history(row: str, run: Run) -> pd.DataFrame:
-    known = {
-        "variant": row,
-        **{name: run.config[name] for name in ("backbone", "k", "seed", "fold")},
-    }
+    known = {"variant": row, **{c: run.config[c] for c in ("backbone", "k", "seed", "fold")}}
     return run.history.assign(**known)[[*known, *run.history.columns]]
 
 
 def summarise() -> pd.DataFrame:
     """Return `evaluation.estimate` of every recorded study, row and metric, as one table.
 
+    Studies whose file says `quality: false` are left out.
+
     Columns study, data, backbone, variant, k, metric, mean, sd, low, high, n: mean over runs, SD
     over seeds, a 95 % interval that covers runs and images, number of seeds.
     """
     tables = []
     for file in sorted(resolve("results").glob("*/predictions.parquet")):
+        said = file.with_name("study.yaml")
+        if said.exists() and not yaml.safe_load(said.read_text("utf-8")).get("quality", True):
+            continue
         frame = pd.read_parquet(file)
         frame = frame[frame["split"] == "test"]
         for (data, backbone, variant, k), part in frame.groupby(
@@ -277,7 +287,7 @@ def main(arguments: list[str] | None = None) -> None:
         if given.summary:
             with atomic(resolve(SUMMARY)) as temporary:
                 summarise().to_csv(temporary, index=False, float_format="%.6g")
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, BrokenExecutor) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on where it stopped")

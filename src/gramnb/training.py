@@ -48,7 +48,9 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
     rows = splits(table, config.fold)
     check_files(table, config.manifest)
-    rows["train"] = some(rows["train"], config.train_share, config.seed)
+    if config.train_share < 1:
+        rows["train"] = some(rows["train"], config.train_share, config.seed)
+        check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
     run = Run.open(folder, described(config))
     if run.complete:
         return run
@@ -60,16 +62,20 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
 
 
 def described(config: TrainConfig) -> dict:
-    """Return what a run of this configuration records, the manifest's content included."""
-    content = resolve(config.manifest).read_bytes()
-    data = hashlib.sha256(content).hexdigest()[:16]
+    """Return what a run of this configuration records, the manifest's content included.
+
+    Raises:
+        FileNotFoundError: there is no such manifest.
+    """
+    file = resolve(config.manifest)
+    if not file.is_file():
+        raise FileNotFoundError(f"{config.manifest}: no such manifest; notebook 01 writes one")
+    data = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     return {**asdict(config), "variant": config.variant, "data": data}
 
 
 def some(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Return a share of the rows, drawn by the seed; a smaller share lies within a larger one."""
-    if share == 1:
-        return rows
     drawn = np.random.default_rng(seed).permutation(rows)
     return np.sort(drawn[: max(round(share * len(rows)), 1)])
 
@@ -95,11 +101,16 @@ def splits(table: pd.DataFrame, fold: int = -1) -> dict[str, np.ndarray]:
         names = np.select(chosen, ["test", "val"], "train")
     found = {split: np.flatnonzero(names == split) for split in SPLITS}
     for split, rows in found.items():
-        classes = np.unique(table["sadness"].to_numpy()[rows])
-        if len(classes) < 2:
-            held = f"only images with sadness = {classes[0]}" if len(rows) else "no image"
-            raise ValueError(f"split {split!r} holds {held}; each split needs both classes")
+        check_classes(table, split, rows)
     return found
+
+
+def check_classes(table: pd.DataFrame, split: str, rows: np.ndarray) -> None:
+    """Raise ValueError if a split's rows are not of both classes."""
+    classes = np.unique(table["sadness"].to_numpy()[rows])
+    if len(classes) < 2:
+        held = f"only images with sadness = {classes[0]}" if len(rows) else "no image"
+        raise ValueError(f"split {split!r} holds {held}; each split needs both classes")
 
 
 def check_files(table: pd.DataFrame, name: str) -> None:
@@ -146,9 +157,14 @@ def _build(inputs: Inputs, replicas: int, steps: int) -> keras.Model:
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     kind = {"adagrad": keras.optimizers.Adagrad, "adam": keras.optimizers.Adam}[config.optimizer]
     optimizer = kind(rate, weight_decay=config.weight_decay or None)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    _decay_kernels_only(optimizer)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
+    """Name what weight decay leaves alone; a saved optimizer forgets it."""
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "centres"])
 
 
 def _fit(
@@ -168,6 +184,7 @@ def _fit(
     with quiet(), scope.scope():
         if done:
             model = keras.models.load_model(checkpoints.folder(run, done) / "state.keras")
+            _decay_kernels_only(model.optimizer)
         else:
             model = _build(inputs, scope.num_replicas_in_sync, config.epochs * steps)
     bar = tqdm(total=config.epochs * steps, initial=done * steps, unit="step", disable=not progress)

@@ -1,5 +1,6 @@
 """Metrics, intervals, paired tests and the paper's tables: how good a network is, and how sure."""
 
+from gramnb.evaluation.calibration import Calibration, log_odds
 from gramnb.evaluation.metrics import CLASSES, METRICS, ece, mcnemar, reliability, report, wilson
 from gramnb.evaluation.resampling import Difference, estimate, paired_difference, roc_band
 from gramnb.evaluation.tables import (
@@ -11,11 +12,13 @@ from gramnb.evaluation.tables import (
     summary,
     table3,
     table4,
+    versus,
 )
 
 __all__ = [
     "CLASSES",
     "METRICS",
+    "Calibration",
     "Difference",
     "by_seed",
     "class_report",
@@ -23,6 +26,7 @@ __all__ = [
     "confusion",
     "ece",
     "estimate",
+    "log_odds",
     "mcnemar",
     "paired_difference",
     "plus_minus",
@@ -32,5 +36,6 @@ __all__ = [
     "summary",
     "table3",
     "table4",
+    "versus",
     "wilson",
 ]

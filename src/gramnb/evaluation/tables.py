@@ -68,6 +68,21 @@ def compare(
     return pd.DataFrame(list(rows.values()), index)
 
 
+def versus(
+    predictions: pd.DataFrame, baseline: str, metric: str = "accuracy", method: str = "resampled t"
+) -> pd.DataFrame:
+    """Return every variant's mean and its difference to the baseline, in percent.
+
+    Columns: the metric and sd (over seeds); difference, low, high (95 %) and p as `compare` has
+    them, NaN for the baseline.
+    """
+    means = _seeds(predictions).groupby(_names(predictions), sort=False)[metric]
+    table = pd.DataFrame({metric: means.mean(), "sd": means.std()})
+    against = compare(predictions, baseline, (metric,), method).xs(metric, level="metric")
+    table = table.join(against.rename(columns={"estimate": "difference"}))
+    return table.drop(columns="p").mul(100).join(table["p"])
+
+
 def table3(predictions: pd.DataFrame, **options) -> pd.DataFrame:
     """Return Table 3: accuracy per variant in percent, SD over seeds, interval, number of runs.
 

@@ -1,6 +1,7 @@
 """The book's figures: each function takes frames or arrays and returns a Figure, in one look."""
 
 from gramnb.plots.data import class_balance, funnel, text_threshold
+from gramnb.plots.ensembles import effects, ensembles
 from gramnb.plots.images import (
     artworks,
     augmentations,
@@ -17,6 +18,7 @@ from gramnb.plots.results import (
     reliability,
     roc,
     table3_plot,
+    width,
 )
 from gramnb.plots.style import OTHERS, SADNESS, SHEET, WIDTH, alt_text
 
@@ -31,6 +33,8 @@ __all__ = [
     "class_balance",
     "confusion",
     "differences",
+    "effects",
+    "ensembles",
     "explanation",
     "explanations",
     "funnel",
@@ -42,4 +46,5 @@ __all__ = [
     "roc",
     "table3_plot",
     "text_threshold",
+    "width",
 ]

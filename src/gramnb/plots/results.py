@@ -185,6 +185,28 @@ def differences(table: pd.DataFrame) -> Figure:
 
 
 @book_style
+def width(networks: dict[str, pd.DataFrame]) -> Figure:
+    """Draw accuracy against size, one line a kind of network.
+
+    networks: {kind: `evaluation.versus` with a column "weights of k"}.
+
+    Alt text: Accuracy in percent against the number of Gram modules with as many weights, a line
+    with points for each kind of network and bars for the standard deviation over seeds.
+    """
+    figure, axes = new(3.1, width=4.8)
+    ax = axes[0, 0]
+    sizes = sorted(set().union(*(table["weights of k"] for table in networks.values())))
+    for n, (kind, table) in enumerate(networks.items()):
+        x = np.array([sizes.index(size) for size in table["weights of k"]]) + 0.06 * n
+        look = {"color": variant_colour(n), "linewidth": 1.2, "marker": "osD^v"[n % 5]}
+        ax.errorbar(x, table["accuracy"], table["sd"], label=kind, **look)
+    ax.set_xticks(range(len(sizes)), sizes)
+    ax.set(xlabel="as many weights as k Gram modules", ylabel="accuracy, %")
+    ax.legend(loc="lower right")
+    return figure
+
+
+@book_style
 def reliability(curves: dict[str, pd.DataFrame]) -> Figure:
     """Draw observed against predicted probability of sadness, and how often each is predicted.
 

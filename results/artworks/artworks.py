@@ -1,0 +1,255 @@
+"""Ask an ensemble about paintings, and about the same paintings changed in one respect each.
+
+    python results/artworks/artworks.py FOLDER [MANIFEST]
+
+FOLDER holds the paintings and, in artworks.csv (file, title), their titles. The rows k = 0 and
+k = 4 of the study `shipped` answer, five seeds each. A dozen paintings are few, so the test
+photographs of MANIFEST (default runs/states/manifest.parquet, whose other photographs these runs
+were trained on) are asked the same. Recorded beside this file, without any photograph:
+
+    paintings.csv        FOLDER's files: title, size, luminance, why one is left out or renamed
+    predictions.csv      painting, title, intervention, strength, k, seed, p_sadness, log_odds
+    photographs.parquet  the same by image_id, with label y, group and luminance
+    effects.csv          `interventions.effects` of both
+    scores.csv           AUC and accuracy on the photographs, and what each intervention costs them
+    paintings.jpg        the paintings with all answers; interventions.jpg: one of them changed;
+    maps.jpg             where the runs with modules looked; effects.png: the effects drawn
+
+A painting is named by its `image_id`, a luminance is the mean over a picture, from 0 to 1.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+from tqdm import tqdm
+
+from gramnb import evaluation, plots
+from gramnb._keras import keras, quiet
+from gramnb.backbones import build_backbone
+from gramnb.config import TrainConfig
+from gramnb.data import images, manifest
+from gramnb.explain import contribution_maps
+from gramnb.interventions import UNTOUCHED, effects, intervene, label, luminance
+from gramnb.predict import find_images, load_network
+from gramnb.runs import Run, atomic, resolve
+from gramnb.study import Study
+
+OUT = "results/artworks"
+STUDY, ROWS = "shipped", ("k = 0", "k = 4")
+STEPS = [
+    (UNTOUCHED, np.nan), ("darker", 0.5), ("darker", 0.25), ("lighter", 2), ("desaturated", 0.5),
+    ("desaturated", 0), ("cooler", 1.25), ("cooler", 1.5), ("warmer", 1.25), ("warmer", 1.5),
+    ("blurred", 2), ("blurred", 4), ("shuffled", 2), ("shuffled", 4), ("shuffled", 8),
+    ("mirrored", np.nan),
+]  # fmt: skip
+MIN_SIDE = 64  # pixels; what is smaller is an icon and no painting
+# Files known to show another painting than listed, by their content: listed title, painting shown.
+WRONG_TITLES = {"7cff0cd874368116": ("The Bedroom", "Cafe Terrace at Night")}
+CHANGED, CHANGED_BY = "At Eternity's Gate", [0, 2, 3, 5, 7, 9, 11, 13]  # of STEPS, for a figure
+MAPPED = 6  # paintings with maps: half with the highest log-odds, half with the lowest
+
+
+def main(folder: str, file: str = "runs/states/manifest.parquet") -> None:
+    began = time.perf_counter()
+    runs = [run for row in ROWS for _, run in Study.read(STUDY).found()[row]]
+    if unfinished := [run.path.name for run in runs if not run.complete]:
+        raise SystemExit(f"{unfinished[0]}: not finished; python -m gramnb.study {STUDY}")
+    config = TrainConfig.load(runs[-1].config)
+
+    listed = listed_paintings(Path(folder))
+    write(listed.drop(columns="path"), "paintings.csv")
+    kept = listed[listed["title"] != ""].reset_index(drop=True)
+    pictures = [images.read_image(path, config.image_size) for path in kept["path"]]
+    paintings = ask(pictures, kept[["painting", "title"]], runs, config)
+    write(paintings, "predictions.csv")
+
+    table = manifest.kept(manifest.read(resolve(file)))
+    table = table[table["split"] == "test"].reset_index(drop=True)
+    pictures = [images.read_image(path, config.image_size) for path in table["path"]]
+    known = table[["image_id", "group"]].assign(
+        y=table["sadness"], luminance=[mean_luminance(picture) for picture in pictures]
+    )
+    photographs = ask(pictures, known, runs, config)
+    write(photographs, "photographs.parquet")
+
+    moved = recorded_effects(paintings, photographs)
+    write(pd.concat(moved, names=["pictures"]).reset_index(), "effects.csv")
+    write(scores(photographs), "scores.csv")
+    draw_answers(kept, paintings, config)
+    draw_maps(kept, paintings, [run for run in runs if run.config["k"]], config)
+    show(plots.effects(moved), "effects.png")
+    print(f"{time.perf_counter() - began:.0f} s")
+
+
+def listed_paintings(folder: Path) -> pd.DataFrame:
+    """Return the folder's pictures and the titles they are recorded under; none means left out.
+
+    Columns: painting, file, listed (the title in artworks.csv, else the file's name), title,
+    reason, width, height, luminance, path.
+    """
+    known = folder / "artworks.csv"
+    titles = pd.read_csv(known).set_index("file")["title"] if known.exists() else {}
+    rows = []
+    for path in find_images([folder]):
+        title = titles.get(path.name, path.stem)
+        data = images.read_bytes(path)
+        picture = images.decode(data, name=path)
+        height, width, _ = picture.shape
+        row = {"painting": images.image_id(data), "file": path.name, "listed": title,
+               "title": title, "reason": "", "width": width, "height": height,
+               "luminance": mean_luminance(picture), "path": str(path)}  # fmt: skip
+        wrong, shown = WRONG_TITLES.get(row["painting"], ("", ""))
+        if min(width, height) < MIN_SIDE:
+            row |= {"title": "", "reason": f"an icon of {width} x {height} pixels; left out"}
+        elif title == wrong:
+            row |= {"title": shown, "reason": f"shows {shown}"}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def mean_luminance(picture: np.ndarray) -> float:
+    return round(float(luminance(picture).mean()), 5)
+
+
+def ask(pictures: list, known: pd.DataFrame, runs: list[Run], config: TrainConfig) -> pd.DataFrame:
+    """Return every run's answer to every picture at every step, beside the known columns.
+
+    The backbone sees a picture once a step, then every head answers.
+    """
+    with quiet():
+        body = build_backbone(config.backbone, config.image_size, taps=config.taps or None)
+        top, *taps = body.outputs
+        pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(top)
+        features = keras.Model(body.inputs, [pooled, *taps])
+        heads = [log_odds_of(run) for run in runs]
+    frames = []
+    for name, strength in tqdm(STEPS, unit="step"):
+        changed = [intervene(each, name, strength, seed=n) for n, each in enumerate(pictures)]
+        with quiet():
+            inputs = features.predict(np.stack(changed), batch_size=32, verbose=0)
+            answers = [head(inputs) for head in heads]
+        for run, log_odds in zip(runs, answers, strict=True):
+            p = 1 / (1 + np.exp(-log_odds))
+            frames.append(known.assign(
+                intervention=name, strength=strength, k=run.config["k"], seed=run.config["seed"],
+                p_sadness=p.round(5), log_odds=log_odds.round(4)))  # fmt: skip
+    return pd.concat(frames, ignore_index=True)
+
+
+def log_odds_of(run: Run) -> Callable[[list], np.ndarray]:
+    """Return a run's head, from features to log-odds, which no softmax has rounded to 0 or 1."""
+    head = keras.models.load_model(run.path / "model.keras", compile=False)
+    last = head.get_layer("probabilities")
+    before = keras.Model(head.inputs, last.input)
+    kernel, bias = (np.asarray(weight, float) for weight in last.get_weights())
+
+    def log_odds(inputs: list) -> np.ndarray:
+        hidden = np.asarray(before(inputs[: len(head.inputs)], training=False), float)
+        return hidden @ (kernel[:, 1] - kernel[:, 0]) + bias[1] - bias[0]
+
+    return log_odds
+
+
+def recorded_effects(paintings: pd.DataFrame, photographs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the effects on both sets of pictures, by what a figure calls them."""
+    few, many = paintings["painting"].nunique(), photographs["image_id"].nunique()
+    return {
+        f"{few} paintings": effects(paintings),
+        f"{many} photographs": effects(photographs, "image_id"),
+    }
+
+
+def scores(photographs: pd.DataFrame) -> pd.DataFrame:
+    """Return AUC and accuracy by step and k, and how far each is from the untouched pictures'."""
+    rows = []
+    for k, answers in with_steps(photographs).groupby("k"):
+        whole = answers[answers["step"] == UNTOUCHED]
+        for step, part in answers.groupby("step", sort=False):
+            for metric in ("auc", "accuracy"):
+                value = evaluation.estimate(part, metric)
+                cost = evaluation.paired_difference(part, whole, metric)
+                row = {"step": step, "k": k, "metric": metric, **value, "change": cost.estimate,
+                       "change_low": cost.low, "change_high": cost.high}  # fmt: skip
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def draw_answers(kept: pd.DataFrame, paintings: pd.DataFrame, config: TrainConfig) -> None:
+    """Draw the paintings from sadness to others, and one of them under interventions."""
+    whole = paintings[paintings["intervention"] == UNTOUCHED]
+    order = in_order(whole)
+    rows = kept.set_index("painting").loc[order]
+    pictures = [images.read_image(path) for path in rows["path"]]
+    show(plots.ensembles(pictures, list(rows["title"]), by_network(whole, "painting", order)),
+         "paintings.jpg")  # fmt: skip
+    if (chosen := kept["title"] == CHANGED).any():
+        n = int(chosen.idxmax())
+        picture = images.read_image(kept["path"][n], config.image_size)
+        steps = [STEPS[step] for step in CHANGED_BY]
+        own = with_steps(paintings[paintings["painting"] == kept["painting"][n]])
+        names = [label(*step) for step in steps]
+        changed = [intervene(picture, *step, seed=n) for step in steps]
+        show(plots.ensembles(changed, names, by_network(own, "step", names)), "interventions.jpg")
+
+
+def draw_maps(kept: pd.DataFrame, paintings: pd.DataFrame, runs: list[Run], config) -> None:
+    """Draw the maps of some paintings, each the mean over the runs."""
+    order = in_order(paintings[paintings["intervention"] == UNTOUCHED])
+    rows = kept.set_index("painting").loc[[*order[: MAPPED // 2], *order[-MAPPED // 2 :]]]
+    batch = np.stack([images.read_image(path, config.image_size) for path in rows["path"]])
+    with quiet():
+        found = [contribution_maps(load_network(run), batch) for run in runs]
+    maps = [np.mean([each[title] for each in found], axis=0) for title in found[0]]
+    pictures = [images.read_image(path) for path in rows["path"]]
+    show(plots.explanations(pictures, maps, list(found[0]), list(rows["title"])), "maps.jpg")
+
+
+def in_order(answers: pd.DataFrame) -> list[str]:
+    """Return the paintings by the largest k's mean log-odds, the highest first."""
+    own = answers[answers["k"] == answers["k"].max()]
+    return list(own.groupby("painting")["log_odds"].mean().sort_values(ascending=False).index)
+
+
+def by_network(answers: pd.DataFrame, column: str, order: list) -> dict[str, np.ndarray]:
+    """Return {network: (runs, pictures)}, probabilities, pictures by their column in this order."""
+    found = {}
+    for k, own in answers.groupby("k"):
+        table = own.pivot(index="seed", columns=column, values="p_sadness")
+        found[f"k = {k}"] = table[order].to_numpy()
+    return found
+
+
+def with_steps(answers: pd.DataFrame) -> pd.DataFrame:
+    pairs = zip(answers["intervention"], answers["strength"], strict=True)
+    return answers.assign(step=[label(*pair) for pair in pairs])
+
+
+def write(table: pd.DataFrame, name: str) -> None:
+    with atomic(resolve(OUT) / name) as temporary:
+        if name.endswith("parquet"):
+            floats = table.select_dtypes("float").columns
+            small = table.astype(dict.fromkeys(floats, "float32") | {"k": "int8", "seed": "int8"})
+            small.to_parquet(temporary, index=False, compression="zstd", compression_level=19)
+        else:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def show(figure: Figure, name: str) -> None:
+    """Write a figure; as JPEG where it holds paintings, which take several times as much as PNG."""
+    picture = Image.open(BytesIO(figure._repr_png_())).convert("RGB")
+    options = {"quality": 82, "subsampling": 0} if name.endswith("jpg") else {}
+    with atomic(resolve(OUT) / name) as temporary:
+        picture.save(temporary, optimize=True, **options)
+
+
+if __name__ == "__main__":
+    if not 2 <= len(sys.argv) <= 3:
+        raise SystemExit(__doc__)
+    main(*sys.argv[1:])

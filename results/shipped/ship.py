@@ -1,0 +1,333 @@
+"""Make the model that ships with the package, from the study beside this script.
+
+    python results/shipped/ship.py
+
+Trains and records the candidates of study.yaml, as far as that is not done, then
+
+- fits Platt's scaling of each candidate on the validation images, and chooses the candidate whose
+  calibrated log-loss there is lowest, among heads that are small enough to ship;
+- sets the threshold to 0.5, unless another one is right on so many more validation images that
+  McNemar's test tells them apart (p < 0.05; the other one being the best of all, p is too small);
+- asks it about pictures unlike any it learned from, and once about the test images;
+- writes src/gramnb/shipped/, the tables of book/model_card.md and the example in README.md.
+
+Test images have no part in any choice. Everything but `unlike` comes from predictions.parquet,
+where probabilities stand with five decimals, so anyone can compute it again without the images;
+what the pictures were searched for and whether faces were found in them stands in
+results/states_curation/images.csv.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gramnb import cli, evaluation, runs, study, training
+from gramnb.backbones import BACKBONES
+from gramnb.config import TrainConfig
+from gramnb.data import demo, manifest
+from gramnb.data.images import read_image
+from gramnb.evaluation import Calibration, log_odds
+from gramnb.predict import SHIPPED, SadnessClassifier, load_network
+
+NAME = "shipped"
+PAGE = "book/model_card.md"
+IMAGES = "results/states_curation/images.csv"
+LARGEST = 3_000_000  # bytes of a head that ships
+LEAST = 5e-6  # what a recorded probability of 0.00000 may be
+METRICS = ("n", "accuracy", "precision_sadness", "recall_sadness", "auc", "brier", "ece")
+PAINTING = "painting: "
+WORDS = (
+    "photographs and illustrations that web searches for a keyword returned; "
+    "sadness: sad, crying, lonely; others: angry, confused, happy, relaxed"
+)
+
+
+def main() -> None:
+    candidates = study.Study.read(NAME)
+    study.train(candidates, jobs=1)
+    study.record(candidates)
+    frame = runs.predictions(f"results/{NAME}")
+    found = [(row, config, run) for row, pairs in candidates.found().items()
+             for config, run in pairs]  # fmt: skip
+    tried = [
+        {"row": row, "seed": config.seed, **judged(frame, row, config.seed),
+         "bytes": (run.path / "model.keras").stat().st_size}
+        for row, config, run in found
+    ]  # fmt: skip
+    row, config, run = found[chosen(tried)]
+    card = described(frame, row, config, run) | {"candidates": tried}
+    paintings = demo.draw_dataset(runs.cache_dir() / "demo-artworks", "demo-artworks")
+    calibration = Calibration(**card["calibration"])
+    classifier = SadnessClassifier(load_network(run), config.image_size, calibration)
+    card["unlike"] = unlike(classifier, paintings)
+    fill(PAGE, tables(card))
+    SHIPPED.mkdir(exist_ok=True)
+    with runs.atomic(SHIPPED / "head.keras") as temporary:
+        shutil.copyfile(run.path / "model.keras", temporary)
+    runs.write_json(SHIPPED / "card.json", card)
+    fill("README.md", {"answers": answers(card, paintings)})
+    print(f"shipped: {row}, seed {config.seed}")
+
+
+def described(frame: pd.DataFrame, row: str, config: TrainConfig, run: runs.Run) -> dict:
+    """Return the card of the chosen run."""
+    calibration, _ = calibrated(frame, row, config.seed)
+    limit, checked = threshold(*parts(frame, row, config.seed, "val"), calibration)
+    table = manifest.kept(manifest.read(runs.resolve(config.manifest)))
+    rows = training.splits(table, config.fold)
+    sadness = {split: int(table["sadness"].iloc[of].sum()) for split, of in rows.items()}
+    return {
+        "network": run.config,
+        "row": row,
+        "head_sha256": hashlib.sha256((run.path / "model.keras").read_bytes()).hexdigest(),
+        "calibration": vars(calibration),
+        "threshold": limit,
+        "threshold_on_validation": checked,
+        "data": {
+            "words": WORDS,
+            "manifest": run.config["data"],
+            "images": {split: len(of) for split, of in rows.items()},
+            "sadness": sadness,
+        },
+        "test": tested(*parts(frame, row, config.seed, "test"), calibration, limit),
+        "groups": groups(frame, row, config.seed, calibration, limit),
+        "versions": {"python": run.environment["python"], **run.environment["packages"]},
+    }
+
+
+def recorded(frame: pd.DataFrame, row: str, seed: int, split: str) -> pd.DataFrame:
+    """Return a candidate's recorded answers on a split."""
+    wanted = {"variant": row, "seed": seed, "split": split}
+    return frame[np.logical_and.reduce([frame[name] == value for name, value in wanted.items()])]
+
+
+def parts(frame: pd.DataFrame, row: str, seed: int, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return y and the log-odds of a candidate's images of a split."""
+    part = recorded(frame, row, seed, split)
+    return part["y"].to_numpy(), log_odds(part["p_sadness"], least=LEAST)
+
+
+def judged(frame: pd.DataFrame, row: str, seed: int) -> dict:
+    """Return what a candidate is chosen by, and its accuracy on test images, which is not it."""
+    y, x = parts(frame, row, seed, "test")
+    accuracy = round(float(((x > 0) == y).mean()), 6)
+    return {"log_loss": calibrated(frame, row, seed)[1], "test_accuracy": accuracy}
+
+
+def calibrated(frame: pd.DataFrame, row: str, seed: int) -> tuple[Calibration, float]:
+    """Return a candidate's calibration, six decimals, and its log-loss on validation images."""
+    y, x = parts(frame, row, seed, "val")
+    fitted = vars(Calibration.fit(y, x))
+    calibration = Calibration(**{name: round(value, 6) for name, value in fitted.items()})
+    return calibration, log_loss(y, calibration(x))
+
+
+def log_loss(y: np.ndarray, p: np.ndarray) -> float:
+    return round(float(-np.log(np.where(y == 1, p, 1 - p)).mean()), 6)
+
+
+def chosen(tried: list[dict]) -> int:
+    """Return the position of the best candidate among those small enough to ship."""
+    fits = [i for i, candidate in enumerate(tried) if candidate["bytes"] < LARGEST]
+    return min(fits, key=lambda i: tried[i]["log_loss"])
+
+
+def threshold(y: np.ndarray, x: np.ndarray, calibration: Calibration) -> tuple[float, dict]:
+    """Return the threshold of the calibrated probability, and what validation says of it."""
+    p = calibration(x)
+    tried = np.concatenate([[0.5], (np.unique(p)[1:] + np.unique(p)[:-1]) / 2])
+    right = [((p > limit) == y).mean() for limit in tried]
+    best = int(np.argmax(right))  # the first of equals, so 0.5 if nothing is better
+    compared = evaluation.mcnemar(y, (p > 0.5) * 1.0, (p > tried[best]) * 1.0)
+    limit = 0.5 if compared["p"] >= 0.05 else round(float(tried[best]), 3)
+    return limit, {
+        "accuracy_at_half": round(float(right[0]), 6),
+        "best_threshold": round(float(tried[best]), 6),
+        "best_accuracy": round(float(right[best]), 6),
+        "mcnemar_p": round(compared["p"], 6),
+    }
+
+
+def tested(y: np.ndarray, x: np.ndarray, calibration: Calibration, limit: float) -> dict:
+    """Return the test metrics before and after calibration.
+
+    `ece_by_chance` is the mean ECE of as many images whose labels are drawn by these probabilities:
+    what a perfect calibration would show.
+    """
+    found = {}
+    for name, p, at in (("before", Calibration()(x), 0.5), ("after", calibration(x), limit)):
+        scores = evaluation.report(y, p, at)
+        drawn = np.random.default_rng(0).random((500, len(p))) < p
+        found[name] = {metric: round(scores[metric], 6) for metric in METRICS} | {
+            "log_loss": log_loss(y, p),
+            "ece_by_chance": round(float(np.mean([evaluation.ece(d, p) for d in drawn])), 6),
+        }
+    return found
+
+
+def groups(
+    frame: pd.DataFrame, row: str, seed: int, calibration: Calibration, limit: float
+) -> dict[str, dict[str, int]]:
+    """Return by keyword, and with and without faces: test images, called sadness, and right."""
+    part = recorded(frame, row, seed, "test")
+    known = pd.read_csv(runs.resolve(IMAGES), keep_default_na=False)
+    known = known[known["dropped"] == ""].set_index("image_id").loc[part["image_id"]]
+    called = calibration(log_odds(part["p_sadness"], least=LEAST)) > limit
+    right = called == part["y"].to_numpy()
+    label, faces = known["label"].to_numpy(), known["face_fraction"].astype(float).to_numpy() > 0
+    masks = {name: label == name for name in sorted(set(label))}
+    masks |= {"with a face found": faces, "no face found": ~faces}
+    return {
+        name: {"n": int(of.sum()), "sadness": int(called[of].sum()), "right": int(right[of].sum())}
+        for name, of in masks.items()
+    }
+
+
+def unlike(classifier: SadnessClassifier, paintings: Path) -> dict[str, dict[str, float]]:
+    """Return what it says of pictures that mean nothing, and of a folder of drawn paintings."""
+    pictures = meaningless(classifier.image_size)
+    for file in sorted(paintings.glob("*.jpg")):
+        pictures[PAINTING + file.stem] = read_image(file, classifier.image_size)
+    others, sadness = classifier.network.predict_on_batch(np.stack([*pictures.values()])).T
+    x = log_odds(sadness, others)
+    said = zip(pictures, x, classifier.calibration(x), strict=True)
+    return {name: {"log_odds": round(float(o), 2), "p_sadness": round(float(p), 4)}
+            for name, o, p in said}  # fmt: skip
+
+
+def meaningless(size: int) -> dict[str, np.ndarray]:
+    """Return pictures without anything in them, (size, size, 3) uint8 each."""
+    rows, columns = np.mgrid[:size, :size]
+    grey = {"white": np.full((size, size), 255), "grey": np.full((size, size), 128),
+            "black": np.zeros((size, size))}  # fmt: skip
+    for side in (1, 8, 32):
+        grey[f"checks of {side} px"] = (rows // side + columns // side) % 2 * 255
+    pictures = {name: np.stack([values] * 3, axis=-1) for name, values in grey.items()}
+    pictures["noise"] = np.random.default_rng(0).integers(0, 256, (size, size, 3))
+    return {name: values.astype(np.uint8) for name, values in pictures.items()}
+
+
+def tables(card: dict) -> dict[str, str]:
+    """Return the tables of the page, by name."""
+    return {
+        "model": _table(["", ""], _model(card)),
+        "metrics": _table(["", "as the network says it", "calibrated"], _metrics(card)),
+        "groups": _table(["pictures", "in the test set", "called sadness", "right"], _groups(card)),
+        "unlike": _table(["picture", "log-odds", "p(sadness)"], _unlike(card)),
+    }
+
+
+def _model(card: dict) -> list[list[str]]:
+    config, images, tried = card["network"], card["data"]["images"], card["candidates"]
+    scaling, checked = card["calibration"], card["threshold_on_validation"]
+    intercept = f"{scaling['intercept']:+.3f}".replace("+", "+ ").replace("-", "- ")
+    shares = {f"{100 * card['data']['sadness'][split] / n:.0f}" for split, n in images.items()}
+    losses = [candidate["log_loss"] for candidate in tried]
+    size = f"{config['image_size']} x {config['image_size']} pixels"
+    taps = ", ".join(config["taps"] or [BACKBONES[config["backbone"]].tap])
+    seeds, rows = ({c[name] for c in tried} for name in ("seed", "row"))
+    return [
+        ["Network", f"{config['backbone']}, {size}; {config['variant']}"
+                    + (f"; Gram modules read {taps}" if config["k"] else "")],
+        ["Data", card["data"]["words"]],
+        ["Images", ", ".join(f"{n:,} {split}" for split, n in images.items())
+                   + f"; sadness is {' to '.join(sorted(shares))} % of each"],
+        ["Chosen", f"{card['row']}, seed {config['seed']}, of {len(rows)} rows by {len(seeds)} "
+                   f"seeds: calibrated log-loss on validation images {losses[chosen(tried)]:.3f}, "
+                   f"of all {min(losses):.3f} to {max(losses):.3f}"],
+        ["Calibration", f"p = 1 / (1 + exp(-({scaling['slope']:.3f} x {intercept})"
+                        f")), x the network's log-odds, held within {scaling['low']:.2f} and "
+                        f"{scaling['high']:.2f}"],
+        ["Threshold", f"{card['threshold']:g}: on validation images 0.5 is right on "
+                      f"{100 * checked['accuracy_at_half']:.1f} %, the best of all "
+                      f"({checked['best_threshold']:.2f}) on {100 * checked['best_accuracy']:.1f} "
+                      f"%, McNemar p = {checked['mcnemar_p']:.2f}"],
+    ]  # fmt: skip
+
+
+def _metrics(card: dict) -> list[list[str]]:
+    both = (card["test"]["before"], card["test"]["after"])
+    counts = [(round(found["accuracy"] * found["n"]), found["n"]) for found in both]
+    bounds = [evaluation.wilson(*count) for count in counts]
+    accuracy = [
+        f"{100 * right / n:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+        for (right, n), (low, high) in zip(counts, bounds, strict=True)
+    ]
+    others = [100 * candidate["test_accuracy"] for candidate in card["candidates"]]
+    shares = {"Precision of sadness": "precision_sadness", "Recall of sadness": "recall_sadness"}
+    scores = {"AUC": "auc", "Brier score": "brier", "Log-loss": "log_loss", "ECE, 15 bins": "ece",
+              "ECE of a perfect calibration": "ece_by_chance"}  # fmt: skip
+    return [
+        [f"Accuracy on {both[0]['n']} test images, 95 % interval", *accuracy],
+        ["Accuracy of all candidates", f"{min(others):.1f} to {max(others):.1f} %", ""],
+        *([name, *(f"{100 * found[key]:.1f} %" for found in both)] for name, key in shares.items()),
+        *([name, *(f"{found[key]:.3f}" for found in both)] for name, key in scores.items()),
+    ]
+
+
+def _groups(card: dict) -> list[list[str]]:
+    return [
+        [name, str(of["n"]), f"{100 * of['sadness'] / of['n']:.0f} %",
+         f"{100 * of['right'] / of['n']:.0f} %"]
+        for name, of in card["groups"].items()
+    ]  # fmt: skip
+
+
+def _unlike(card: dict) -> list[list[str]]:
+    said = pd.DataFrame(card["unlike"]).T
+    paintings = said[said.index.str.startswith(PAINTING)]
+    spread = [
+        f"{paintings['log_odds'].min():.1f} to {paintings['log_odds'].max():.1f}",
+        f"{paintings['p_sadness'].min():.3f} to {paintings['p_sadness'].max():.3f}",
+    ]
+    rows = said.drop(index=paintings.index).itertuples()
+    return [
+        *([row.Index, f"{row.log_odds:.1f}", f"{row.p_sadness:.3f}"] for row in rows),
+        [f"{len(paintings)} drawn paintings", *spread],
+    ]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def answers(card: dict, paintings: Path) -> str:
+    """Return what the command line answers to the drawn paintings, and how often it is right."""
+    said, ask = io.StringIO(), ["predict", os.path.relpath(paintings)]
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+        cli.main(ask)
+    example = f"```console\n$ .venv/bin/gramnb {' '.join(ask)}\n{said.getvalue()}```"
+    accuracy, images = _metrics(card)[0][2], card["test"]["after"]["n"]
+    return (
+        f"{example}\n\nIt learned from photographs; of {images} test images of their kind it was "
+        f"right on {accuracy}."
+    )
+
+
+def fill(page: str, texts: dict[str, str]) -> None:
+    """Write texts into a page, each between two comments of which the first names it."""
+    file = runs.resolve(page)
+    with runs.atomic(file) as temporary:
+        temporary.write_text(filled(file.read_text(encoding="utf-8"), texts), encoding="utf-8")
+
+
+def filled(page: str, texts: dict[str, str]) -> str:
+    """Return the page with each text between the two comments of which the first names it."""
+    for name, text in texts.items():
+        mark = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
+        page, count = mark.subn(lambda found, new=text: f"{found[1]}\n{new}\n\n{found[2]}", page)
+        if count != 1:
+            raise ValueError(f"{count} places for {name!r} in a page, there should be 1")
+    return page
+
+
+if __name__ == "__main__":
+    main()

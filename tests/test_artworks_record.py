@@ -1,0 +1,154 @@
+"""The recorded paintings: the tables follow from the answers, the script does what it says."""
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from gramnb._keras import keras
+from gramnb.models import build_head
+
+FOLDER = Path(__file__).parents[1] / "results" / "artworks"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("artworks", FOLDER / "artworks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def paintings():
+    return pd.read_csv(FOLDER / "predictions.csv")
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    return pd.read_parquet(FOLDER / "photographs.parquet")
+
+
+@pytest.mark.parametrize("name", ["paintings", "photographs"])
+def test_every_picture_was_asked_everything(name, script, request):
+    answers = request.getfixturevalue(name)
+    picture = "painting" if name == "paintings" else "image_id"
+    key = [picture, "intervention", "strength", "k", "seed"]
+    assert not answers.duplicated(key).any()
+    pictures = answers[picture].nunique()
+    assert len(answers) == pictures * len(script.STEPS) * 2 * 5
+    assert set(zip(answers["k"], answers["seed"], strict=True)) == {
+        (k, seed) for k in (0, 4) for seed in range(5)
+    }
+    p = 1 / (1 + np.exp(-answers["log_odds"].astype(float)))
+    np.testing.assert_allclose(answers["p_sadness"], p, atol=3e-5)
+
+
+def test_effects_follow_from_the_answers(script, paintings, photographs):
+    recorded = pd.read_csv(FOLDER / "effects.csv")
+    for pictures, table in script.recorded_effects(paintings, photographs).items():
+        own = recorded[recorded["pictures"] == pictures].drop(columns="pictures")
+        own = own.set_index(["step", "network"])
+        assert list(own.index) == list(table.index)
+        np.testing.assert_allclose(own, table[own.columns], atol=1e-4)
+
+
+def test_scores_follow_from_the_answers(script, photographs):
+    """For two steps of one network; the rest is the same computation."""
+    some = photographs[
+        (photographs["k"] == 4) & photographs["intervention"].isin(["untouched", "mirrored"])
+    ]
+    recorded = pd.read_csv(FOLDER / "scores.csv")
+    recorded = recorded[(recorded["k"] == 4) & recorded["step"].isin(["untouched", "mirrored"])]
+    table = script.scores(some)
+    assert len(recorded) == len(table) == 4
+    columns = ["mean", "sd", "low", "high", "change", "change_low", "change_high"]
+    np.testing.assert_allclose(recorded[columns], table[columns], atol=1e-4)
+    assert table["change"].iloc[0] == 0 != table["change"].iloc[2]
+
+
+def test_untouched_photographs_get_the_answers_that_the_study_records(photographs):
+    """One forward pass for ten heads, and none of them mixed up."""
+    study = pd.read_parquet(FOLDER.parent / "shipped" / "predictions.parquet")
+    study = study[(study["split"] == "test") & study["k"].isin((0, 4))]
+    whole = photographs[photographs["intervention"] == "untouched"]
+    both = whole.merge(study, on=["image_id", "k", "seed"], suffixes=("", "_study"))
+    assert len(both) == len(whole) and (both["y"] == both["y_study"]).all()
+    np.testing.assert_allclose(both["p_sadness"], both["p_sadness_study"], atol=1e-3)
+
+
+def test_no_painting_stands_under_a_title_it_does_not_show(paintings):
+    listed = pd.read_csv(FOLDER / "paintings.csv", keep_default_na=False).set_index("file")
+    assert listed.loc["bedroom-in-arles.jpg", "title"] == "Cafe Terrace at Night"
+    left_out = listed[listed["title"] == ""]
+    assert list(left_out.index) == ["cafe-terrace-at-night.jpg"]
+    assert left_out["reason"].str.contains("27 x 27").all()
+    kept = listed[listed["title"] != ""]
+    assert kept["title"].is_unique and "The Bedroom" not in set(kept["title"])
+    assert set(zip(paintings["painting"], paintings["title"], strict=True)) == set(
+        zip(kept["painting"], kept["title"], strict=True)
+    )
+
+
+def test_the_record_is_small_and_names_no_path():
+    files = [file for file in FOLDER.iterdir() if file.is_file()]
+    assert {"paintings.jpg", "maps.jpg", "interventions.jpg", "effects.png"} <= {
+        file.name for file in files
+    }
+    assert all(file.stat().st_size < 450_000 for file in files)
+    for file in FOLDER.glob("*.csv"):
+        assert "/" not in file.read_text(), file.name
+
+
+def test_titles_are_the_lists_unless_the_picture_says_otherwise(script, tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    for name, side in {"a.png": 80, "b.png": 80, "c.png": 80, "icon.png": 27}.items():
+        pixels = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    listed = "file,title\na.png,Barn\nb.png,Bedroom\nicon.png,Terrace\n"
+    (tmp_path / "artworks.csv").write_text(listed)
+    before = script.listed_paintings(tmp_path).set_index("file")
+    assert before["title"].tolist() == ["Barn", "Bedroom", "c", ""]
+    assert "27 x 27 pixels; left out" in before.loc["icon.png", "reason"]
+
+    known = {before.loc["b.png", "painting"]: ("Bedroom", "Terrace"),
+             before.loc["a.png", "painting"]: ("Another title", "Terrace")}  # fmt: skip
+    monkeypatch.setattr(script, "WRONG_TITLES", known)
+    after = script.listed_paintings(tmp_path).set_index("file")
+    assert after["title"].tolist() == ["Barn", "Terrace", "c", ""]
+    assert after.loc["b.png", "listed"] == "Bedroom"
+    assert after.loc["b.png", "reason"] == "shows Terrace"
+
+
+@pytest.mark.parametrize("k", [0, 2])
+def test_log_odds_are_those_of_the_softmax_and_go_beyond_it(k, script, tmp_path):
+    keras.utils.set_random_seed(0)
+    head = build_head(k, 6, [(4, 4, 3)])
+    head.save(tmp_path / "model.keras")
+    random = np.random.default_rng(1)
+    pooled = random.normal(size=(5, 6)).astype("float32")
+    tap = random.normal(size=(5, 4, 4, 3)).astype("float32")
+    p = np.asarray(head([pooled, tap][: len(head.inputs)]), float)
+    asked = script.log_odds_of(SimpleNamespace(path=tmp_path))
+    np.testing.assert_allclose(asked([pooled, tap]), np.log(p[:, 1] / p[:, 0]), atol=1e-4)
+
+    last = head.get_layer("probabilities")
+    last.kernel.assign(np.asarray(last.kernel) * 1e3)
+    head.save(tmp_path / "model.keras")
+    sure = script.log_odds_of(SimpleNamespace(path=tmp_path))([pooled, tap])
+    np.testing.assert_allclose(sure, 1e3 * asked([pooled, tap]), rtol=1e-3)
+
+
+def test_pictures_keep_their_order_and_runs_their_rows(script):
+    answers = pd.DataFrame(
+        {"painting": ["b", "a"] * 4, "k": [0] * 4 + [4] * 4, "seed": [1, 1, 0, 0] * 2,
+         "log_odds": [0.0, 9, 0, 9, 2, 1, 3, 1], "p_sadness": np.arange(8) / 10}
+    )  # fmt: skip
+    assert script.in_order(answers) == ["b", "a"]  # of k = 4, where a is the lower
+    found = script.by_network(answers, "painting", ["b", "a"])
+    np.testing.assert_array_equal(found["k = 0"], [[0.2, 0.3], [0.0, 0.1]])
+    np.testing.assert_array_equal(found["k = 4"], [[0.6, 0.7], [0.4, 0.5]])

@@ -1,0 +1,239 @@
+"""Each intervention changes what its name says, by as much, and nothing else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gramnb import interventions
+from gramnb.interventions import INTERVENTIONS, effects, intervene, label, luminance
+
+IDENTITIES = {
+    "darker": 1, "lighter": 1, "desaturated": 1, "cooler": 1, "warmer": 1, "blurred": 0,
+    "shuffled": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """Smooth random colours, none near black or white, on sides no number of tiles divides."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(60, 150, (7, 9, 3)).astype(float)
+    fine = np.kron(coarse, np.ones((7, 7, 1)))  # (49, 63, 3)
+    return (fine + random.integers(-20, 21, fine.shape)).astype(np.uint8)
+
+
+def linear(image):
+    """Return linear light by the definition of sRGB (IEC 61966-2-1)."""
+    v = image / 255
+    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+
+
+@pytest.mark.parametrize("name", INTERVENTIONS)
+def test_a_changed_copy_of_the_same_shape(name, picture):
+    before = picture.copy()
+    changed = intervene(picture, name)
+    assert changed.shape == picture.shape and changed.dtype == np.uint8
+    assert (changed != picture).any() and (picture == before).all()
+    assert not np.shares_memory(changed, picture)
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_without_strength_nothing_changes(name, picture):
+    np.testing.assert_array_equal(intervene(picture, name, IDENTITIES[name]), picture)
+
+
+def test_every_pixel_value_survives_the_way_to_light_and_back():
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    np.testing.assert_array_equal(interventions.darker(values, 1), values)
+    assert luminance(values).min() == 0 and luminance(values).max() == pytest.approx(1)
+    primaries = luminance(255 * np.eye(3, dtype=np.uint8)[None])
+    np.testing.assert_allclose(primaries, [[0.2126, 0.7152, 0.0722]])  # Rec. 709
+
+
+@pytest.mark.parametrize(("name", "factor"), [("darker", 0.5), ("darker", 0.25), ("lighter", 2)])
+def test_light_changes_by_the_factor(name, factor, picture):
+    ratio = luminance(intervene(picture, name, factor)).mean() / luminance(picture).mean()
+    assert ratio == pytest.approx(factor, rel=0.005)  # 8 bits round
+    colours = linear(intervene(picture, name, factor)) / linear(picture)
+    np.testing.assert_allclose(colours, factor, rtol=0.06)
+
+
+def test_lighter_stops_at_white():
+    image = np.array([[[255, 200, 20]]], np.uint8)
+    red, green, blue = interventions.lighter(image, 2)[0, 0]
+    assert (red, green) == (255, 255) and linear(blue) == pytest.approx(2 * linear(20), rel=0.1)
+
+
+def test_saturation_is_distance_from_grey(picture):
+    grey = interventions.desaturated(picture, 0)
+    assert (grey == grey[..., :1]).all()
+    np.testing.assert_allclose(grey[..., 0], picture @ [0.299, 0.587, 0.114], atol=1)
+    half = interventions.desaturated(picture, 0.5)
+    np.testing.assert_allclose(half, (grey.astype(float) + picture) / 2, atol=1)
+
+
+@pytest.mark.parametrize(("name", "power"), [("cooler", 1), ("warmer", -1)])
+def test_colder_light_moves_red_to_blue_and_keeps_luminance(name, power, picture):
+    changed = intervene(picture, name, 1.25)
+    light = luminance(picture)
+    np.testing.assert_allclose(luminance(changed), light, rtol=0.03)
+    assert luminance(changed).mean() == pytest.approx(light.mean(), rel=0.002)
+    ratio = linear(changed)[..., 2] / linear(changed)[..., 0]
+    before = linear(picture)[..., 2] / linear(picture)[..., 0]
+    np.testing.assert_allclose(ratio / before, 1.25 ** (2 * power), rtol=0.09)
+    assert (ratio / before).mean() == pytest.approx(1.25 ** (2 * power), rel=0.005)
+
+
+def test_black_and_white_have_no_temperature():
+    black = np.zeros((2, 2, 3), np.uint8)
+    np.testing.assert_array_equal(interventions.cooler(black, 2), black)
+    white = interventions.cooler(black + 255, 1.25)[0, 0]
+    assert white[2] == 255 and white[0] < white[1] <= 255  # clipped at the top of its range
+
+
+def test_blurring_takes_texture_and_leaves_colour(picture):
+    changed = interventions.blurred(picture, 3).astype(float)
+    fine = [np.abs(np.diff(image.astype(float), axis=1)).mean() for image in (picture, changed)]
+    assert fine[1] < 0.25 * fine[0]
+    np.testing.assert_allclose(changed.mean(axis=(0, 1)), picture.mean(axis=(0, 1)), atol=1.5)
+    flat = np.full((9, 9, 3), 100, np.uint8)
+    np.testing.assert_array_equal(interventions.blurred(flat, 3), flat)
+
+
+def pieces(image, tiles):
+    height, width = image.shape[0] // tiles, image.shape[1] // tiles
+    return [
+        image[r * height : (r + 1) * height, c * width : (c + 1) * width]
+        for r in range(tiles)
+        for c in range(tiles)
+    ]
+
+
+@pytest.mark.parametrize("tiles", [2, 3, 4, 7])
+def test_tiles_change_places_and_nothing_else(tiles, picture):
+    changed = interventions.shuffled(picture, tiles, seed=3)
+    flat = [np.sort(image.reshape(-1, 3).view("u1,u1,u1").ravel()) for image in (picture, changed)]
+    np.testing.assert_array_equal(*flat)
+    before, after = ({p.tobytes() for p in pieces(image, tiles)} for image in (picture, changed))
+    assert before == after and len(before) == tiles**2
+    bottom, right = 49 // tiles * tiles, 63 // tiles * tiles
+    np.testing.assert_array_equal(changed[bottom:], picture[bottom:])
+    np.testing.assert_array_equal(changed[:, right:], picture[:, right:])
+
+
+def test_a_seed_draws_one_order(picture):
+    one, same, other = (intervene(picture, "shuffled", 4, seed) for seed in (1, 1, 2))
+    assert (one == same).all() and (one != other).any()
+
+
+def test_mirrored_twice_is_the_picture(picture):
+    changed = interventions.mirrored(picture)
+    np.testing.assert_array_equal(changed[:, 0], picture[:, -1])
+    np.testing.assert_array_equal(interventions.mirrored(changed), picture)
+
+
+@pytest.mark.parametrize(
+    ("name", "strength", "message"),
+    [
+        ("darker", 1.5, "factor must be from 0 to 1, got 1.5"),
+        ("lighter", 0.5, "factor must be 1 or more, got 0.5"),
+        ("desaturated", -1, "saturation must be from 0 to 1"),
+        ("cooler", 0, "gain must be 1 or more"),
+        ("blurred", -2, "radius must be 0 or more"),
+        ("shuffled", 50, "tiles must be from 1 to 49, got 50"),
+        ("sharper", 1, "intervention must be one of darker, lighter, .*, got 'sharper'"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(name, strength, message, picture):
+    with pytest.raises(ValueError, match=message):
+        intervene(picture, name, strength)
+
+
+def test_labels_carry_units():
+    assert label("darker", 0.5) == "darker, light × 0.5"
+    assert label("shuffled", 4.0) == "4 × 4 tiles shuffled"
+    assert label("mirrored") == "mirrored"
+    assert {label(name, 1) for name in IDENTITIES}.isdisjoint(IDENTITIES)  # each has a unit
+
+
+# Effects, by hand: two paintings, two seeds, and a network with modules beside one without
+
+
+def answer(painting, k, seed, log_odds, intervention="untouched", strength=np.nan):
+    return {"painting": painting, "k": k, "seed": seed, "intervention": intervention,
+            "strength": strength, "log_odds": log_odds,
+            "p_sadness": 1 / (1 + np.exp(-log_odds))}  # fmt: skip
+
+
+@pytest.fixture
+def answers():
+    dark = ("darker", 0.5)
+    rows = [
+        answer("a", 0, 0, 0.0), answer("a", 0, 1, -1.0), answer("b", 0, 0, 2.0),
+        answer("b", 0, 1, 1.0), answer("a", 4, 0, 0.5), answer("a", 4, 1, 0.5),
+        answer("b", 4, 0, -0.5), answer("b", 4, 1, -0.5),
+        answer("a", 0, 0, 1.0, *dark), answer("a", 0, 1, 1.0, *dark),  # + 1, + 2
+        answer("b", 0, 0, 5.0, *dark), answer("b", 0, 1, 5.0, *dark),  # + 3, + 4
+        answer("a", 4, 0, 0.5, *dark), answer("a", 4, 1, -0.5, *dark),  # 0, - 1
+        answer("b", 4, 0, -0.5, *dark), answer("b", 4, 1, -0.5, *dark),  # 0, 0
+    ]  # fmt: skip
+    return pd.DataFrame(rows).sample(frac=1, random_state=0)
+
+
+def test_effects_by_hand(answers):
+    table = effects(answers).loc["darker, light × 0.5"]
+    assert list(table.index) == ["k = 0", "k = 4", "difference"]
+    assert table["mean"].tolist() == pytest.approx([2.5, -0.25, -2.75])
+    assert table["sd_pictures"]["k = 0"] == pytest.approx(np.std([1.5, 3.5], ddof=1))
+    assert table["sd_seeds"]["k = 0"] == pytest.approx(np.std([2, 3], ddof=1))
+    assert table["p10"]["k = 0"] == pytest.approx(np.quantile([1, 2, 3, 4], 0.1))
+    # of two paintings a quarter of the draws are both the one, a quarter both the other
+    assert table.loc["k = 0", ["low", "high"]].tolist() == pytest.approx([1.5, 3.5])
+    assert table.loc["difference", ["low", "high"]].tolist() == pytest.approx([-3.5, -2])
+    assert table["flipped"][["k = 0", "k = 4"]].tolist() == [0.5, 0.25]  # 0 is no sadness
+    p = 1 / (1 + np.exp(-np.array([0, -1, 2, 1, 1, 1, 5, 5.0])))
+    assert table["p_sadness"]["k = 0"] == pytest.approx(p[4:].mean() - p[:4].mean())
+
+
+def test_groups_are_drawn_together(answers):
+    one = effects(answers.assign(group=7)).loc["darker, light × 0.5"]
+    assert one.loc["k = 0", ["low", "high"]].tolist() == pytest.approx([2.5, 2.5])
+    apart = effects(answers.assign(group=-1))
+    pd.testing.assert_frame_equal(apart, effects(answers))
+
+
+def test_groups_are_those_of_their_pictures():
+    """a and c move by 1 and stand together, b moves by 5; the answers lie in another order."""
+    before = [answer("b", 0, 0, 1.0), answer("a", 0, 0, 2.0), answer("c", 0, 0, 3.0)]
+    after = [answer(row["painting"], 0, 0, row["log_odds"] + change, "mirrored")
+             for row, change in zip(before, (5, 1, 1), strict=True)]  # fmt: skip
+    table = pd.DataFrame([*before, *after])
+    table["group"] = table["painting"].map({"a": 0, "b": 1, "c": 0})
+    row = effects(table).loc["mirrored", "k = 0"]
+    assert row[["low", "high"]].tolist() == pytest.approx([1, 5])
+
+
+def test_one_network_has_no_difference(answers):
+    table = effects(answers[answers["k"] == 4])
+    assert list(table.index) == [("darker, light × 0.5", "k = 4")]
+
+
+def test_missing_answers_are_named(answers):
+    whole = answers["intervention"] == "untouched"
+    with pytest.raises(ValueError, match="b: no answer to it untouched"):
+        effects(answers[~(whole & (answers["painting"] == "b"))])
+    with pytest.raises(ValueError, match="k = 4: not every painting has an answer of each seed"):
+        effects(answers[whole | (answers["painting"] == "a") | (answers["k"] == 0)])
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    """60 drawn pictures, 200 times; a bootstrap of so many is a little short of its level."""
+    random = np.random.default_rng(5)
+    hits = []
+    for _ in range(200):
+        values = random.normal(1, 2, 60)
+        rows = [answer(str(n), 0, 0, 0.0) for n in range(60)]
+        rows += [answer(str(n), 0, 0, v, "mirrored") for n, v in enumerate(values)]
+        row = effects(pd.DataFrame(rows), resamples=400).loc["mirrored", "k = 0"]
+        hits.append(row["low"] <= 1 <= row["high"])
+    assert 0.89 <= np.mean(hits) <= 0.99

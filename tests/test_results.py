@@ -1,0 +1,87 @@
+"""What is recorded follows from the recorded predictions, by the commands that wrote it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gramnb import evaluation, runs, study
+
+RESULTS = Path(__file__).parents[1] / "results"
+RECORDED = sorted(file.parent.name for file in RESULTS.glob("*/metrics.csv"))
+COLUMNS = ["variant", "backbone", "k", "seed", "dataset", "image_id", "split", "fold", "y",
+           "p_sadness"]  # fmt: skip
+
+
+def test_everything_recorded_is_small():
+    assert sum(file.stat().st_size for file in RESULTS.rglob("*") if file.is_file()) < 15e6
+
+
+@pytest.mark.parametrize("name", RECORDED)
+class TestStudy:
+    def test_predictions_have_the_columns_of_a_run(self, name):
+        assert list(runs.predictions(RESULTS / name)) == COLUMNS
+
+    def test_metrics_follow_from_the_predictions(self, name):
+        answers = runs.predictions(RESULTS / name).query("split == 'test'")
+        written = pd.read_csv(RESULTS / name / "metrics.csv")
+        again = evaluation.by_seed(answers)
+        pd.testing.assert_frame_equal(again, written, rtol=1e-5, check_dtype=False)
+
+    def test_every_configuration_of_the_study_is_there_once(self, name):
+        if not (RESULTS / name / "study.yaml").exists():
+            pytest.skip("a profile's runs, recorded without a study's file")
+        said = study.Study.read(name)
+        wanted = {
+            (row, config.k, config.seed, config.fold)
+            for row, configs in said.rows.items()
+            for config in configs
+        }
+        written = pd.read_csv(RESULTS / name / "metrics.csv").query("dataset == 'own'")
+        found = list(written[["variant", "k", "seed", "fold"]].itertuples(index=False, name=None))
+        assert set(found) == wanted and len(found) == len(wanted)
+
+    def test_the_configurations_are_kept_with_versions_and_commit(self, name):
+        kept = runs.Run(RESULTS / name)._json("runs.json")
+        history = pd.read_csv(RESULTS / name / "history.csv")
+        runs_ = {run: {**kept["all"], **own} for run, own in kept["runs"].items()}
+        assert all({"packages", "commit", "cores", "data", "k"} <= set(r) for r in runs_.values())
+        assert history.groupby(["variant", "seed", "fold"]).ngroups == len(runs_)
+
+
+def test_the_summary_follows_from_the_predictions():
+    written = pd.read_csv(RESULTS / "summary.csv")
+    again = study.summarise()
+    keys = ["study", "data", "backbone", "variant", "k", "metric", "n"]
+    assert written[keys].equals(again[keys])
+    numbers = ["mean", "sd", "low", "high"]
+    np.testing.assert_allclose(written[numbers], again[numbers], rtol=1e-4, atol=1e-6)
+    assert (written["low"] <= written["mean"]).all() and (written["mean"] <= written["high"]).all()
+
+
+def versus(name, baseline, metric="accuracy", method="resampled t"):
+    answers = runs.predictions(RESULTS / name).query("split == 'test' and dataset == 'own'")
+    return evaluation.versus(answers, baseline, metric, method)
+
+
+def test_what_chapter_2_says_of_width():
+    """The bank lies above the plain head with as many weights, and no interval leaves out zero."""
+    for k in range(1, 6):
+        row = versus("width", f"plain, weights of k = {k}").loc[f"k = {k}"]
+        assert row["low"] < 0 < row["difference"]
+
+
+def test_what_the_results_page_says():
+    """Neither modules nor G are seen to help; the search's winner is, on images it had not seen."""
+    for metric in ("accuracy", "auc"):
+        table = versus("frozen", "k = 0", metric)
+        assert table.loc["k = 4", "low"] < 0 < table.loc["k = 4", "high"]
+        assert table.loc["k = 4, decay", "low"] < 0 < table.loc["k = 4, decay", "high"]
+        assert table.loc["k = 4, means", "difference"] > table.loc["k = 4", "difference"] - 0.05
+        assert table.loc["k = 0, decay", "difference"] > table.loc["k = 4", "difference"]
+    trials = versus("search", "k = 0", "auc")
+    winner = trials["auc"].idxmax()
+    assert "means" in winner
+    for baseline in ("k = 0", "k = 0, cosine, last epoch, decay 10"):
+        assert versus("confirm", baseline, "auc", "bootstrap").loc[winner, "low"] > 0

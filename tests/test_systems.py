@@ -1,0 +1,208 @@
+"""The page of systems against what is built, the profiles that train them, and their study."""
+
+import importlib.util
+import itertools
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from gramnb import paper
+from gramnb._keras import keras
+from gramnb.backbones import BACKBONES, build_backbone
+from gramnb.config import TrainConfig
+from gramnb.models import HeadOptions
+from gramnb.study import Study
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "results" / "systems"
+TAPS = {
+    "EfficientNetV2B2": ("block3b_project_conv", 56),
+    "EfficientNetV2S": ("block3b_project_conv", 64),
+    "EfficientNetV2B0": ("block3b_project_conv", 48),
+    "EfficientNetV2B3": ("block3b_project_conv", 56),
+    "ResNet50": ("conv3_block2_2_conv", 128),
+    "EfficientNetLite0": ("block3b_project_conv", 40),
+}
+
+
+@pytest.fixture(scope="module")
+def systems():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return {name: config for name, (config,) in Study.read("systems").rows.items()}
+
+
+def tables():
+    """The page's two tables, of systems and of taps, each indexed by its first column."""
+    text = (ROOT / "book" / "systems.md").read_text()
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+        yield pd.DataFrame(rows[2:], columns=rows[0]).set_index(rows[0][0])
+
+
+@pytest.fixture(scope="module")
+def page():
+    return next(tables())
+
+
+@pytest.fixture(scope="module")
+def costs():
+    spec = importlib.util.spec_from_file_location("costs", FOLDER / "costs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.costs
+
+
+def test_every_backbone_has_every_k_and_the_others_are_there(systems):
+    gram = {
+        (config.backbone, config.k)
+        for config in systems.values()
+        if config.network == "gram" and not config.centre_loss
+    }
+    assert gram == set(itertools.product(TAPS, range(6)))
+    others = [c for c in systems.values() if c.network == "multilevel" or c.centre_loss]
+    assert [(c.network, c.backbone, c.k, c.centre_loss) for c in others] == [
+        ("gram", "EfficientNetV2S", 4, 0.1),
+        ("multilevel", "ResNet50", 0, 0.0),
+    ]
+    assert len(systems) == len(gram) + 2
+    assert not any(config.frozen or config.taps for config in systems.values())
+    assert {config.head for config in systems.values()} == {HeadOptions()}
+
+
+def test_the_page_lists_every_system(systems, page):
+    assert list(page.index) == list(systems)
+    for name, row in page.iterrows():
+        config = systems[name]
+        if config.network == "multilevel":
+            continue
+        channels = TAPS[config.backbone][1]
+        said = f"width {3 * channels} = 3 x {channels}"
+        if config.k:
+            said = f"tap of {channels} sub-maps"
+        if config.centre_loss:
+            said = f"weight {config.centre_loss:g}"
+        assert "V2B2" in name or said in row["Our choice"]
+
+
+def test_the_page_names_the_taps():
+    _, taps = tables()
+    assert list(taps.index) == list(TAPS)
+    for name, (tap, channels) in TAPS.items():
+        assert list(taps.loc[name]) == [f"`{tap}`", f"{channels}"]
+
+
+def test_the_pages_numbers_are_the_recorded_ones(page):
+    recorded = pd.read_csv(FOLDER / "costs.csv", index_col="system")
+    assert list(recorded.index) == list(page.index)
+    said = [f"{count:,}" for count in recorded["parameters"]]
+    assert list(page["Parameters"]) == said
+    said = [f"{count / 1e6:,.0f}" for count in recorded["multiply_adds"]]
+    assert list(page["Multiply-adds"]) == said
+
+
+def test_the_recorded_numbers_are_those_of_the_networks(systems, costs):
+    """Recomputed for the two quickest backbones; the multi-level network stands on one of them."""
+    recorded = pd.read_csv(FOLDER / "costs.csv", index_col="system")
+    cheap = {n: c for n, c in systems.items() if c.backbone in ("EfficientNetLite0", "ResNet50")}
+    with keras.StatelessScope(initialize_variables=False):
+        found = pd.DataFrame(costs(cheap)).T
+    assert len(found) == 13
+    pd.testing.assert_frame_equal(found, recorded.loc[found.index], check_names=False)
+
+
+@pytest.mark.parametrize("name", TAPS)
+def test_taps_of_the_systems(name):
+    tap, channels = TAPS[name]
+    with keras.StatelessScope(initialize_variables=False):
+        model = build_backbone(name, 64, "none")
+    assert (BACKBONES[name].tap, BACKBONES[name].tap_channels) == (tap, channels)
+    layer = model.get_layer(tap)
+    assert isinstance(layer, keras.layers.Conv2D) and layer.filters == channels
+    assert model.output_shape[1] == (None, 8, 8, channels)
+
+
+def profile_configs(name):
+    """What a profile's variants train: its settings over notebook 03's defaults, as papermill's."""
+    profile = yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text())
+    notebook = nbformat.read(ROOT / "notebooks" / "03_training.ipynb", as_version=4)
+    (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    defaults = {}
+    exec(cell.source, defaults)
+    del defaults["__builtins__"]
+    sweep = itertools.product(profile["k"], profile["seeds"])
+    variants = {f"k{k}-s{seed}": {"k": k, "seed": seed} for k, seed in sweep}
+    for variant, own in (variants | profile.get("extra", {})).items():
+        given = profile.get("03_training", {}) | own
+        assert set(given) <= set(defaults), f"{variant}: notebook 03 has no such parameter"
+        settings = defaults | given
+        head, more = HeadOptions(**settings.pop("head")), settings.pop("settings")
+        settings.pop("runs")
+        yield variant, TrainConfig(**settings, **more, head=head)
+
+
+def test_profile_zhang_is_their_network_for_their_epochs():
+    found = dict(profile_configs("zhang"))
+    theirs = [config for config in found.values() if config.network == "multilevel"]
+    alone = [config for config in found.values() if config.network == "gram"]
+    assert [c.seed for c in theirs] == [c.seed for c in alone] == list(range(paper.SETTINGS.runs))
+    for config in found.values():
+        assert config.epochs == paper.SETTINGS.epochs_zhang
+        assert (config.backbone, config.k, config.weights) == ("ResNet50", 0, "")
+        papers_recipe(config)
+
+
+def test_profile_webemo_is_the_papers():
+    found = [config for _, config in profile_configs("webemo")]
+    assert {config.k for config in found} == {0, 2, 3, 4, 5}
+    for config in found:
+        assert (config.backbone, config.epochs) == (paper.SETTINGS.backbone, paper.SETTINGS.epochs)
+        papers_recipe(config)
+
+
+def test_profile_webemo_v2s_is_the_later_work():
+    found = dict(profile_configs("webemo_v2s"))
+    counted = pd.Series([(c.k, c.centre_loss) for c in found.values()]).value_counts()
+    assert counted.to_dict() == {(0, 0.0): 5, (4, 0.0): 5, (4, 0.1): 5}
+    assert len({(c.k, c.seed, c.centre_loss) for c in found.values()}) == 15
+    for config in found.values():
+        assert config.backbone == "EfficientNetV2S"
+        assert config.epochs == paper.SETTINGS.epochs
+        papers_recipe(config)
+
+
+def papers_recipe(config):
+    said = paper.SETTINGS
+    assert (config.learning_rate, config.batch_size) == (said.learning_rate, said.batch_size)
+    assert (config.optimizer, config.augment) == (said.optimizer.lower(), said.randaugment)
+    assert (config.image_size, config.frozen) == (said.image_size, False)
+    assert (config.schedule, config.weight_decay, config.train_share) == ("constant", 0.0, 1.0)
+    assert config.head == HeadOptions()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml")))
+def test_profiles_name_parameters_that_notebooks_have(name):
+    profile = yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text())
+    assert list(profile_configs(name))
+    notebooks = {path.stem: path for path in (ROOT / "notebooks").glob("*.ipynb")}
+    for chapter in set(profile) - {"k", "seeds", "extra"}:
+        cells = nbformat.read(notebooks[chapter], as_version=4).cells
+        (cell,) = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+        assert set(profile[chapter]) <= set(re.findall(r"^(\w+) = ", cell.source, re.MULTILINE))
+
+
+@pytest.mark.skipif(not (FOLDER / "history.csv").exists(), reason="the study is not recorded")
+def test_the_study_trained_every_system(systems):
+    """Each row's losses are finite, and it has answered every test image after loading again."""
+    history = pd.read_csv(FOLDER / "history.csv").set_index("variant")
+    answers = pd.read_parquet(FOLDER / "predictions.parquet")
+    assert list(history.index) == list(systems)
+    assert np.isfinite(history[["loss", "val_loss"]]).all(axis=None)
+    counted = answers.groupby("variant")["image_id"].nunique()
+    assert set(counted.index) == set(systems) and counted.nunique() == 1
+    assert answers["p_sadness"].between(0, 1).all()
