@@ -205,7 +205,8 @@ def test_what_is_settled_is_not_asked_again(server, tmp_path):
 
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from gramnb.data.fetch import fetch
 fetch(sys.argv[1], sys.argv[2], workers=3, progress=False)
 """
