@@ -78,3 +78,17 @@ def test_a_path_listed_twice_is_opened_once(files, monkeypatch):
     monkeypatch.setattr(inspection, "inspect", lambda path: opened.append(path) or real(path))
     found = inspection.inspect_all(twice, progress=False)
     assert len(opened) == 1 and found["image_id"].nunique() == 1
+
+
+def test_two_passes_at_once_keep_what_both_found(files, monkeypatch):
+    """Another process may look at the same files meanwhile, as runs side by side do."""
+    real, others = inspection.inspect, []
+
+    def interleaved(path):
+        if not others:
+            others.append("begun")
+            others.append(inspection.inspect_all(files, progress=False))
+        return real(path)
+
+    monkeypatch.setattr(inspection, "inspect", interleaved)
+    assert inspection.inspect_all(files, progress=False).equals(others[1])
