@@ -1,6 +1,5 @@
 """The recorded paintings: the tables follow from the answers, the script does what it says."""
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,11 +15,8 @@ FOLDER = Path(__file__).parents[1] / "results" / "artworks"
 
 
 @pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("artworks", FOLDER / "artworks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(recording):
+    return recording("artworks/artworks.py")
 
 
 @pytest.fixture(scope="module")

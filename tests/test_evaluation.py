@@ -374,6 +374,9 @@ def test_versus_is_means_and_differences_in_percent(predictions):
     ours = table.loc["a", ["difference", "low", "high", "p"]].to_numpy()
     assert ours == pytest.approx([100 * gain.estimate, 100 * gain.low, 100 * gain.high, gain.p])
     assert table.loc["b", ["difference", "low", "high", "p"]].isna().all()
+    assert evaluation.with_interval(
+        pd.Series({"low": -2.55, "difference": 0.5, "high": 3.81}), 2
+    ) == ("+0.50 (-2.55 to +3.81)")
 
 
 def test_data_sets_keep_apart(predictions):

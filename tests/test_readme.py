@@ -17,10 +17,6 @@ ROWS = re.findall(
 )
 
 
-def said(row):
-    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*row[["difference", "low", "high"]])
-
-
 @pytest.fixture(scope="module")
 def versus():
     answers = runs.predictions(ROOT / "results" / "frozen").query("split == 'test'")
@@ -36,7 +32,7 @@ def test_the_table(versus):
         for metric, table in versus.items():
             row = table.loc[name]
             found.append(evaluation.plus_minus(row[metric], row["sd"], 1))
-            found.append("" if name == "k = 0" else said(row))
+            found.append("" if name == "k = 0" else evaluation.with_interval(row))
         assert [cell.strip() for cell in cells] == found, name
 
 

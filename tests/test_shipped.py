@@ -1,7 +1,6 @@
 """The model that ships: its card is true, its answers are calibrated, and a wheel carries it."""
 
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -37,11 +36,8 @@ def classifier():
 
 
 @pytest.fixture(scope="module")
-def ship():
-    spec = importlib.util.spec_from_file_location("ship", ROOT / "results/shipped/ship.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def ship(recording):
+    return recording("shipped/ship.py")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The page of systems against what is built, the profiles that train them, and their study."""
 
-import importlib.util
 import itertools
 import re
 from pathlib import Path
@@ -51,11 +50,8 @@ def page():
 
 
 @pytest.fixture(scope="module")
-def costs():
-    spec = importlib.util.spec_from_file_location("costs", FOLDER / "costs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.costs
+def costs(recording):
+    return recording("systems/costs.py").costs
 
 
 def test_every_backbone_has_every_k_and_the_others_are_there(systems):

@@ -11,7 +11,9 @@ from gramnb._keras import keras
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.features import Inputs
-from gramnb.training import _build, _decay_kernels_only, some, train
+from gramnb.models import build_head
+from gramnb.runs import fingerprint
+from gramnb.training import _build, _decay_kernels_only, described, some, train
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,22 @@ def test_the_multilevel_network_trains(config, tmp_path):
     assert run.predictions["p_sadness"].between(0, 1).all()
     reduced, units = (256 + 1 + 512 + 1) * 64, (2 * 64**2 + 1) * 2048 + (2048 + 1) * 2048
     assert run.metrics["parameters"] == 23_587_712 + reduced + units + 2 * 2048 + 2
+
+
+def test_a_setting_is_one_however_it_is_written(config):
+    """A run is named by its settings: 10 and 10.0 are the same one."""
+    whole = described(replace(config, weight_decay=10, train_share=1, centre_loss=0))
+    broken = described(replace(config, weight_decay=10.0, train_share=1.0, centre_loss=0.0))
+    assert fingerprint(whole) == fingerprint(broken)
+
+
+@pytest.mark.parametrize("fold, said", [(-1, {-1}), (1, {0, 1, 2})])
+def test_only_a_run_by_folds_names_an_images_fold(config, demo_manifest, fold, said):
+    table = manifests.kept(manifests.read(demo_manifest)).head(6).assign(fold=[0, 1, 2] * 2)
+    pooled = np.random.default_rng(0).random((6, 5), dtype=np.float32)
+    inputs = Inputs(table, replace(config, k=0, fold=fold), [pooled])
+    head = build_head(0, 5, [(1, 1, 4)])
+    assert set(inputs.predict(head, np.arange(6), "test")["fold"]) == said
 
 
 def test_a_share_is_drawn_by_the_seed_and_holds_every_smaller_one():

@@ -13,6 +13,7 @@ from gramnb.evaluation.tables import (
     table3,
     table4,
     versus,
+    with_interval,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "table4",
     "versus",
     "wilson",
+    "with_interval",
 ]

@@ -149,6 +149,12 @@ def plus_minus(mean: float, sd: float, digits: int = 2) -> str:
     return f"{mean:.{digits}f}" + ("" if pd.isna(sd) else f" ± {sd:.{digits}f}")
 
 
+def with_interval(row: pd.Series, digits: int = 1) -> str:
+    """Format a row of `versus` as a difference and its interval: '+0.6 (-2.6 to +3.8)'."""
+    sign = f"{{:+.{digits}f}}"
+    return f"{sign} ({sign} to {sign})".format(*row[["difference", "low", "high"]])
+
+
 def _names(predictions: pd.DataFrame) -> list[str]:
     """Return the columns that tell variants apart: variant, and what else takes several values."""
     if "variant" not in predictions:
