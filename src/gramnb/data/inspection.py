@@ -63,7 +63,8 @@ def inspect_all(table: pd.DataFrame, progress: bool = True) -> pd.DataFrame:
                 known.update((keys[path], what) for path, what in found.items())
                 lasting = [(*keys[path], *w) for path, w in found.items() if w[-1] != "missing"]
                 with cache:
-                    cache.executemany(f"insert or replace into files values ({'?, ' * 8}?)", lasting)
+                    marks = ", ".join("?" * 9)
+                    cache.executemany(f"insert or replace into files values ({marks})", lasting)
                 bar.update(len(block))
     found = [known[keys[path]] for path in table["path"]]
     found = pd.DataFrame(found, table.index, FOUND).astype(table.dtypes[FOUND])
