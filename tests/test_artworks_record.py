@@ -70,7 +70,7 @@ def test_scores_follow_from_the_answers(script, photographs):
 def test_untouched_photographs_get_the_answers_that_the_study_records(photographs):
     """One forward pass for ten heads, and none of them mixed up."""
     study = pd.read_parquet(FOLDER.parent / "shipped" / "predictions.parquet")
-    study = study[(study["split"] == "test") & study["k"].isin((0, 4))]
+    study = study[(study["split"] == "test") & study["variant"].isin(("k = 0", "k = 4"))]
     whole = photographs[photographs["intervention"] == "untouched"]
     both = whole.merge(study, on=["image_id", "k", "seed"], suffixes=("", "_study"))
     assert len(both) == len(whole) and (both["y"] == both["y_study"]).all()

@@ -114,9 +114,13 @@ def test_unknown_metric_lists_the_known_ones():
 
 
 def test_ece_by_hand():
-    # two bins: [0, 0.5) holds p 0.2, 0.4 with one of 2 sad; [0.5, 1] holds 1.0 with 1 of 1
-    assert evaluation.ece([0, 1, 1], [0.2, 0.4, 1.0], bins=2) == pytest.approx(0.2 * 2 / 3)
-    assert evaluation.reliability([0, 1, 1], [0.2, 0.4, 1.0], bins=2)["n"].tolist() == [2, 1]
+    # two of the 15 bins: [0.2, 0.267) holds p 0.2, 0.22 with one of 2 sad; the last 1.0 with 1 of 1
+    y, p = [0, 1, 1], [0.2, 0.22, 1.0]
+    assert evaluation.ece(y, p) == pytest.approx((1 - 0.42) / 3)
+    table = evaluation.reliability(y, p)
+    assert table["n"].tolist() == [2, 1]
+    gaps = (table["observed"] - table["p"]).abs()
+    assert evaluation.ece(y, p) == pytest.approx(np.average(gaps, weights=table["n"]))
 
 
 def test_ece_of_a_calibrated_forecast_is_small():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gramnb._keras import keras
-from gramnb.explain import contribution_maps, grad_cam, gram_contributions
+from gramnb.explain import contribution_maps, grad_cam, gram_contributions, mean_contributions
 from gramnb.layers import FUSIONS, SCALINGS
 from gramnb.models import HeadOptions, build_classifier, build_head, join
 
@@ -181,6 +181,29 @@ def test_maps_by_title():
         ("Gram modules, tap 1", (3, 8, 8)),
         ("Gram modules, tap 2", (3, 4, 4)),
     ]
+
+
+@pytest.mark.parametrize("taps", [1, 2])
+def test_means_contribute_what_the_network_says_without_them(taps):
+    """Against the same network with its taps set to zero."""
+    classifier, images = network(taps=taps, branch="linear", statistic="mean"), draw()
+    maps = mean_contributions(classifier, images)
+    assert [map_.shape for map_ in maps] == [(3, 8, 8), (3, 4, 4)][:taps]
+    head, (top, *features) = classifier.get_layer("head"), classifier.get_layer("backbone")(images)
+    p = [np.asarray(head([keras.ops.mean(top, axis=(1, 2)), *read]), float)
+         for read in (features, [0 * feature for feature in features])]  # fmt: skip
+    whole, without = (np.log(each[:, 1] / each[:, 0]) for each in p)
+    sums = sum(map_.sum(axis=(1, 2)) for map_ in maps)
+    np.testing.assert_allclose(sums, whole - without, atol=1e-4)
+    assert np.abs(sums).max() > 0.01
+    titles = ["means"] if taps == 1 else ["means, tap 1", "means, tap 2"]
+    assert list(contribution_maps(classifier, images)) == ["Grad-CAM", *titles]
+
+
+def test_distinct_entries_have_no_map_of_their_own():
+    classifier = network(branch="linear", gram_scaling="positions")
+    assert mean_contributions(classifier, draw()) == []
+    assert list(contribution_maps(classifier, draw())) == ["Grad-CAM"]
 
 
 def test_without_modules_there_is_nothing_to_divide():

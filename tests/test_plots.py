@@ -70,7 +70,7 @@ def moved(scale):
 
 
 def sized(accuracy):
-    table = {"weights of k": [0, 1, 4], "accuracy": accuracy + np.arange(3), "sd": 0.5}
+    table = {"modules": [0, 1, 4], "accuracy": accuracy + np.arange(3), "sd": 0.5}
     return pd.DataFrame(table)
 
 
@@ -107,7 +107,7 @@ def figures(attrition, manifest, images, predictions, history):
             evaluation.table3(predictions, resamples=50), paper.table3()
         ),
         "differences": plots.differences(evaluation.compare(predictions, "baseline", resamples=50)),
-        "width": plots.width({"bank": sized(72), "plain head": sized(71)}),
+        "by_size": plots.by_size({"bank": sized(72), "plain head": sized(71)}, "modules"),
         "reliability": plots.reliability(
             {
                 v: evaluation.reliability(run["y"], run["p_sadness"])
@@ -393,8 +393,9 @@ def test_differences_are_drawn_in_percentage_points(figures, predictions):
     assert auc.get_title(loc="left") == "AUC" and "points" in accuracy.get_xlabel()
 
 
-def test_width_is_drawn_by_size_in_percent(figures):
-    (ax,) = figures["width"].axes
+def test_accuracy_is_drawn_by_size_in_percent(figures):
+    (ax,) = figures["by_size"].axes
+    assert ax.get_xlabel() == "modules"
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "1", "4"]
     lines = {bars.get_label(): bars[0].get_ydata().tolist() for bars in ax.containers}
     assert lines == {"bank": [72, 73, 74], "plain head": [71, 72, 73]}

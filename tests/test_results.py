@@ -67,7 +67,7 @@ def versus(name, baseline, metric="accuracy", method="resampled t"):
 
 def test_what_chapter_2_says_of_width():
     """The bank lies above the plain head with as many weights, and no interval leaves out zero."""
-    for k in range(1, 6):
+    for k in (1, 2, 3, 4, 5, 8):
         row = versus("width", f"plain, weights of k = {k}").loc[f"k = {k}"]
         assert row["low"] < 0 < row["difference"]
 
@@ -80,6 +80,9 @@ def test_what_the_results_page_says():
         assert table.loc["k = 4, decay", "low"] < 0 < table.loc["k = 4, decay", "high"]
         assert table.loc["k = 4, means", "difference"] > table.loc["k = 4", "difference"] - 0.05
         assert table.loc["k = 0, decay", "difference"] > table.loc["k = 4", "difference"]
+    calibration = versus("frozen", "k = 0", "ece")
+    assert calibration.loc[[f"k = {k}" for k in (1, 2, 3, 4, 5, 8)], "low"].min() > 0
+    assert calibration.loc["k = 4, decay", "high"] < 0
     trials = versus("search", "k = 0", "auc")
     winner = trials["auc"].idxmax()
     assert "means" in winner

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,16 @@ def test_the_record_is_what_the_runs_say(project, table):
     history = runs.histories("results/tiny")
     assert len(history) == 4 and set(history["variant"]) == set(table["variant"])
     assert {"backbone", "k", "seed", "fold", "epoch", "loss", "val_accuracy"} <= set(history)
+
+
+def test_a_study_records_no_answers_that_another_asked_for(project, table):
+    """Studies share runs; `tiny` asks its runs about another data set, this one does not."""
+    base = {**SAID["base"], "manifest": str(Study.read("tiny").rows["k = 0"][0].manifest)}
+    write("own", base=base)
+    study.main(["own"])
+    own = table[table["dataset"] == "own"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(runs.predictions("results/own"), own)
+    shutil.rmtree(runs.resolve("results/own"))
 
 
 def test_what_all_runs_share_is_said_once(project):

@@ -64,6 +64,7 @@ def run(config, tmp_path_factory):
         ({"train_share": 1.5}, r"train_share must be in \(0, 1\], got 1.5"),
         ({"network": "multilevel"}, "network 'multilevel' is ResNet50 with its own"),
         ({**MULTILEVEL, "head": HeadOptions(dropout=0.1)}, "trained whole: .*head=HeadOptions"),
+        ({"frozen": True, "weights": "none"}, "a frozen backbone needs trained weights"),
         ({"fold": -2}, "fold must be -1 or more"),
         ({"centre_loss": -0.1}, "centre_loss must be 0 or more, got -0.1"),
     ],

@@ -103,6 +103,11 @@ class TrainConfig:
                 "network 'multilevel' is ResNet50 with its own Gram matrices and head, trained "
                 "whole: backbone='ResNet50', k=0, frozen=False, centre_loss=0, head=HeadOptions()"
             )
+        if self.frozen and self.weights == "none":
+            raise ValueError(
+                "a frozen backbone needs trained weights: weights='none' would keep random ones; "
+                "take weights='imagenet' or a file, or train all of it with frozen=False"
+            )
         if self.frozen:
             object.__setattr__(self, "augment", None)
 

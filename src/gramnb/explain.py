@@ -2,8 +2,9 @@
 
 The log-odds log(p / (1 - p)) are a sum where the probability is not: biases, plus the backbone's
 branch, plus the Gram modules. `grad_cam` divides the branch among the positions of the top feature
-map, `gram_contributions` the modules' part among those of each tap. Both are in log-odds: positive
-speaks for sadness, negative for others.
+map, `gram_contributions` the modules' part among those of each tap, `mean_contributions` that of a
+head that reads the taps' means. All are in log-odds: positive speaks for sadness, negative for
+others.
 """
 
 from typing import NamedTuple
@@ -31,13 +32,17 @@ def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
     """Return all maps of some images, (B, H, W) each, by the title a figure gives them.
 
     Args:
-        network: as `predict.load_network` returns it; without Gram modules there is Grad-CAM alone.
+        network: as `predict.load_network` returns it; if its head reads no taps, or reads their
+            Gram matrices without modules (`second_order`), there is Grad-CAM alone.
         images: (B, S, S, 3), values 0-255; some dozens at once.
     """
     maps = {"Grad-CAM": grad_cam(network, images)}
-    if banks := _banks(network):
-        for i, part in enumerate(gram_contributions(network, images), 1):
-            maps["Gram modules" if len(banks) == 1 else f"Gram modules, tap {i}"] = part.maps
+    if _banks(network):
+        parts, name = [part.maps for part in gram_contributions(network, images)], "Gram modules"
+    else:
+        parts, name = mean_contributions(network, images), "means"
+    for i, part in enumerate(parts, 1):
+        maps[name if len(parts) == 1 else f"{name}, tap {i}"] = part
     return maps
 
 
@@ -56,16 +61,32 @@ def grad_cam(network: keras.Model, images) -> np.ndarray:
     Returns:
         (B, H, W) float32, of the top feature map's size.
     """
-    head = network.get_layer("head")
-    last = head.get_layer("probabilities")
-    embed = keras.Model(head.inputs, last.input)
-    top, *taps = _features(network, images)
-    with tf.GradientTape() as tape:
-        tape.watch(top)
-        read = ops.mean(top, axis=(1, 2)) if len(head.inputs[0].shape) == 2 else top
-        log_odds = ops.sum(embed([read, *taps], training=False) * _towards_sadness(last), axis=-1)
-    weights = ops.mean(tape.gradient(log_odds, top), axis=(1, 2), keepdims=True)  # (B, 1, 1, D)
-    return ops.convert_to_numpy(ops.sum(weights * top, axis=-1))  # (B, H, W)
+    features = _features(network, images)
+    (gradient,) = _gradients(network, features, slice(1))
+    weights = ops.mean(gradient, axis=(1, 2), keepdims=True)  # (B, 1, 1, D)
+    return ops.convert_to_numpy(ops.sum(weights * features[0], axis=-1))  # (B, H, W)
+
+
+def mean_contributions(network: keras.Model, images) -> list[np.ndarray]:
+    """Return what each position of each tap adds to the log-odds through the taps' means.
+
+    With `HeadOptions(branch="linear", statistic="mean")` the log-odds are affine in the taps, so
+    the features f_p at position p add f_p times the log-odds' gradient, which is the same at every
+    position; the maps' sum is what the picture changes against taps that are zero.
+
+    Args:
+        network: a classifier with the sub-models "backbone" and "head".
+        images: (B, S, S, 3), values 0-255.
+
+    Returns:
+        (B, H, W) float32 a tap, of the tap's size; no map if the head reads no means.
+    """
+    if all(layer.name != "mean1" for layer in network.get_layer("head").layers):
+        return []
+    features = _features(network, images)
+    gradients = _gradients(network, features, slice(1, None))
+    products = (g * f for g, f in zip(gradients, features[1:], strict=True))
+    return [ops.convert_to_numpy(ops.sum(product, axis=-1)) for product in products]
 
 
 def gram_contributions(network: keras.Model, images) -> list[Contribution]:
@@ -114,11 +135,24 @@ def _features(network: keras.Model, images) -> list:
     return [ops.cast(map_, "float32") for map_ in maps[: len(network.get_layer("head").inputs)]]
 
 
+def _gradients(network: keras.Model, features: list, of: slice) -> list:
+    """Return the gradient of the log-odds with respect to some of the maps that the head reads."""
+    head = network.get_layer("head")
+    last = head.get_layer("probabilities")
+    embed = keras.Model(head.inputs, last.input)
+    with tf.GradientTape() as tape:
+        tape.watch(features[of])
+        top, *taps = features
+        read = ops.mean(top, axis=(1, 2)) if len(head.inputs[0].shape) == 2 else top
+        log_odds = ops.sum(embed([read, *taps], training=False) * _towards_sadness(last), axis=-1)
+    return tape.gradient(log_odds, features[of])
+
+
 def _banks(network: keras.Model) -> list[GramModule]:
     """Return a classifier's Gram modules in the order of their taps, one bank a tap."""
     head = network.get_layer("head")
-    named = [head.get_layer(f"gram{i}") for i in range(1, len(head.inputs))]
-    return [layer for layer in named if isinstance(layer, GramModule)]
+    named = {layer.name: layer for layer in head.layers if isinstance(layer, GramModule)}
+    return [named[f"gram{i}"] for i in range(1, len(named) + 1)]
 
 
 def _towards_sadness(last: keras.layers.Dense):

@@ -32,7 +32,9 @@ FILE = "results/{}/study.yaml"
 SAID = ("data", "baseline", "runs", "seeds", "folds", "base", "rows")  # what a file has to say
 SUMMARY = "results/summary.csv"
 RESAMPLES = 200
-SUMMARISED = ("accuracy", "precision_sadness", "recall_sadness", "f1_sadness", "auc", "brier")
+SUMMARISED = (
+    "accuracy", "precision_sadness", "recall_sadness", "f1_sadness", "auc", "brier", "ece"
+)  # fmt: skip
 RUNS_A_PROCESS = 10  # TensorFlow keeps some memory of every network it has trained
 
 
@@ -205,24 +207,24 @@ def record(study: Study) -> None:
             f"{study.name}: {len(unfinished)} runs are not finished, {unfinished[0].path.name} "
             f"first; python -m gramnb.study {study.name} goes on with them"
         )
-    write(study.name, found, study.splits)
+    write(study.name, found, {"split": study.splits, "dataset": ("own", *study.transfer)})
 
 
 def record_folder(folder: str, name: str) -> None:
     """Write the tables of all finished runs below a folder, a profile's say, as a study."""
-    write(name, [(label, run) for run, label in labels(folder).items()], ("val", "test"))
+    write(name, [(label, run) for run, label in labels(folder).items()], {"split": ("val", "test")})
 
 
-def write(name: str, found: list[tuple[str, Run]], splits: tuple[str, ...]) -> None:
+def write(name: str, found: list[tuple[str, Run]], wanted: Mapping[str, tuple]) -> None:
     """Write the tables of runs, each with the name of its row, into a study's folder.
 
-    `predictions.parquet` (the columns of `runs.predictions`, `variant` being the row's name),
-    `metrics.csv` (one row a run and data set), `history.csv`, and `runs.json`: configuration and
-    environment, what all runs share said once.
+    `predictions.parquet` (the columns of `runs.predictions`, `variant` being the row's name; of
+    columns in `wanted` these values alone), `metrics.csv` (one row a run and data set),
+    `history.csv`, and `runs.json`: configuration and environment, what all runs share said once.
     """
     folder = resolve(FILE.format(name)).parent
     frame = pd.concat([run.predictions.assign(variant=row) for row, run in found])
-    frame = frame[frame["split"].isin(splits)].round({"p_sadness": 5})
+    frame = frame[frame[[*wanted]].isin(wanted).all(axis="columns")].round({"p_sadness": 5})
     with atomic(folder / "predictions.parquet") as temporary:
         frame.to_parquet(temporary, index=False, compression="zstd")
     metrics = evaluation.by_seed(frame[frame["split"] == "test"])

@@ -15,7 +15,9 @@ METRICS = (
     "auc",
     *(f"{name}_{label}" for label in CLASSES for name in ("precision", "recall", "f1")),
     "brier",
+    "ece",
 )
+BINS = 15  # of the expected calibration error
 
 
 def checked(y, p) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +47,7 @@ def report(y, p, threshold: float = 0.5) -> dict[str, float]:
     weights = np.ones((1, len(y)))
     scores = {name: score(name, y, p, weights, threshold).item() for name in METRICS}
     supports = {f"support_{label}": int((y == c).sum()) for c, label in enumerate(CLASSES)}
-    return scores | supports | {"ece": ece(y, p), "n": len(y)}
+    return scores | supports | {"n": len(y)}
 
 
 def score(
@@ -59,6 +61,9 @@ def score(
         return ((fpr[:, 1:] - fpr[:, :-1]) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
     if metric == "brier":
         return weights @ (p - y) ** 2 / weights.sum(axis=1)
+    if metric == "ece":
+        gaps = weights * (y - p) @ (_bin(p)[:, None] == np.arange(BINS))  # (r, BINS)
+        return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
     flagged = p > threshold
     cells = [y & flagged, ~y & 1 & flagged, y & ~flagged, ~y & 1 & ~flagged]
     tp, fp, fn, tn = (weights @ np.stack(cells, axis=1)).T
@@ -89,22 +94,26 @@ def curve(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray
     return rates[0], rates[1]
 
 
-def reliability(y, p, bins: int = 15) -> pd.DataFrame:
+def reliability(y, p) -> pd.DataFrame:
     """Return per occupied bin of p: n, mean p, observed share of sadness, its Wilson interval.
 
-    Bins are equally wide over 0-1; columns n, p, observed, low, high.
+    BINS bins are equally wide over 0-1; columns n, p, observed, low, high.
     """
     y, p = checked(y, p)
-    groups = pd.DataFrame({"y": y, "p": p}).groupby(np.minimum((p * bins).astype(int), bins - 1))
+    groups = pd.DataFrame({"y": y, "p": p}).groupby(_bin(p))
     table = groups.agg(n=("y", "size"), p=("p", "mean"), observed=("y", "mean"), hits=("y", "sum"))
     table["low"], table["high"] = wilson(table.pop("hits"), table["n"])
     return table.rename_axis("bin")
 
 
-def ece(y, p, bins: int = 15) -> float:
+def ece(y, p) -> float:
     """Return the expected calibration error of p, 0-1: the mean gap over `reliability`'s bins."""
-    table = reliability(y, p, bins)
-    return float(np.average((table["observed"] - table["p"]).abs(), weights=table["n"]))
+    y, p = checked(y, p)
+    return score("ece", y, p, np.ones((1, len(y)))).item()
+
+
+def _bin(p: np.ndarray) -> np.ndarray:
+    return np.minimum((p * BINS).astype(int), BINS - 1)
 
 
 def wilson(successes, n, level: float = 0.95):

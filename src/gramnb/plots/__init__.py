@@ -12,13 +12,13 @@ from gramnb.plots.images import (
     image_grid,
 )
 from gramnb.plots.results import (
+    by_size,
     confusion,
     differences,
     learning_curves,
     reliability,
     roc,
     table3_plot,
-    width,
 )
 from gramnb.plots.style import OTHERS, SADNESS, SHEET, WIDTH, alt_text
 
@@ -30,6 +30,7 @@ __all__ = [
     "alt_text",
     "artworks",
     "augmentations",
+    "by_size",
     "class_balance",
     "confusion",
     "differences",
@@ -46,5 +47,4 @@ __all__ = [
     "roc",
     "table3_plot",
     "text_threshold",
-    "width",
 ]

@@ -188,7 +188,7 @@ def explanations(
             ax.set_title(f"{title}\n± {limit:.2g}", fontsize=8.5, loc="center", pad=4)
     bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), TOWARDS), ax=list(axes.flat),
                           location="bottom", shrink=0.6, aspect=40, extend="both",
-                          panchor=False)  # fmt: skip
+                          pad=0.3 / height, panchor=False)  # fmt: skip
     bar.set_ticks([-1, 0, 1], labels=["others", "0", "sadness"])
     bar.set_label("what a place adds to the log-odds of sadness, full colour at the ± above")
     return figure

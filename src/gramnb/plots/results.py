@@ -185,23 +185,23 @@ def differences(table: pd.DataFrame) -> Figure:
 
 
 @book_style
-def width(networks: dict[str, pd.DataFrame]) -> Figure:
-    """Draw accuracy against size, one line a kind of network.
+def by_size(networks: dict[str, pd.DataFrame], size: str) -> Figure:
+    """Draw accuracy against a size that grows from row to row, one line a kind of network.
 
-    networks: {kind: `evaluation.versus` with a column "weights of k"}.
+    networks: {kind: `evaluation.versus` with a column of this name}. Sizes stand at equal steps.
 
-    Alt text: Accuracy in percent against the number of Gram modules with as many weights, a line
-    with points for each kind of network and bars for the standard deviation over seeds.
+    Alt text: Accuracy in percent against size, a line with points for each kind of network and
+    bars for the standard deviation over seeds.
     """
     figure, axes = new(3.1, width=4.8)
     ax = axes[0, 0]
-    sizes = sorted(set().union(*(table["weights of k"] for table in networks.values())))
+    sizes = sorted(set().union(*(table[size] for table in networks.values())))
     for n, (kind, table) in enumerate(networks.items()):
-        x = np.array([sizes.index(size) for size in table["weights of k"]]) + 0.06 * n
+        x = np.array([sizes.index(size) for size in table[size]]) + 0.06 * n
         look = {"color": variant_colour(n), "linewidth": 1.2, "marker": "osD^v"[n % 5]}
         ax.errorbar(x, table["accuracy"], table["sd"], label=kind, **look)
     ax.set_xticks(range(len(sizes)), sizes)
-    ax.set(xlabel="as many weights as k Gram modules", ylabel="accuracy, %")
+    ax.set(xlabel=size, ylabel="accuracy, %")
     ax.legend(loc="lower right")
     return figure
 
