@@ -202,7 +202,7 @@ def by_size(networks: dict[str, pd.DataFrame], size: str) -> Figure:
         ax.errorbar(x, table["accuracy"], table["sd"], label=kind, **look)
     ax.set_xticks(range(len(sizes)), sizes)
     ax.set(xlabel=size, ylabel="accuracy, %")
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left")
     return figure
 
 
