@@ -22,7 +22,7 @@ from gramnb.config import TrainConfig
 from gramnb.data import demo
 from gramnb.data import manifest as manifests
 from gramnb.data.images import read_image
-from gramnb.evaluation import Calibration, log_odds
+from gramnb.evaluation import Calibration, log_odds, wilson
 from gramnb.predict import SHIPPED, SadnessClassifier
 
 ROOT = Path(__file__).parents[1]
@@ -220,6 +220,10 @@ def test_the_readmes_example_is_what_the_command_prints(paintings, capfd):
         assert os.path.basename(file) == os.path.basename(seen)
         assert float(p) == pytest.approx(float(q), abs=0.01)
         assert conveys == said or abs(float(p) - CARD["threshold"]) < 0.01
+    right, n = CARD["test"]["after"]["accuracy"], CARD["test"]["after"]["n"]
+    low, high = wilson(round(right * n), n)
+    words = f"{n} test images of their kind it was right on {100 * right:.1f} %"
+    assert f"{words} ({100 * low:.1f} to {100 * high:.1f})" in readme
     first = err.splitlines()[0]
     assert first.startswith("gramnb predict: shipped model (") and "above 0.5" in first
 

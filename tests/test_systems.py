@@ -192,7 +192,6 @@ def test_profiles_name_parameters_that_notebooks_have(name):
         assert set(profile[chapter]) <= set(re.findall(r"^(\w+) = ", cell.source, re.MULTILINE))
 
 
-@pytest.mark.skipif(not (FOLDER / "history.csv").exists(), reason="the study is not recorded")
 def test_the_study_trained_every_system(systems):
     """Each row's losses are finite, and it has answered every test image after loading again."""
     history = pd.read_csv(FOLDER / "history.csv").set_index("variant")

@@ -13,7 +13,7 @@ Trains and records the candidates of study.yaml, as far as that is not done, the
 - asks it about pictures unlike any it learned from, and once about the test images;
 - writes src/gramnb/shipped/, the tables of book/model_card.md and the example in README.md.
 
-Test images have no part in any choice. Everything but `unlike` comes from predictions.parquet,
+No computation of a choice uses test images. Everything but `unlike` comes from predictions.parquet,
 where probabilities stand with five decimals, so anyone can compute it again without the images;
 what the pictures were searched for and whether faces were found in them stands in
 results/states_curation/images.csv.
@@ -235,11 +235,9 @@ def _model(card: dict) -> list[list[str]]:
     shares = {f"{100 * card['data']['sadness'][split] / n:.0f}" for split, n in images.items()}
     means = pd.DataFrame(tried).groupby("row")["log_loss"].mean()
     size = f"{config['image_size']} x {config['image_size']} pixels"
-    taps = ", ".join(config["taps"] or [BACKBONES[config["backbone"]].tap])
     seeds, rows = ({c[name] for c in tried} for name in ("seed", "row"))
     return [
-        ["Network", f"{config['backbone']}, {size}; {config['variant']}"
-                    + (f"; it reads {taps} beside the top" if config["k"] else "")],
+        ["Network", f"{config['backbone']}, frozen, {size}; {_reader(config)}"],
         ["Data", card["data"]["words"]],
         ["Images", ", ".join(f"{n:,} {split}" for split, n in images.items())
                    + f"; sadness is {' to '.join(sorted(shares))} % of each"],
@@ -255,6 +253,17 @@ def _model(card: dict) -> list[list[str]]:
                       f"({checked['best_threshold']:.2f}) on {100 * checked['best_accuracy']:.1f} "
                       f"%, McNemar p = {checked['mcnemar_p']:.2f}"],
     ]  # fmt: skip
+
+
+def _reader(config: dict) -> str:
+    """Return what reads the taps of a network, in words."""
+    if not config["k"]:
+        return "no taps"
+    taps = ", ".join(config["taps"] or [BACKBONES[config["backbone"]].tap])
+    if config["head"]["branch"] == "linear":
+        what = {"mean": "means", "gram": "Gram matrices"}[config["head"]["statistic"]]
+        return f"no modules: a linear layer reads the {what} of {taps} beside the pooled top"
+    return f"{config['k']} modules read {taps}"
 
 
 def _metrics(card: dict) -> list[list[str]]:

@@ -17,13 +17,14 @@ class TrainConfig:
 
     Attributes:
         manifest: the data, a manifest with splits; relative to the project root.
-        k: number of parallel Gram modules; 0 is the baseline.
+        k: number of parallel Gram modules; 0 is the baseline. With `head.branch` "linear",
+            which has no modules, what reads the taps is as wide as so many.
         seed: of initial weights, dropout, shuffling and augmentation.
         network: "gram", the paper's (`models.build_classifier`; its baseline with k = 0), or
             "multilevel", Zhang et al.'s (`models.build_multilevel_resnet50`; k = 0).
         backbone: a name in `backbones.BACKBONES`.
         weights: "imagenet", "none" or a file; empty means the backbone's own default.
-        taps: layers whose maps the Gram modules read; empty means the backbone's default.
+        taps: layers whose maps are read beside the top; empty means the backbone's default.
         image_size: side of the square input, in pixels.
         epochs: passes over the training split.
         batch_size: images a replica takes per step.
@@ -136,7 +137,7 @@ class TrainConfig:
         return cls(**{**values, "head": HeadOptions(**recorded["head"])})
 
 
-# What notebooks 03 and 06 train by default: a small frozen run, seconds on a CPU. With as few steps
+# What notebook 03 trains by default: a small frozen run, seconds on a CPU. With as few steps
 # as this, batch normalisation must forget its start sooner than its usual momentum lets it.
 DEMO = TrainConfig(
     backbone="EfficientNetLite0",

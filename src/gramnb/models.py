@@ -95,7 +95,8 @@ def build_head(
     """Return the part of Figure 2 after the backbone, as a model named "head".
 
     Args:
-        k: number of parallel Gram modules on each tap; 0 is the baseline.
+        k: number of parallel Gram modules on each tap, or of modules as wide as the linear branch;
+            0 is the baseline.
         pooled_channels: length D of the pooled top feature map.
         tap_shapes: (H, W, C) of each tap; the baseline takes its width from their channels.
         options: the choices the paper leaves open.

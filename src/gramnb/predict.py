@@ -106,7 +106,7 @@ class SadnessClassifier:
             config = TrainConfig.load(known["network"])
             with quiet():
                 network = _whole(SHIPPED / "head.keras", config)
-            name = f"shipped model ({config.backbone}, {config.variant}), calibrated"
+            name = f"shipped model ({config.backbone}; {known['row']}), calibrated"
             calibration = Calibration(**known["calibration"])
             return cls(network, config.image_size, calibration, known["threshold"], name)
         found = Run(resolve(run))

@@ -1,4 +1,4 @@
-"""Second-order pooling: the distinct entries of a Gram matrix as a vector, our own variant's input.
+"""Second-order pooling: the distinct entries of a Gram matrix as a vector, an input of our search.
 
 The paper's module multiplies a projection of G with means of a second convolution. Here the Gram
 matrix is treated as the backbone's pooled features are: a vector that one dense layer compresses

@@ -32,9 +32,6 @@ FILE = "results/{}/study.yaml"
 SAID = ("data", "baseline", "runs", "seeds", "folds", "base", "rows")  # what a file has to say
 SUMMARY = "results/summary.csv"
 RESAMPLES = 200
-SUMMARISED = (
-    "accuracy", "precision_sadness", "recall_sadness", "f1_sadness", "auc", "brier", "ece"
-)  # fmt: skip
 RUNS_A_PROCESS = 10  # TensorFlow keeps some memory of every network it has trained
 
 
@@ -249,22 +246,26 @@ def summarise() -> pd.DataFrame:
 
     Studies whose file says `quality: false` are left out.
 
-    Columns study, data, backbone, variant, k, metric, mean, sd, low, high, n: mean over runs, SD
-    over seeds, a 95 % interval that covers runs and images, number of seeds.
+    Columns study, data (own images under the name in the study's file), backbone, variant, k,
+    metric, mean, sd, low, high, n: mean over runs, SD over seeds, a 95 % interval that covers runs
+    and images, number of seeds.
     """
     tables = []
     for file in sorted(resolve("results").glob("*/predictions.parquet")):
-        said = file.with_name("study.yaml")
-        if said.exists() and not yaml.safe_load(said.read_text("utf-8")).get("quality", True):
+        stated = file.with_name("study.yaml")
+        said = yaml.safe_load(stated.read_text("utf-8")) if stated.exists() else {}
+        if not said.get("quality", True):
             continue
-        frame = pd.read_parquet(file)
+        frame = pd.read_parquet(file).replace(
+            {"dataset": {"own": said.get("data", file.parent.name)}}
+        )
         frame = frame[frame["split"] == "test"]
         for (data, backbone, variant, k), part in frame.groupby(
             ["dataset", "backbone", "variant", "k"], sort=False
         ):
             known = {"study": file.parent.name, "data": data, "backbone": backbone,
                      "variant": variant, "k": k}  # fmt: skip
-            for metric in SUMMARISED:
+            for metric in evaluation.METRICS:
                 values = evaluation.estimate(part, metric, resamples=RESAMPLES)
                 tables.append({**known, "metric": metric, **values})
     return pd.DataFrame(tables)

@@ -154,7 +154,9 @@ def explanation(image, maps: Sequence, titles: Sequence[str]) -> Figure:
 def explanations(
     images: Sequence, maps: Sequence[Sequence], titles: Sequence[str], names=None
 ) -> Figure:
-    """Draw pictures and what each of their places adds to the log-odds of sadness, two in a row.
+    """Draw pictures and what each of their places adds to the log-odds of sadness.
+
+    Two pictures stand in a row, or one if it has three maps or more.
 
     images: n of (H, W, 3) uint8; maps: for each title n of (h, w), positive towards sadness, drawn
     on one scale that ends at the 99th percentile of absolute values; names: n, set below.

@@ -173,9 +173,9 @@ def differences(table: pd.DataFrame) -> Figure:
         ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
         ax.hlines(y, rows["low"], rows["high"], color=INK, linewidth=1.4)
         ax.plot(rows["estimate"], y, "o", color=INK, markersize=6)
-        unit = "hundredths" if metric in ("auc", "brier") else "percentage points"
+        unit = "hundredths" if metric in ("auc", "brier", "ece") else "percentage points"
         name, _, label = metric.partition("_")
-        name = {"auc": "AUC", "f1": "F1"}.get(name, name.capitalize())
+        name = {"auc": "AUC", "f1": "F1", "ece": "ECE"}.get(name, name.capitalize())
         ax.set(xlabel=f"difference, {unit}", title=f"{name}, {label}" if label else name)
         ax.grid(False, axis="y")
         ax.tick_params(axis="y", length=0)
