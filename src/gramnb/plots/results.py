@@ -45,7 +45,8 @@ def learning_curves(history: pd.DataFrame) -> Figure:
         handles += [
             Line2D([], [], color=variant_colour(n), label=v) for n, v in enumerate(variants)
         ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
+    columns = 6 if sum(len(handle.get_label()) for handle in handles) < 60 else 3
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     return figure
 
 
