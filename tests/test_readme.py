@@ -58,6 +58,25 @@ def test_the_confirmation():
         assert row["low"] > 0
 
 
+def test_elsewhere_and_trained_whole():
+    answers = runs.predictions(ROOT / "results" / "transfer").query("dataset == 'happysad'")
+    row = against_baseline(answers, seeds=5).loc["means of 3 taps, decay"]
+    assert f"it differs from the baseline by {evaluation.with_interval(row)} points" in README
+    answers = runs.predictions(ROOT / "results" / "finetuned").query("split == 'test'")
+    row = against_baseline(answers, seeds=3).loc["k = 4"]
+    assert f"four modules differ from none by {evaluation.with_interval(row)} points" in README
+
+
+def against_baseline(answers, seeds):
+    """Compare the variants that have so many seeds with k = 0, near-duplicates kept together."""
+    images = pd.read_csv(ROOT / "results" / "states_curation" / "images.csv")
+    groups = images[images["dropped"].isna()].set_index("image_id")["group"]
+    group = answers["image_id"].map(groups)
+    answers = answers if group.isna().any() else answers.assign(group=group)
+    same = answers.groupby("variant")["seed"].transform("nunique") == seeds
+    return evaluation.versus(answers[same], "k = 0", method="bootstrap")
+
+
 def test_the_papers_numbers():
     table = paper.table3()
     said = f"{table.loc[0, 'accuracy']:.2f} for its baseline and {table.loc[4, 'accuracy']:.2f}"
