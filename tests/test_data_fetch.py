@@ -19,7 +19,7 @@ from PIL import Image
 from gramnb.data import fetch, sources
 from gramnb.data.images import read_image
 
-LIMIT = 0.6  # seconds, the timeout of most tests
+LIMIT = 1.0  # seconds, the timeout of most tests
 
 
 def jpeg(number, width=220, height=147):

@@ -244,7 +244,7 @@ def _history(row: str, run: Run) -> pd.DataFrame:
 def summarise() -> pd.DataFrame:
     """Return `evaluation.estimate` of every recorded study, row and metric, as one table.
 
-    Studies whose file says `quality: false` are left out.
+    Left out: studies whose file says `quality: false`, and images under both labels.
 
     Columns study, data (own images under the name in the study's file), backbone, variant, k,
     metric, mean, sd, low, high, n: mean over runs, SD over seeds, a 95 % interval that covers runs
@@ -256,10 +256,10 @@ def summarise() -> pd.DataFrame:
         said = yaml.safe_load(stated.read_text("utf-8")) if stated.exists() else {}
         if not said.get("quality", True):
             continue
-        frame = pd.read_parquet(file).replace(
-            {"dataset": {"own": said.get("data", file.parent.name)}}
-        )
-        frame = frame[frame["split"] == "test"]
+        frame = pd.read_parquet(file).query("split == 'test'")
+        frame = frame.replace({"dataset": {"own": said.get("data", file.parent.name)}})
+        once = ["dataset", "variant", "seed", "fold", "image_id"]
+        frame = frame.drop_duplicates(once, keep=False)  # no answer is right under both labels
         for (data, backbone, variant, k), part in frame.groupby(
             ["dataset", "backbone", "variant", "k"], sort=False
         ):
