@@ -1,14 +1,13 @@
 """Time a training step of EfficientNetV2S beside one of EfficientNetV2B2.
 
-    python benchmarks/backbones.py [--rounds 10] [--batch 4] [--processor]
+    python benchmarks/backbones.py [--rounds 10] [--batch 4] [--processor] [--record]
 
 The paper says that V2S "requires twice as much training time" (Section 3.1). Both are the networks
 of Figure 2 with k = 4, random weights, 256 px, in turns; `bank.py` says how times are taken.
 Multiply-adds stand beside them, since time depends on the machine.
 """
 
-import pandas as pd
-from bank import arguments, compared, in_turns, taken, training_step
+from bank import arguments, compared, in_turns, report, training_step
 
 from gramnb.fidelity import costs
 from gramnb.paper import CLAIMS
@@ -20,8 +19,8 @@ def main() -> None:
     given = arguments(rounds=10)
     tasks = {name: training_step(name, K, given.batch) for name in BACKBONES}
     steps = in_turns(tasks, given.rounds, given.processor)
-    print(f"Training step, k = {K}, batch {given.batch}, 256 px, {taken(given)}")
-    print(pd.DataFrame([compared(steps, *BACKBONES)]).to_string(index=False))
+    rows = [compared(steps, *BACKBONES)]
+    report("backbones", f"Step, k = {K}, 256 px", given.batch, rows, given)
     few, many = (costs(name, ks=(K,)).at[K, "multiply-adds"] for name in BACKBONES)
     print(f"multiply-adds: {many / few:.2f} times; the paper: {CLAIMS.training_time_v2s:g} times")
 

@@ -1,6 +1,6 @@
 """Time a bank beside the k separate modules it holds, and a training step beside the baseline's.
 
-    python benchmarks/bank.py [--rounds 20] [--batch 4] [--processor]
+    python benchmarks/bank.py [--rounds 20] [--batch 4] [--processor] [--record]
 
 First, forward and backward pass on a 32 x 32 x 56 tap, batch 16, float32, both with the same
 weights; then a whole training step of EfficientNetV2B2 at 256 px with random weights, without
@@ -8,7 +8,8 @@ modules, with four, and with the variant of chapter 4 (the means of three taps).
 compared is compiled as `fit` compiles it and runs in turns, round after round, so that a busy
 machine slows both alike. Medians over rounds; a ratio is taken within each round, and its quartiles
 stand in brackets. On a machine that others use, --processor counts the seconds processors worked
-instead of those that passed.
+instead of those that passed; --record keeps the tables in results/benchmarks, from where chapter 2
+takes them.
 Aims: the bank at least 1.3 times faster at k = 4; a step with k = 4 within 5 % of the baseline's.
 """
 
@@ -25,6 +26,7 @@ from gramnb._keras import keras, quiet
 from gramnb.backbones import build_backbone, stage_taps
 from gramnb.layers import GramBank, GramModule
 from gramnb.models import HeadOptions, build_classifier
+from gramnb.runs import atomic, resolve
 
 TAP, BATCH = (32, 32, 56), 16
 
@@ -50,14 +52,18 @@ def in_turns(
     return pd.DataFrame(rows[2:], columns=list(tasks))
 
 
-def compared(seconds: pd.DataFrame, reference: str, other: str) -> dict[str, str]:
+def compared(seconds: pd.DataFrame, reference: str, other: str) -> dict[str, str | float]:
     """Return medians in milliseconds and the ratio other / reference with its quartiles."""
     low, ratio, high = (seconds[other] / seconds[reference]).quantile([0.25, 0.5, 0.75])
     milliseconds = 1000 * seconds.median()
     return {
-        f"{reference}, ms": f"{milliseconds[reference]:.1f}",
-        f"{other}, ms": f"{milliseconds[other]:.1f}",
-        f"{other} / {reference}": f"{ratio:.2f} ({low:.2f}-{high:.2f})",
+        "timed": other,
+        "ms": milliseconds[other],
+        "against": reference,
+        "its ms": milliseconds[reference],
+        "ratio": ratio,
+        "low": low,
+        "high": high,
     }
 
 
@@ -78,17 +84,16 @@ def passes(layers: list[keras.Layer], width: int) -> Callable:
     return run
 
 
-def bank_and_modules(k: int, rounds: int, processor: bool) -> dict[str, str]:
-    """Compare a bank with the modules it holds."""
+def bank_and_modules(k: int, rounds: int, processor: bool) -> dict[str, str | float]:
+    """Compare k modules with the bank that holds them."""
     modules = [GramModule() for _ in range(k)]
     for module in modules:
         module.build((None, *TAP))
     width = k * TAP[-1]
-    tasks = {
-        "bank": passes([GramBank.from_modules(modules)], width),
-        "modules": passes(modules, width),
-    }
-    return compared(in_turns(tasks, rounds, processor, repeats=5), "bank", "modules")
+    names = f"bank, k = {k}", f"{k} separate modules" if k > 1 else "a module"
+    parts = [GramBank.from_modules(modules)], modules
+    tasks = {name: passes(part, width) for name, part in zip(names, parts, strict=True)}
+    return compared(in_turns(tasks, rounds, processor, repeats=5), *names)
 
 
 def training_step(
@@ -115,28 +120,33 @@ def arguments(rounds: int) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--batch", type=int, default=4, help="images in a training step")
     parser.add_argument("--processor", action="store_true", help="count processor seconds")
+    parser.add_argument("--record", action="store_true", help="keep the table in results")
     return parser.parse_args()
 
 
-def taken(given: argparse.Namespace) -> str:
-    """Say how the times were taken."""
+def report(name: str, title: str, batch: int, rows: list[dict], given: argparse.Namespace) -> None:
+    """Print the comparisons and how they were timed, and record them as `name` if that is asked."""
     clock = "processor time" if given.processor else "time passed"
-    return f"{clock}, {given.rounds} rounds, {os.cpu_count()} cores"
+    taken = {"batch": batch, "clock": clock, "rounds": given.rounds, "cores": os.cpu_count()}
+    print(f"{title}, batch {batch}, {clock}, {given.rounds} rounds, {os.cpu_count()} cores")
+    table = pd.DataFrame(rows)
+    print(table.round(2).to_string(index=False), end="\n\n")
+    if given.record:
+        with atomic(resolve(f"results/benchmarks/{name}.csv")) as temporary:
+            table.assign(**taken).to_csv(temporary, index=False, float_format="%.4f")
 
 
 def main() -> None:
     given = arguments(rounds=20)
-    rows = {k: bank_and_modules(k, given.rounds, given.processor) for k in (1, 2, 4, 8)}
-    print(f"Forward and backward, batch {BATCH}, tap {TAP}, {taken(given)}")
-    print(pd.DataFrame.from_dict(rows, "index").rename_axis("k").to_string(), end="\n\n")
+    rows = [bank_and_modules(k, given.rounds, given.processor) for k in (1, 2, 4, 8)]
+    report("bank", f"Forward and backward, tap {TAP}", BATCH, rows, given)
 
     tasks = {f"k = {k}": training_step("EfficientNetV2B2", k, given.batch) for k in (0, 4)}
     ours = {"stages": (3, 4, 5), "branch": "linear", "statistic": "mean"}
-    tasks["three taps"] = training_step("EfficientNetV2B2", 1, given.batch, **ours)
+    tasks["means of 3 taps"] = training_step("EfficientNetV2B2", 1, given.batch, **ours)
     steps = in_turns(tasks, given.rounds, given.processor)
-    print(f"Training step of EfficientNetV2B2, batch {given.batch}, 256 px, {taken(given)}")
-    for other in list(tasks)[1:]:
-        print(pd.DataFrame([compared(steps, "k = 0", other)]).to_string(index=False))
+    rows = [compared(steps, "k = 0", other) for other in list(tasks)[1:]]
+    report("steps", "Step of EfficientNetV2B2, 256 px", given.batch, rows, given)
 
 
 if __name__ == "__main__":

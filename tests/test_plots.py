@@ -328,6 +328,16 @@ def test_explanations_are_in_the_colours_of_what_places_speak_for(figures):
     assert veil(0.49)[3] < 0.05 and veil(0.51)[3] < 0.05 and veil(0.0)[3] == veil(1.0)[3] == 0.9
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_the_colour_bar_of_explanations_stands_close_below_them(images, count):
+    pictures = [images[0]] * count
+    figure = plots.explanations(pictures, [np.ones((count, 2, 2))], ["top"], ["a.jpg"] * count)
+    figure.draw(FigureCanvasAgg(figure).get_renderer())
+    *panels, bar = (ax.get_position() for ax in figure.axes)
+    inches = figure.get_size_inches()[1] * (min(box.y0 for box in panels) - bar.y1)
+    assert 0.1 < inches < 0.6
+
+
 def test_explanations_of_one_kind_share_a_scale(figures, images):
     axes = figures["explanations"].axes
     shown = [ax for ax in axes if ax.images]
@@ -354,6 +364,15 @@ def test_learning_curves_mark_the_best_validation_accuracy(figures, history):
     figure = plots.learning_curves(many)
     assert len(figure.axes[0].lines) == 4 * 3
     assert len(figure.legends[0].get_texts()) == 3 + 2
+
+
+def test_a_legend_of_long_names_stays_on_the_figure(history):
+    names = [f"k = 4, {recipe}" for recipe in ("no RandAugment", "cosine schedule", "Adam")]
+    figure = plots.learning_curves(pd.concat([history.assign(variant=v, seed=0) for v in names]))
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    box = figure.legends[0].get_window_extent(renderer)
+    assert 0 <= box.x0 and box.x1 <= figure.bbox.width
 
 
 def test_confusion_prints_shares_of_the_actual_class(figures, predictions):
