@@ -1,10 +1,10 @@
-"""The layers and one model on the JAX backend, against the same weights on TensorFlow."""
+"""Layers, heads and a whole classifier on JAX, against the same weights on TensorFlow."""
 
 import numpy as np
 
 from gramnb._keras import keras
 from gramnb.losses import WithCentres
-from gramnb.models import HeadOptions, build_head
+from gramnb.models import HeadOptions, build_classifier, build_head
 
 SCRIPT = """
 import os, sys
@@ -39,9 +39,14 @@ for name in sys.argv[2:]:
     model.fit([pooled, tap], labels, batch_size=len(labels), verbose=0)
     outputs["after"] = network.predict([pooled, tap], verbose=0)
     np.savez(f"{folder}/{name}.npz", *network.get_weights(), **outputs)
+
+whole = keras.saving.load_model(folder + "/whole.keras", compile=False)
+np.save(folder + "/whole.npy", whole.predict(data["images"], verbose=0))
 """
 OPTIONS = {  # without dropout: what is drawn would differ
     "modules": HeadOptions(dropout=0.0, module_fusion="concatenate"),
+    "positions": HeadOptions(dropout=0.0, gram_scaling="positions", branch_fusion="concatenate"),
+    "means": HeadOptions(dropout=0.0, statistic="mean"),
     "linear": HeadOptions(dropout=0.0, branch="linear", gram_scaling="signed_sqrt", rank=4),
 }
 
@@ -51,14 +56,21 @@ def test_jax_computes_the_same(tmp_path, python):
     pooled = rng.normal(size=(16, 24)).astype("float32")
     tap = (0.1 * rng.normal(size=(16, 8, 8, 6))).astype("float32")
     labels = np.arange(16) % 2
-    np.savez(tmp_path / "data.npz", pooled=pooled, tap=tap, labels=labels)
+    images = rng.uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    np.savez(tmp_path / "data.npz", pooled=pooled, tap=tap, labels=labels, images=images)
     models = {
         name: WithCentres(build_head(2, 24, [(8, 8, 6)], options), 0.1)
         for name, options in OPTIONS.items()
     }
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")
+    whole = build_classifier("EfficientNetLite0", 2, 64, "none")
+    whole.save(tmp_path / "whole.keras")
     python(SCRIPT, tmp_path, *models)
+
+    elsewhere = np.load(tmp_path / "whole.npy")
+    np.testing.assert_allclose(elsewhere, whole.predict(images, verbose=0), atol=1e-4)
+    assert np.ptp(elsewhere[:, 0]) > 1e-3  # two images, two answers
 
     for name, model in models.items():
         network = model.classifier

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from layer_checks import check_layer
 
 from gramnb._keras import keras
 from gramnb.losses import CentreDistances, ContrastiveCentreLoss, WithCentres
@@ -128,9 +129,11 @@ def test_whole_classifier_trains_with_centres():
     assert all("probabilities" in path for path in missing)
 
 
-def test_layer_and_loss_come_back_from_their_configuration():
-    layer = CentreDistances(3, name="centres")
-    assert CentreDistances.from_config(layer.get_config()).get_config() == layer.get_config()
+def test_centre_distances_are_a_layer_like_all_others():
+    check_layer(CentreDistances, {"classes": 3}, (4, 6), (4, 3), (18, 0))
+
+
+def test_loss_comes_back_from_its_configuration():
     loss = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(ContrastiveCentreLoss(reduction="sum"))
     )

@@ -56,6 +56,13 @@ def test_the_confirmation():
         row = evaluation.versus(answers, baseline, "auc", "bootstrap").loc[ours]
         assert text.format(*row[["difference", "low", "high"]]) in README
         assert row["low"] > 0
+    bank = evaluation.versus(answers, "k = 0", "auc", "bootstrap").loc["k = 4"]
+    text = "the published bank gains there too, {:+.1f} ({:+.1f} to {:+.1f})"
+    assert text.format(*bank[["difference", "low", "high"]]) in README
+    folds = runs.predictions(ROOT / "results" / "frozen").query("split == 'test'")
+    strict = evaluation.versus(folds, "k = 0, decay", "auc").loc["means of 3 taps, decay"]
+    said = f"our variant {evaluation.with_interval(strict)} over that plain head"
+    assert said in README and strict["low"] < 0
 
 
 def test_elsewhere_and_trained_whole():

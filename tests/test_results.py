@@ -88,3 +88,8 @@ def test_what_the_results_page_says():
     assert "means" in winner
     for baseline in ("k = 0", "k = 0, cosine, last epoch, decay 10"):
         assert versus("confirm", baseline, "auc", "bootstrap").loc[winner, "low"] > 0
+    assert versus("confirm", "k = 0", "auc", "bootstrap").loc["k = 4", "low"] > 0
+    bank = versus("confirm", "k = 4, cosine, last epoch, decay 10", "auc", "bootstrap")
+    assert bank.loc[winner, "low"] < 0 < bank.loc[winner, "high"]
+    strict = versus("frozen", "k = 0, decay", "auc").loc["means of 3 taps, decay"]
+    assert strict["low"] < 0 < strict["high"]

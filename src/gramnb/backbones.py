@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gramnb import lite0
-from gramnb._keras import keras, ops, quiet
+from gramnb._keras import keras, load_model, ops, quiet
 from gramnb.layers import check_choice
 
 WEIGHTS_FILES = (".weights.h5", ".h5", ".keras")
@@ -210,11 +210,11 @@ def _load(network: keras.Model, name: str, path: Path) -> None:
     try:
         with warnings.catch_warnings(record=True):  # Keras warns of every layer before it fails
             if path.suffix == ".keras":
-                saved = keras.saving.load_model(path, compile=False)
+                saved = load_model(path)
                 inside = {layer.name: layer for layer in saved.layers}
                 network.set_weights(inside.get("backbone", saved).get_weights())
             else:
                 network.load_weights(path)
     except Exception as error:  # h5py and Keras raise OSError, KeyError, ValueError and others
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).removeprefix(f"{path}: ").strip().splitlines()[0]
         raise ValueError(f"{path}: not weights of {name} ({reason})") from error

@@ -12,11 +12,14 @@ from gramnb.models import join
 
 @register
 class CentreDistances(keras.layers.Layer):
-    """Squared distances of embeddings (B, D) to one trainable centre a class: (B, classes)."""
+    """Squared distances of embeddings (B, D) to one trainable centre a class: (B, classes).
+
+    Computed in float32 whatever the dtype policy.
+    """
 
     def __init__(self, classes: int = 2, **kwargs):
         """Keep the number of classes."""
-        super().__init__(**{"dtype": "float32", **kwargs})
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.classes = classes
 
     def build(self, input_shape):
@@ -29,6 +32,10 @@ class CentreDistances(keras.layers.Layer):
         """Return the distances."""
         apart = ops.expand_dims(embeddings, 1) - self.centres  # (B, classes, D)
         return ops.sum(ops.square(apart), axis=-1)  # (B, classes)
+
+    def compute_output_shape(self, input_shape):
+        """Return (B, classes)."""
+        return input_shape[0], self.classes
 
     def get_config(self):
         """Return the arguments that make this layer again."""

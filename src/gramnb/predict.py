@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from gramnb._keras import keras, quiet
+from gramnb._keras import keras, load_model, quiet
 from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
@@ -36,7 +36,7 @@ def load_network(run: Run) -> keras.Model:
 
 
 def _whole(file: Path, config: TrainConfig) -> keras.Model:
-    model = keras.models.load_model(file, compile=False)
+    model = load_model(file)
     if not config.frozen:
         return model
     body = build_backbone(
@@ -182,7 +182,7 @@ def transfer(run: Run, manifest: str | Path, dataset: str, progress: bool = True
     check_files(table, str(manifest))
     inputs = prepare_inputs(table, TrainConfig.load(run.config), progress)
     with quiet():
-        model = keras.models.load_model(run.path / "model.keras", compile=False)
+        model = load_model(run.path / "model.keras")
     predicted = inputs.predict(model, np.arange(len(table)), "test")
     run.write_predictions(predicted, dataset)
     return predicted

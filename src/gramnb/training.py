@@ -18,7 +18,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from gramnb import checkpoints, evaluation
-from gramnb._keras import keras, quiet
+from gramnb._keras import keras, load_model, quiet
 from gramnb.backbones import BACKBONES
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
@@ -183,7 +183,7 @@ def _fit(
     keras.utils.set_random_seed(config.seed)
     with quiet(), scope.scope():
         if done:
-            model = keras.models.load_model(checkpoints.folder(run, done) / "state.keras")
+            model = load_model(checkpoints.folder(run, done) / "state.keras", compile=True)
             _decay_kernels_only(model.optimizer)
         else:
             model = _build(inputs, scope.num_replicas_in_sync, config.epochs * steps)
@@ -244,14 +244,14 @@ def _finish(
     """Write the run's tables from the saved model, metrics last, and drop the checkpoint."""
     config = inputs.config
     best = checkpoints.folder(run, config.epochs) / "best.keras"
-    model = keras.models.load_model(best, compile=False)
+    model = load_model(best)
     if isinstance(model, WithCentres):
         model = model.classifier
     with atomic(run.path / "model.keras") as temporary:  # without centres and optimizer
         model.save(temporary)
     with atomic(run.path / "history.csv") as temporary:
         history.to_csv(temporary, index=False)
-    model = keras.models.load_model(run.path / "model.keras", compile=False)
+    model = load_model(run.path / "model.keras")
     tables = {split: inputs.predict(model, rows[split], split) for split in SPLITS[1:]}
     run.write_predictions(pd.concat(tables.values(), ignore_index=True))
     seconds = history["seconds"].sum()
