@@ -58,9 +58,9 @@ def compared(seconds: pd.DataFrame, reference: str, other: str) -> dict[str, str
     milliseconds = 1000 * seconds.median()
     return {
         "timed": other,
-        "ms": milliseconds[other],
         "against": reference,
-        "its ms": milliseconds[reference],
+        "timed, ms": milliseconds[other],
+        "against, ms": milliseconds[reference],
         "ratio": ratio,
         "low": low,
         "high": high,
