@@ -64,13 +64,15 @@ def test_jax_computes_the_same(tmp_path, python):
     }
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")
-    whole = build_classifier("EfficientNetLite0", 2, 64, "none")
+    keras.utils.set_random_seed(0)
+    scaled = HeadOptions(gram_scaling="positions")  # raw sums of random weights decide alone
+    whole = build_classifier("EfficientNetLite0", 2, 64, "none", options=scaled)
     whole.save(tmp_path / "whole.keras")
     python(SCRIPT, tmp_path, *models)
 
     elsewhere = np.load(tmp_path / "whole.npy")
     np.testing.assert_allclose(elsewhere, whole.predict(images, verbose=0), atol=1e-4)
-    assert np.ptp(elsewhere[:, 0]) > 1e-3  # two images, two answers
+    assert np.ptp(elsewhere[:, 0]) > 2e-3  # two images, two answers
 
     for name, model in models.items():
         network = model.classifier

@@ -72,6 +72,17 @@ def test_what_chapter_2_says_of_width():
         assert row["low"] < 0 < row["difference"]
 
 
+def test_what_chapter_2_says_of_time():
+    """About twice the time for V2S; a bank is faster than modules; a step hardly longer with it."""
+    names = ("bank", "steps", "backbones")
+    timed = pd.concat([pd.read_csv(RESULTS / "benchmarks" / f"{name}.csv") for name in names])
+    ratio = timed.set_index(["timed", "against"])["ratio"]
+    assert 1.5 < ratio["EfficientNetV2S", "EfficientNetV2B2"] < 2.5
+    assert ratio["4 separate modules", "bank, k = 4"] >= 1.3
+    assert ratio[["k = 4", "means of 3 taps"]].max() <= 1.05
+    assert (timed["low"] <= timed["ratio"]).all() and (timed["ratio"] <= timed["high"]).all()
+
+
 def test_what_the_results_page_says():
     """Neither modules nor G are seen to help; the search's winner is, on images it had not seen."""
     for metric in ("accuracy", "auc"):

@@ -13,6 +13,11 @@ Beside the manifest stand others that studies compare it with, each on the same 
     at_random.parquet       folds that let near-duplicates fall on both sides
     with_text.parquet       images of text kept as well; the other images stay in their folds
     with_conflicts.parquet  groups of near-duplicates under both labels kept as well, the same way
+    unstratified.parquet    folds by groups of near-duplicates, whatever their class
+    one_label.parquet       the first name of SADNESS alone is sadness, the others count as others
+    without_faces.parquet   images of which faces cover a tenth or more are dropped
+    cropped.parquet         the central squares of the images, written beside it; images.csv says
+                            which was cut from which
 
 and, where TRANSFER names a folder of another collection, `<its name>.parquet` without the images
 that are near-duplicates of FOLDER's, and `<its name>_shared.parquet` with them.
@@ -25,14 +30,19 @@ import time
 
 import numpy as np
 import pandas as pd
+from PIL import Image
+from sklearn.model_selection import GroupKFold
+from tqdm import tqdm
 
 from gramnb import runs
-from gramnb.data import curation, manifest
+from gramnb.data import curation, images, manifest
 
 COLUMNS = ["row", "image_id", "label", "sadness", "split", "fold", "width", "height",
-           "text_fraction", "face_fraction", "group", "dropped"]  # fmt: skip
+           "text_fraction", "face_fraction", "group", "dropped", "cropped"]  # fmt: skip
 FOLDER = "runs/states/{}.parquet"
 HELD_OUT = (3, 4)  # folds on which the best of a search is confirmed
+FACES = 0.1  # share of the area
+SIDE = 224  # of a central square, in pixels: what the studies' networks take
 
 
 def main(folder: str, sadness: str = "sad,crying,lonely", transfer: str = "") -> None:
@@ -43,10 +53,12 @@ def main(folder: str, sadness: str = "sad,crying,lonely", transfer: str = "") ->
     kept = manifest.kept(table)
     print(kept.groupby(["split", "sadness"]).size().unstack().to_string())
     print(f"{time.perf_counter() - began:.0f} s")
+    squares = cropped(table, runs.resolve(FOLDER.format("cropped")).with_suffix(""))
     file = runs.resolve("results/states_curation/images.csv")
     with runs.atomic(file) as temporary:
-        table[COLUMNS].to_csv(temporary, index=False, float_format="%.6f")
-    for name, other in others(table, recipe).items():
+        recorded = table.assign(cropped=manifest.kept(squares)["image_id"])
+        recorded[COLUMNS].to_csv(temporary, index=False, float_format="%.6f")
+    for name, other in (others(table, recipe) | {"cropped": squares}).items():
         manifest.write(other, FOLDER.format(name), recipe.record() | {"derived": name})
         print(f"{name}: {len(manifest.kept(other))} images")
     if transfer:
@@ -65,6 +77,9 @@ def others(table: pd.DataFrame, recipe: curation.Recipe) -> dict[str, pd.DataFra
     return {
         "development": curation.split(held_out, recipe),
         "at_random": curation.split(alone, recipe),
+        "unstratified": unstratified(table, recipe),
+        "one_label": table.assign(sadness=(table["label"] == recipe.sadness[0]).astype(np.int8)),
+        "without_faces": manifest.drop(table, table["face_fraction"] >= FACES, "face"),
     } | {
         name: refolded(
             curation.prepare(FOLDER.format(f"all_{name}"), dataclasses.replace(recipe, **change)),
@@ -72,6 +87,33 @@ def others(table: pd.DataFrame, recipe: curation.Recipe) -> dict[str, pd.DataFra
         )
         for name, change in more.items()
     }
+
+
+def unstratified(table: pd.DataFrame, recipe: curation.Recipe) -> pd.DataFrame:
+    """Return `table` with folds that hold whole groups and are drawn without regard to class."""
+    table, kept = table.copy(), manifest.kept(table)
+    folds = GroupKFold(recipe.folds, shuffle=True, random_state=recipe.seed)
+    for number, (_, test) in enumerate(folds.split(kept, groups=kept["group"])):
+        table.loc[kept.index[test], "fold"] = number
+    return table
+
+
+def cropped(table: pd.DataFrame, folder: pathlib.Path) -> pd.DataFrame:
+    """Return `table` with the central squares of its images, which are written to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = table.copy()
+    paths = manifest.kept(table)["path"]
+    for number, path in tqdm(paths.items(), "cropping", len(paths), unit="image"):
+        pixels = images.read_image(path)
+        height, width, _ = pixels.shape
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = Image.fromarray(pixels[top : top + side, left : left + side])
+        file = folder / f"{number}.png"
+        square.resize((SIDE, SIDE), Image.Resampling.BILINEAR).save(file)
+        columns = ["path", "image_id", "width", "height"]
+        table.loc[number, columns] = str(file), images.image_id(file.read_bytes()), SIDE, SIDE
+    return table
 
 
 def refolded(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
