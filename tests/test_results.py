@@ -83,6 +83,27 @@ def test_what_chapter_2_says_of_time():
     assert (timed["low"] <= timed["ratio"]).all() and (timed["ratio"] <= timed["high"]).all()
 
 
+@pytest.mark.parametrize(
+    ("change", "matters"),
+    {"folds at random": True, "folds unstratified": False, "one label": True,
+     "without faces": False, "cropped": False}.items(),
+)  # fmt: skip
+def test_what_chapter_4_says_of_data(change, matters):
+    """A leak and one label move the area under the curve; strata, faces and squares do not."""
+    images = pd.read_csv(RESULTS / "states_curation" / "images.csv").dropna(subset="cropped")
+    whole = images.set_index("cropped")["image_id"]
+    answers = runs.predictions(RESULTS / "data").query("split == 'test'")
+    image = answers["image_id"].map(whole).fillna(answers["image_id"])
+    answers = answers.assign(image_id=image, fold=-1)
+    answers["group"] = image.map(images.set_index("image_id")["group"])
+    for name in ("k = 0", "k = 4"):
+        pair = answers[answers["variant"].isin([name, f"{name}, {change}"])]
+        counted = pair.groupby("image_id")[["variant", "y"]].transform("nunique")
+        pair = pair[(counted["variant"] == 2) & (counted["y"] == 1)]
+        row = evaluation.versus(pair, name, "auc", "bootstrap").loc[f"{name}, {change}"]
+        assert (row["low"] > 0 or row["high"] < 0) == matters
+
+
 def test_what_the_results_page_says():
     """Neither modules nor G are seen to help; the search's winner is, on images it had not seen."""
     for metric in ("accuracy", "auc"):
