@@ -12,12 +12,20 @@ CONFIG = {"backbone": "EfficientNetLite0", "k": 4, "seed": 1, "variant": "k = 4"
 def finished(folder, **changes):
     run = runs.Run.open(folder, {**CONFIG, **changes})
     table = pd.DataFrame(
-        {"image_id": ["a", "b"], "split": "test", "fold": -1, "y": [0, 1], "p_sadness": [0.2, 0.7]}
+        {
+            "image_id": ["a", "b"],
+            "split": "test",
+            "fold": -1,
+            "group": [3, 4],
+            "y": [0, 1],
+            "p_sadness": [0.2, 0.7],
+        }
     )
     run.write_predictions(table)
     pd.DataFrame({"epoch": [1], "loss": [0.5]}).to_csv(run.path / "history.csv", index=False)
     runs.write_json(run.path / "environment.json", runs.environment())
-    runs.write_json(run.path / "metrics.json", {"test": {"accuracy": 1.0}})
+    sizes = {"train": 16, "val": 2, "test": 2}
+    runs.write_json(run.path / "metrics.json", {"test": {"accuracy": 1.0}, "sizes": sizes})
     return run
 
 
@@ -114,6 +122,15 @@ def test_seeds_folds_and_backbones_do_not_rename_a_variant(tmp_path):
     assert set(runs.labels(tmp_path).values()) == {"k = 4"}
     finished(tmp_path, fold=0, train_share=0.5)  # what older runs do not record, they differ in
     assert "k = 4, train_share 0.5" in runs.labels(tmp_path).values()
+
+
+def test_predictions_say_how_many_images_were_trained_on(tmp_path):
+    run = finished(tmp_path)
+    assert list(runs.predictions(tmp_path)) == [*runs.COLUMNS]
+    assert list(run.predictions["n_train"]) == [16, 16]
+    runs.write_json(run.path / "metrics.json", {"test": {"accuracy": 1.0}})
+    with pytest.raises(ValueError, match="trained by an earlier version"):
+        runs.predictions(tmp_path)
 
 
 def test_environment_names_versions_and_no_path():

@@ -96,7 +96,12 @@ def test_a_run_holds_what_it_should(run, config):
     assert list(run.history["epoch"]) == [1, 2, 3]
     assert run.environment["augmentation"] == "none"
     table = manifests.kept(manifests.read(config.manifest))
-    assert len(run.predictions) == (table["split"] != "train").sum()
+    sizes = table["split"].value_counts().to_dict()
+    assert run.metrics["sizes"] == sizes
+    assert len(run.predictions) == sizes["val"] + sizes["test"]
+    assert set(run.predictions["n_train"]) == {sizes["train"]}
+    groups = run.predictions.set_index("image_id")["group"]
+    assert groups.to_dict() == table.set_index("image_id")["group"][groups.index].to_dict()
 
 
 def test_metrics_are_those_of_the_written_predictions(run):

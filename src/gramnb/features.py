@@ -158,7 +158,7 @@ class Inputs:
         return pipeline.images(part, config.image_size, size, orders, augment, config.seed)
 
     def predict(self, model: keras.Model, rows: np.ndarray, split: str) -> pd.DataFrame:
-        """Return a run's predictions of the rows: image_id, split, fold, y, p_sadness.
+        """Return a run's predictions of the rows: image_id, split, fold, group, y, p_sadness.
 
         `fold` is the image's, or -1 in a run that does not go by folds.
         """
@@ -170,6 +170,7 @@ class Inputs:
                 "image_id": part["image_id"].to_numpy(),
                 "split": split,
                 "fold": part["fold"].to_numpy() if self.config.fold >= 0 else np.int16(-1),
+                "group": part["group"].to_numpy(),
                 "y": part["sadness"].to_numpy(),
                 "p_sadness": p.astype(np.float32),
             }

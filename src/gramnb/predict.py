@@ -176,7 +176,7 @@ def transfer(run: Run, manifest: str | Path, dataset: str, progress: bool = True
         progress: whether to show a progress bar.
 
     Returns:
-        image_id, split ("test"), fold, y, p_sadness.
+        image_id, split ("test"), fold, group, y, p_sadness.
     """
     table = manifests.kept(manifests.read(resolve(manifest))).reset_index(drop=True)
     check_files(table, str(manifest))

@@ -21,6 +21,9 @@ import pandas as pd
 
 PACKAGES = ("gramnb", "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn")
 VARIANT = ["variant", "backbone", "k", "seed"]
+COLUMNS = [
+    *VARIANT, "dataset", "image_id", "split", "fold", "group", "n_train", "y", "p_sadness"
+]  # fmt: skip
 
 
 def project_root() -> Path:
@@ -142,7 +145,7 @@ class Run:
 
     @property
     def metrics(self) -> dict:
-        """The metrics of the reloaded model, by split."""
+        """The metrics of the reloaded model by split, and `sizes`: images of train, val, test."""
         return self._json("metrics.json")
 
     @property
@@ -157,7 +160,7 @@ class Run:
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """One row an image: image_id, split, fold, y, p_sadness, and which run and data set."""
+        """One row an image, as `predictions` describes it."""
         frames = [self._labelled(self._file("predictions.parquet"), "own")]
         for file in sorted((self.path / "transfer").glob("*.parquet")):
             frames.append(self._labelled(file, file.stem))
@@ -184,12 +187,14 @@ class Run:
         return json.loads(self._file(name).read_text(encoding="utf-8"))
 
     def _labelled(self, file: Path, dataset: str) -> pd.DataFrame:
-        config = self.config
-        table = pd.read_parquet(file)
-        labels = [config["variant"], config["backbone"], config["k"], config["seed"], dataset]
-        for column, value in zip([*VARIANT, "dataset"], labels, strict=True):
-            table[column] = value
-        return table[[*VARIANT, "dataset", "image_id", "split", "fold", "y", "p_sadness"]]
+        table, sizes = pd.read_parquet(file), self.metrics.get("sizes")
+        if sizes is None or "group" not in table:
+            raise ValueError(
+                f"{self.path.name}: trained by an earlier version, without groups of images and "
+                "sizes of splits; remove the directory and train again"
+            )
+        known = {name: self.config[name] for name in VARIANT}
+        return table.assign(**known, dataset=dataset, n_train=sizes["train"])[COLUMNS]
 
 
 def list_runs(folder: str | Path, **wanted) -> list[Run]:
@@ -216,7 +221,8 @@ def predictions(folder: str | Path) -> pd.DataFrame:
     """Return the predictions of a recorded study, or of every finished run below a folder.
 
     Columns: variant, backbone, k, seed, dataset ("own", or a transfer data set's name), image_id,
-    split, fold, y (1 = sadness), p_sadness.
+    split, fold, group (near-duplicates share one, by the data set's own manifest), n_train (images
+    the run was trained on), y (1 = sadness), p_sadness.
 
     Raises:
         FileNotFoundError: there is neither.

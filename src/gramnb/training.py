@@ -268,6 +268,10 @@ def _finish(
         },
     )
     metrics = {split: evaluation.report(t["y"], t["p_sadness"]) for split, t in tables.items()}
-    chosen = {"epoch": checkpoints.chosen_epoch(history, config.evaluate)}
-    write_json(run.path / "metrics.json", {**metrics, **chosen, "parameters": model.count_params()})
+    known = {
+        "sizes": {split: len(rows[split]) for split in SPLITS},
+        "epoch": checkpoints.chosen_epoch(history, config.evaluate),
+        "parameters": model.count_params(),
+    }
+    write_json(run.path / "metrics.json", {**metrics, **known})
     checkpoints.remove(run)
