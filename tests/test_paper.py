@@ -134,8 +134,30 @@ def test_sampling_errors():
     assert paper.paired_error(0.02, 0.04, 100) == pytest.approx(np.sqrt(0.0396) / 10)
     # 0.0339 x 3,284 + 0.0250 x 2,823 = 111.3 + 70.6 images
     assert paper.least_disagreement(4) * 6_107 == pytest.approx(111.3276 + 70.575)
-    with pytest.raises(ValueError, match="between the gain 0.02 and 1"):
+    with pytest.raises(ValueError, match="0.01 is too small for a gain of 0.02"):
         paper.paired_error(0.02, 0.01, 100)
+
+
+def test_sampling_error_of_means_of_runs_against_simulation():
+    """Five runs of each of two networks: an image's margin, a network's on it, a run's on it."""
+    random, images, runs = np.random.default_rng(1), 400, 5
+    margin = random.normal(1, 1, (2_000, images, 1, 1)) + random.normal(
+        0, 0.5, (2_000, images, 2, 1)
+    )
+    right = margin + random.normal(0, 0.5, (2_000, images, 2, runs)) > 0
+    gains = right.mean(axis=3)[..., 0].mean(axis=1) - right.mean(axis=3)[..., 1].mean(axis=1)
+    own = (right[..., 0] != right[..., 1]).mean()
+    between = (right[:, :, 0, 0] != right[:, :, 1, 0]).mean()
+    error = paper.paired_error(0, between, images, runs, own)
+    assert error == pytest.approx(gains.std(), rel=0.05)
+    assert error < 0.8 * paper.paired_error(0, between, images)
+
+
+def test_the_audit_prints_both_errors_of_the_gain():
+    audit = paper.audit(disagreement=0.149, own=0.125)
+    error = 100 * paper.paired_error(0.0067, 0.149, 6_107, 5, 0.125)
+    assert f"{error:.2f} at 14.9%" in found(audit, "Sampling error of the gain of k = 4, means")[1]
+    assert "at 14.9% disagreement" in found(audit, "Sampling error of the gain of k = 4, one")[1]
 
 
 def test_power_against_simulated_mcnemar_tests():

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -54,16 +55,30 @@ def stopped_after_one(futures):
 completed = study.as_completed
 
 
+def git(*arguments):
+    who = ["-c", "user.name=Nobody", "-c", "user.email=nobody@localhost"]
+    done = subprocess.run(["git", *who, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, demo_manifest):
-    """A project of its own, with one study: interrupted after a run, asked for, then continued."""
+    """A checkout of its own, with one study: interrupted after a run, asked for, then continued.
+
+    Its manifest does not say that the images are drawn, so that the summary counts them.
+    """
     root = tmp_path_factory.mktemp("project")
     (root / "src" / "gramnb").mkdir(parents=True)
     (root / "pyproject.toml").touch()
+    (root / ".gitignore").write_text("runs/\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        base = {**SAID["base"], "manifest": str(demo_manifest)}
-        write("tiny", base=base, transfer={"again": str(demo_manifest)})
+        git("init", "-q")
+        git("add", ".")
+        git("commit", "-q", "-m", "Begin")
+        manifests.write(manifests.read(demo_manifest), "runs/images.parquet", {"source": "folder"})
+        base = {**SAID["base"], "manifest": "runs/images.parquet"}
+        write("tiny", base=base, transfer={"again": "runs/images.parquet"})
         patch.setattr(study, "as_completed", stopped_after_one)
         with pytest.raises(SystemExit, match="interrupted; the same command goes on"):
             study.main(["tiny", "--jobs", "1"])
@@ -137,8 +152,7 @@ def test_the_record_is_what_the_runs_say(project, table):
 
 def test_a_study_records_no_answers_that_another_asked_for(project, table):
     """Studies share runs; `tiny` asks its runs about another data set, this one does not."""
-    base = {**SAID["base"], "manifest": str(Study.read("tiny").rows["k = 0"][0].manifest)}
-    write("own", base=base)
+    write("own", base={**SAID["base"], "manifest": "runs/images.parquet"})
     study.main(["own"])
     own = table[table["dataset"] == "own"].reset_index(drop=True)
     pd.testing.assert_frame_equal(runs.predictions("results/own"), own)
@@ -170,6 +184,38 @@ def test_the_summary_of_a_row_by_hand(project, table):
     assert said.mean == pytest.approx(np.mean(values), abs=1e-5)
     assert said.sd == pytest.approx(np.std(values, ddof=1), abs=1e-5)
     assert 0 <= said.low <= said.mean <= said.high <= 1
+
+
+def test_the_summary_leaves_drawn_images_out(project, demo_manifest):
+    rows = {"k = 0": {"k": 0}}
+    write("drawn", base={**SAID["base"], "manifest": str(demo_manifest)}, rows=rows, seeds=[0])
+    study.main(["drawn"])
+    assert len(runs.predictions("results/drawn"))
+    assert set(study.summarise()["study"]) == {"tiny"}
+
+
+def test_recording_refuses_files_that_no_commit_holds(project):
+    record = runs.resolve("results/tiny/runs.json")
+    clean, head = record.read_bytes(), git("rev-parse", "--short=12", "HEAD")
+    assert json.loads(clean)["recorded"] == {"commit": head, "allow_dirty": False}
+    changed = runs.resolve("pyproject.toml")
+    changed.write_text("# changed")
+    with pytest.raises(SystemExit, match=rf"needs a clean commit, .*{head}-dirty.*--allow-dirty"):
+        study.main(["tiny"])
+    assert record.read_bytes() == clean
+    study.main(["tiny", "--allow-dirty"])
+    recorded = {"commit": f"{head}-dirty", "allow_dirty": True}
+    assert json.loads(record.read_bytes())["recorded"] == recorded
+    changed.write_text("")
+    study.main(["tiny"])
+    assert record.read_bytes() == clean
+    (_, run), *_ = Study.read("tiny").found()["k = 0"]
+    environment = run.path / "environment.json"
+    said = environment.read_text()
+    environment.write_text(said.replace(head, f"{head}-dirty"))  # trained before the commit
+    with pytest.raises(SystemExit, match="1 are not .*-dirty"):
+        study.main(["tiny"])
+    environment.write_text(said)
 
 
 def test_a_folder_of_runs_is_recorded_under_its_variants(project, table):

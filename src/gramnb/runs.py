@@ -22,7 +22,7 @@ import pandas as pd
 PACKAGES = ("gramnb", "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn")
 VARIANT = ["variant", "backbone", "k", "seed"]
 COLUMNS = [
-    *VARIANT, "dataset", "image_id", "split", "fold", "group", "n_train", "y", "p_sadness"
+    *VARIANT, "dataset", "image_id", "split", "fold", "group", "n_train", "n_test", "y", "p_sadness"
 ]  # fmt: skip
 
 
@@ -82,6 +82,23 @@ def fingerprint(content: Mapping) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def commit() -> str:
+    """Return the checkout's git commit, twelve digits; "unknown" where there is none.
+
+    With "-dirty" if a file differs from it, outside of `results` (what records are written to).
+    """
+    git = ["git", "-C", str(project_root())]
+    changes = ["status", "--porcelain", "--", ".", ":(exclude)results"]
+    try:
+        name, changed = (
+            subprocess.run([*git, *what], capture_output=True, text=True, check=True).stdout.strip()
+            for what in (["rev-parse", "--short=12", "HEAD"], changes)
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{name}-dirty" if changed else name
+
+
 def environment() -> dict:
     """Return versions, git commit, system and number of cores: what a rerun would have to match."""
     versions = {}
@@ -90,15 +107,10 @@ def environment() -> dict:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    git = ["git", "-C", str(project_root()), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
     return {
         "python": platform.python_version(),
         "packages": versions,
-        "commit": commit,
+        "commit": commit(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
     }
@@ -194,7 +206,8 @@ class Run:
                 "sizes of splits; remove the directory and train again"
             )
         known = {name: self.config[name] for name in VARIANT}
-        return table.assign(**known, dataset=dataset, n_train=sizes["train"])[COLUMNS]
+        counts = {"n_train": sizes["train"], "n_test": sizes["test"]}
+        return table.assign(**known, dataset=dataset, **counts)[COLUMNS]
 
 
 def list_runs(folder: str | Path, **wanted) -> list[Run]:
@@ -221,8 +234,8 @@ def predictions(folder: str | Path) -> pd.DataFrame:
     """Return the predictions of a recorded study, or of every finished run below a folder.
 
     Columns: variant, backbone, k, seed, dataset ("own", or a transfer data set's name), image_id,
-    split, fold, group (near-duplicates share one, by the data set's own manifest), n_train (images
-    the run was trained on), y (1 = sadness), p_sadness.
+    split, fold, group (near-duplicates share one, by the data set's own manifest), n_train and
+    n_test (images that the run was trained and tested on), y (1 = sadness), p_sadness.
 
     Raises:
         FileNotFoundError: there is neither.

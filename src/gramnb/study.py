@@ -12,10 +12,11 @@ an interrupted study goes on where it stopped. Recorded are tables, neither imag
 import argparse
 import gc
 import itertools
+import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 
@@ -25,8 +26,9 @@ from tqdm import tqdm
 
 from gramnb import evaluation
 from gramnb.config import TrainConfig
+from gramnb.data import manifest
 from gramnb.models import HeadOptions
-from gramnb.runs import Run, atomic, labels, resolve, write_json
+from gramnb.runs import Run, atomic, commit, labels, resolve, write_json
 
 FILE = "results/{}/study.yaml"
 SAID = ("data", "baseline", "runs", "seeds", "folds", "base", "rows")  # what a file has to say
@@ -168,8 +170,8 @@ def _train(config: TrainConfig, study: Study) -> None:
     from gramnb._keras import keras
 
     run = training.train(config, study.runs, progress=False)
-    for name, manifest in study.transfer.items():
-        predict.transfer(run, manifest, name, progress=False)
+    for name, file in study.transfer.items():
+        predict.transfer(run, file, name, progress=False)
     keras.backend.clear_session()
     gc.collect()
 
@@ -178,7 +180,6 @@ def _compute_features(study: Study, configs: list[TrainConfig], progress: bool) 
     """Fill the cache for all runs, every tap of a backbone in one pass."""
     from gramnb import features, training
     from gramnb.backbones import BACKBONES
-    from gramnb.data import manifest
 
     taps: dict[tuple, dict[str, None]] = {}
     for config in configs:
@@ -192,11 +193,12 @@ def _compute_features(study: Study, configs: list[TrainConfig], progress: bool) 
         features.compute(table, backbone, image_size, weights or None, tuple(layers), progress)
 
 
-def record(study: Study) -> None:
+def record(study: Study, allow_dirty: bool = False) -> None:
     """Write the tables of the study's runs beside its `study.yaml`.
 
     Raises:
         FileNotFoundError: a run is not finished.
+        ValueError: as `check_commits`.
     """
     found = [(row, run) for row, pairs in study.found().items() for _, run in pairs]
     if unfinished := [run for _, run in found if not study.done(run)]:
@@ -204,21 +206,47 @@ def record(study: Study) -> None:
             f"{study.name}: {len(unfinished)} runs are not finished, {unfinished[0].path.name} "
             f"first; python -m gramnb.study {study.name} goes on with them"
         )
-    write(study.name, found, {"split": study.splits, "dataset": ("own", *study.transfer)})
+    wanted = {"split": study.splits, "dataset": ("own", *study.transfer)}
+    write(study.name, found, wanted, allow_dirty)
 
 
-def record_folder(folder: str, name: str) -> None:
-    """Write the tables of all finished runs below a folder, a profile's say, as a study."""
-    write(name, [(label, run) for run, label in labels(folder).items()], {"split": ("val", "test")})
+def record_folder(folder: str, name: str, allow_dirty: bool = False) -> None:
+    """Write the tables of all finished runs below a folder, a profile's say, as a study.
+
+    Raises:
+        ValueError: as `check_commits`.
+    """
+    found = [(label, run) for run, label in labels(folder).items()]
+    write(name, found, {"split": ("val", "test")}, allow_dirty)
 
 
-def write(name: str, found: list[tuple[str, Run]], wanted: Mapping[str, tuple]) -> None:
+def check_commits(commits: Iterable[str]) -> None:
+    """Raise ValueError, with the way out, unless each is a clean git commit.
+
+    A record from files that no commit holds cannot be traced back to the code that made it.
+    """
+    if unclean := [name for name in commits if name == "unknown" or name.endswith("-dirty")]:
+        raise ValueError(
+            f"recording needs a clean commit, {len(unclean)} are not ({unclean[0]}): commit the "
+            "changes and train again, or say --allow-dirty, which is written into runs.json"
+        )
+
+
+def write(
+    name: str, found: list[tuple[str, Run]], wanted: Mapping[str, tuple], allow_dirty: bool = False
+) -> None:
     """Write the tables of runs, each with the name of its row, into a study's folder.
 
     `predictions.parquet` (the columns of `runs.predictions`, `variant` being the row's name; of
     columns in `wanted` these values alone), `metrics.csv` (one row a run and data set),
-    `history.csv`, and `runs.json`: configuration and environment, what all runs share said once.
+    `history.csv`, and `runs.json`: configuration and environment, what all runs share said once;
+    `recorded` by which commit, and `drawn`, whether the images are the package's own drawings.
+
+    Raises:
+        ValueError: as `check_commits`, of the runs' commits and the present one.
     """
+    if not allow_dirty:
+        check_commits([commit(), *(run.environment["commit"] for _, run in found)])
     folder = resolve(FILE.format(name)).parent
     frame = pd.concat([run.predictions.assign(variant=row) for row, run in found])
     frame = frame[frame[[*wanted]].isin(wanted).all(axis="columns")].round({"p_sadness": 5})
@@ -233,7 +261,12 @@ def write(name: str, found: list[tuple[str, Run]], wanted: Mapping[str, tuple]) 
     first = next(iter(described.values()))
     shared = {k: v for k, v in first.items() if all(d.get(k) == v for d in described.values())}
     own = {run: {k: v for k, v in d.items() if k not in shared} for run, d in described.items()}
-    write_json(folder / "runs.json", {"all": shared, "runs": own})
+    manifests = {d["manifest"] for d in described.values()}
+    recipes = [manifest.read(file).attrs["recipe"] for file in manifests]
+    drawn = all(recipe.get("source") == "demo" for recipe in recipes)
+    recorded = {"commit": commit(), "allow_dirty": allow_dirty}
+    about = {"recorded": recorded, "drawn": drawn}
+    write_json(folder / "runs.json", {**about, "all": shared, "runs": own})
 
 
 def _history(row: str, run: Run) -> pd.DataFrame:
@@ -244,7 +277,7 @@ def _history(row: str, run: Run) -> pd.DataFrame:
 def summarise() -> pd.DataFrame:
     """Return `evaluation.estimate` of every recorded study, row and metric, as one table.
 
-    Left out: studies whose file says `quality: false`, and images under both labels.
+    Left out: studies of drawn images, which measure no quality, and images under both labels.
 
     Columns study, data (own images under the name in the study's file), backbone, variant, k,
     metric, mean, sd, low, high, n: mean over runs, SD over seeds, a 95 % interval that covers runs
@@ -254,7 +287,7 @@ def summarise() -> pd.DataFrame:
     for file in sorted(resolve("results").glob("*/predictions.parquet")):
         stated = file.with_name("study.yaml")
         said = yaml.safe_load(stated.read_text("utf-8")) if stated.exists() else {}
-        if not said.get("quality", True):
+        if json.loads(file.with_name("runs.json").read_text("utf-8"))["drawn"]:
             continue
         frame = pd.read_parquet(file).query("split == 'test'")
         frame = frame.replace({"dataset": {"own": said.get("data", file.parent.name)}})
@@ -278,6 +311,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--jobs", type=int, default=0, help="runs side by side; default: one a core"
     )
+    parser.add_argument(
+        "--allow-dirty", action="store_true", help="record although files differ from the commit"
+    )
     parser.add_argument("--summary", action="store_true", help=f"make {SUMMARY}")
     given = parser.parse_args(arguments)
     if not (given.study or given.summary):
@@ -285,8 +321,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if given.study:
             study = Study.read(given.study)
+            if not given.allow_dirty:
+                check_commits([commit()])
             train(study, given.jobs)
-            record(study)
+            record(study, given.allow_dirty)
         if given.summary:
             with atomic(resolve(SUMMARY)) as temporary:
                 summarise().to_csv(temporary, index=False, float_format="%.6g")

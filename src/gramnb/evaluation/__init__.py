@@ -1,7 +1,16 @@
 """Metrics, intervals, paired tests and the paper's tables: how good a network is, and how sure."""
 
 from gramnb.evaluation.calibration import Calibration, log_odds
-from gramnb.evaluation.metrics import CLASSES, METRICS, ece, mcnemar, reliability, report, wilson
+from gramnb.evaluation.metrics import (
+    CLASSES,
+    METRICS,
+    disagreement,
+    ece,
+    mcnemar,
+    reliability,
+    report,
+    wilson,
+)
 from gramnb.evaluation.resampling import Difference, estimate, paired_difference, roc_band
 from gramnb.evaluation.tables import (
     by_seed,
@@ -25,6 +34,7 @@ __all__ = [
     "class_report",
     "compare",
     "confusion",
+    "disagreement",
     "ece",
     "estimate",
     "log_odds",

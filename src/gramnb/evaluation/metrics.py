@@ -94,15 +94,24 @@ def curve(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray
     return rates[0], rates[1]
 
 
-def reliability(y, p) -> pd.DataFrame:
-    """Return per occupied bin of p: n, mean p, observed share of sadness, its Wilson interval.
+def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return per occupied bin of p: n, mean p, observed share of sadness, its interval.
 
-    BINS bins are equally wide over 0-1; columns n, p, observed, low, high.
+    All runs and folds of a variant's predictions are pooled; BINS bins are equally wide over 0-1.
+    Columns n (answers), p, observed, low, high. The interval is Wilson's for as many independent
+    images as the bin holds groups of near-duplicates: runs answer the same images, and copies of
+    one picture say nothing new.
     """
-    y, p = checked(y, p)
-    groups = pd.DataFrame({"y": y, "p": p}).groupby(_bin(p))
-    table = groups.agg(n=("y", "size"), p=("p", "mean"), observed=("y", "mean"), hits=("y", "sum"))
-    table["low"], table["high"] = wilson(table.pop("hits"), table["n"])
+    y, p = checked(predictions["y"], predictions["p_sadness"])
+    image = predictions.get("image_id", pd.Series(range(len(y)), predictions.index))
+    group = predictions.get("group", pd.Series(-1, predictions.index))
+    unit = image.astype(str).where(group < 0, group.astype(str))
+    frame = pd.DataFrame({"y": y, "p": p, "unit": unit.to_numpy()})
+    table = frame.groupby(_bin(p)).agg(
+        n=("y", "size"), p=("p", "mean"), observed=("y", "mean"), units=("unit", "nunique")
+    )
+    units = table.pop("units")
+    table["low"], table["high"] = wilson(table["observed"] * units, units)
     return table.rename_axis("bin")
 
 
@@ -125,6 +134,30 @@ def wilson(successes, n, level: float = 0.95):
     centre = (share + z**2 / (2 * n)) / scale
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / scale
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+def disagreement(a: pd.DataFrame, b: pd.DataFrame, threshold: float = 0.5) -> float:
+    """Return on which share of images exactly one run of a pair is right, mean over pairs of runs.
+
+    a, b: predictions of two variants' runs (seeds) on the same images; a run is paired with each
+    run of the other one. With `a is b` the pairs are the different runs of one variant: what the
+    seed alone changes. Raises ValueError if the images differ, or if there is no pair.
+    """
+    right = []
+    for frame in (a, b):
+        answers = (frame["p_sadness"] > threshold) == frame["y"].astype(bool)
+        right.append(answers.groupby([frame["image_id"], frame["seed"]]).first().unstack())
+    if not right[0].index.equals(right[1].index):
+        raise ValueError("the two variants differ in their images: a pair shares them")
+    pairs = [
+        (right[0][one] != right[1][other]).mean()
+        for one in right[0]
+        for other in right[1]
+        if not (a is b and one == other)
+    ]
+    if not pairs:
+        raise ValueError("one run has no other run of its variant to disagree with")
+    return float(np.mean(pairs))
 
 
 def mcnemar(y, a, b, threshold: float = 0.5) -> dict[str, float]:

@@ -73,8 +73,8 @@ def versus(
 ) -> pd.DataFrame:
     """Return every variant's mean and its difference to the baseline, in percent.
 
-    Columns: the metric and sd (over seeds); difference, low, high (95 %) and p as `compare` has
-    them, NaN for the baseline.
+    Columns: the metric and sd (over seeds); difference, low, high (95 %), detectable and p as
+    `compare` has them, NaN for the baseline.
     """
     means = _seeds(predictions).groupby(_names(predictions), sort=False)[metric]
     table = pd.DataFrame({metric: means.mean(), "sd": means.std()})

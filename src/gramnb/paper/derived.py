@@ -45,14 +45,29 @@ def standard_error(share: float, images: int) -> float:
     return sqrt(share * (1 - share) / images)
 
 
-def paired_error(gain: float, disagreement: float, images: int) -> float:
-    """Return the sampling error, 0-1, of an accuracy difference of two networks on one test set.
+def paired_error(
+    gain: float, disagreement: float, images: int, runs: int = 1, own: float = 0.0
+) -> float:
+    """Return the sampling error, 0-1, of an accuracy difference on one test set.
 
-    `disagreement` is the share of images that exactly one of them gets right.
+    With one run of each network, `disagreement` is the share of images that exactly one of the two
+    gets right; an image's difference is -1, 0 or 1, so its variance is disagreement - gain^2. With
+    so many `runs` of each, an image's difference is one of two means. If two runs of one network
+    disagree on a share `own`, its mean square is disagreement - (1 - 1/runs) own.
+
+    It assumes that images are independent and that all runs answer the same ones; it holds the
+    training images fixed.
+
+    Raises:
+        ValueError: the disagreements cannot belong to such a gain.
     """
-    if not abs(gain) <= disagreement <= 1:
-        raise ValueError(f"disagreement must lie between the gain {gain:.4g} and 1: {disagreement}")
-    return sqrt((disagreement - gain**2) / images)
+    square = disagreement - (1 - 1 / runs) * own
+    if not gain**2 <= square <= 1 or (runs == 1 and abs(gain) > disagreement):
+        raise ValueError(
+            f"disagreement {disagreement:.4g} is too small for a gain of {gain:.4g} between means "
+            f"of {runs} runs that disagree among themselves on {own:.4g}"
+        )
+    return sqrt((square - gain**2) / images)
 
 
 def power(gain: float, disagreement: float, images: int = DATA.test.total, level=0.05) -> float:

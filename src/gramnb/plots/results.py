@@ -174,10 +174,9 @@ def differences(table: pd.DataFrame) -> Figure:
         ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
         ax.hlines(y, rows["low"], rows["high"], color=INK, linewidth=1.4)
         ax.plot(rows["estimate"], y, "o", color=INK, markersize=6)
-        unit = "hundredths" if metric in ("auc", "brier", "ece") else "percentage points"
         name, _, label = metric.partition("_")
         name = {"auc": "AUC", "f1": "F1", "ece": "ECE"}.get(name, name.capitalize())
-        ax.set(xlabel=f"difference, {unit}", title=f"{name}, {label}" if label else name)
+        ax.set(xlabel="difference, points", title=f"{name}, {label}" if label else name)
         ax.grid(False, axis="y")
         ax.tick_params(axis="y", length=0)
     axes[0, 0].set_yticks(range(len(variants)), variants)
@@ -220,10 +219,8 @@ def reliability(curves: dict[str, pd.DataFrame]) -> Figure:
     above, below = axes[:, 0]
     above.plot((0, 1), (0, 1), color=PAPER, linewidth=1, linestyle=":")
     for n, (network, bins) in enumerate(curves.items()):
-        gap = np.average((bins["observed"] - bins["p"]).abs(), weights=bins["n"])
         look = {"color": variant_colour(n), "linewidth": 1.2, "marker": "osD^v"[n % 5]}
-        label = f"{network}: ECE {gap:.3f}"
-        above.plot(bins["p"], bins["observed"], label=label, clip_on=False, **look)
+        above.plot(bins["p"], bins["observed"], label=network, clip_on=False, **look)
         bars = {"color": variant_colour(n), "linewidth": 1, "alpha": 0.6}
         above.vlines(bins["p"], bins["low"], bins["high"], **bars)
         below.plot(bins["p"], bins["n"], clip_on=False, **look)
