@@ -1,6 +1,5 @@
 """What several test modules share: a small drawn data set, curated once a session."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -31,20 +30,6 @@ def own_caches(tmp_path_factory):
     patch.setenv("GRAMNB_CACHE", str(cache))
     yield cache
     patch.undo()
-
-
-@pytest.fixture(scope="session")
-def recording():
-    """Import a script that stands beside what it recorded, by its path below `results`."""
-
-    def load(path):
-        file = ROOT / "results" / path
-        spec = importlib.util.spec_from_file_location(file.stem, file)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 @pytest.fixture

@@ -7,16 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from studies import artworks
 
 from gramnb._keras import keras
 from gramnb.models import build_head
 
 FOLDER = Path(__file__).parents[1] / "results" / "artworks"
-
-
-@pytest.fixture(scope="module")
-def script(recording):
-    return recording("artworks/artworks.py")
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +26,13 @@ def photographs():
 
 
 @pytest.mark.parametrize("name", ["paintings", "photographs"])
-def test_every_picture_was_asked_everything(name, script, request):
+def test_every_picture_was_asked_everything(name, request):
     answers = request.getfixturevalue(name)
     picture = "painting" if name == "paintings" else "image_id"
     key = [picture, "intervention", "strength", "k", "seed"]
     assert not answers.duplicated(key).any()
     pictures = answers[picture].nunique()
-    assert len(answers) == pictures * len(script.STEPS) * 2 * 5
+    assert len(answers) == pictures * len(artworks.STEPS) * 2 * 5
     assert set(zip(answers["k"], answers["seed"], strict=True)) == {
         (k, seed) for k in (0, 4) for seed in range(5)
     }
@@ -44,23 +40,23 @@ def test_every_picture_was_asked_everything(name, script, request):
     np.testing.assert_allclose(answers["p_sadness"], p, atol=3e-5)
 
 
-def test_effects_follow_from_the_answers(script, paintings, photographs):
+def test_effects_follow_from_the_answers(paintings, photographs):
     recorded = pd.read_csv(FOLDER / "effects.csv")
-    for pictures, table in script.recorded_effects(paintings, photographs).items():
+    for pictures, table in artworks.recorded_effects(paintings, photographs).items():
         own = recorded[recorded["pictures"] == pictures].drop(columns="pictures")
         own = own.set_index(["step", "network"])
         assert list(own.index) == list(table.index)
         np.testing.assert_allclose(own, table[own.columns], atol=1e-4)
 
 
-def test_scores_follow_from_the_answers(script, photographs):
+def test_scores_follow_from_the_answers(photographs):
     """For two steps of one network; the rest is the same computation."""
     some = photographs[
         (photographs["k"] == 4) & photographs["intervention"].isin(["untouched", "mirrored"])
     ]
     recorded = pd.read_csv(FOLDER / "scores.csv")
     recorded = recorded[(recorded["k"] == 4) & recorded["step"].isin(["untouched", "mirrored"])]
-    table = script.scores(some)
+    table = artworks.scores(some)
     assert len(recorded) == len(table) == 4
     columns = ["mean", "sd", "low", "high", "change", "change_low", "change_high"]
     np.testing.assert_allclose(recorded[columns], table[columns], atol=1e-4)
@@ -100,28 +96,28 @@ def test_the_record_is_small_and_names_no_path():
         assert "/" not in file.read_text(), file.name
 
 
-def test_titles_are_the_lists_unless_the_picture_says_otherwise(script, tmp_path, monkeypatch):
+def test_titles_are_the_lists_unless_the_picture_says_otherwise(tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     for name, side in {"a.png": 80, "b.png": 80, "c.png": 80, "icon.png": 27}.items():
         pixels = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / name)
     listed = "file,title\na.png,Barn\nb.png,Bedroom\nicon.png,Terrace\n"
     (tmp_path / "artworks.csv").write_text(listed)
-    before = script.listed_paintings(tmp_path).set_index("file")
+    before = artworks.listed_paintings(tmp_path).set_index("file")
     assert before["title"].tolist() == ["Barn", "Bedroom", "c", ""]
     assert "27 x 27 pixels; left out" in before.loc["icon.png", "reason"]
 
     known = {before.loc["b.png", "painting"]: ("Bedroom", "Terrace"),
              before.loc["a.png", "painting"]: ("Another title", "Terrace")}  # fmt: skip
-    monkeypatch.setattr(script, "WRONG_TITLES", known)
-    after = script.listed_paintings(tmp_path).set_index("file")
+    monkeypatch.setattr(artworks, "WRONG_TITLES", known)
+    after = artworks.listed_paintings(tmp_path).set_index("file")
     assert after["title"].tolist() == ["Barn", "Terrace", "c", ""]
     assert after.loc["b.png", "listed"] == "Bedroom"
     assert after.loc["b.png", "reason"] == "shows Terrace"
 
 
 @pytest.mark.parametrize("k", [0, 2])
-def test_log_odds_are_those_of_the_softmax_and_go_beyond_it(k, script, tmp_path):
+def test_log_odds_are_those_of_the_softmax_and_go_beyond_it(k, tmp_path):
     keras.utils.set_random_seed(0)
     head = build_head(k, 6, [(4, 4, 3)])
     head.save(tmp_path / "model.keras")
@@ -129,22 +125,22 @@ def test_log_odds_are_those_of_the_softmax_and_go_beyond_it(k, script, tmp_path)
     pooled = random.normal(size=(5, 6)).astype("float32")
     tap = random.normal(size=(5, 4, 4, 3)).astype("float32")
     p = np.asarray(head([pooled, tap][: len(head.inputs)]), float)
-    asked = script.log_odds_of(SimpleNamespace(path=tmp_path))
+    asked = artworks.log_odds_of(SimpleNamespace(path=tmp_path))
     np.testing.assert_allclose(asked([pooled, tap]), np.log(p[:, 1] / p[:, 0]), atol=1e-4)
 
     last = head.get_layer("probabilities")
     last.kernel.assign(np.asarray(last.kernel) * 1e3)
     head.save(tmp_path / "model.keras")
-    sure = script.log_odds_of(SimpleNamespace(path=tmp_path))([pooled, tap])
+    sure = artworks.log_odds_of(SimpleNamespace(path=tmp_path))([pooled, tap])
     np.testing.assert_allclose(sure, 1e3 * asked([pooled, tap]), rtol=1e-3)
 
 
-def test_pictures_keep_their_order_and_runs_their_rows(script):
+def test_pictures_keep_their_order_and_runs_their_rows():
     answers = pd.DataFrame(
         {"painting": ["b", "a"] * 4, "k": [0] * 4 + [4] * 4, "seed": [1, 1, 0, 0] * 2,
          "log_odds": [0.0, 9, 0, 9, 2, 1, 3, 1], "p_sadness": np.arange(8) / 10}
     )  # fmt: skip
-    assert script.in_order(answers) == ["b", "a"]  # of k = 4, where a is the lower
-    found = script.by_network(answers, "painting", ["b", "a"])
+    assert artworks.in_order(answers) == ["b", "a"]  # of k = 4, where a is the lower
+    found = artworks.by_network(answers, "painting", ["b", "a"])
     np.testing.assert_array_equal(found["k = 0"], [[0.2, 0.3], [0.0, 0.1]])
     np.testing.assert_array_equal(found["k = 4"], [[0.6, 0.7], [0.4, 0.5]])

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from odd_files import unreadable
 from sklearn import metrics as sk
+from studies import pages, ship
 
 from gramnb import cli, predict, runs
 from gramnb._keras import keras
@@ -33,11 +34,6 @@ IMAGES = pd.read_csv(ROOT / "results/states_curation/images.csv", keep_default_n
 @pytest.fixture(scope="module")
 def classifier():
     return SadnessClassifier.load()
-
-
-@pytest.fixture(scope="module")
-def ship(recording):
-    return recording("shipped/ship.py")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +75,7 @@ def test_what_is_reported_is_the_cards_calibration_of_what_the_network_says(clas
     assert classifier.threshold == CARD["threshold"]
 
 
-def test_no_answer_is_surer_than_any_on_validation(classifier, ship):
+def test_no_answer_is_surer_than_any_on_validation(classifier):
     """What a network says has no upper bound; these contrasts lie beyond any picture's."""
     wild = np.stack([*ship.meaningless(224).values()]).astype(float)
     wild = np.concatenate([(wild - 128) * contrast + 128 for contrast in (1, 4, 16)])
@@ -90,7 +86,7 @@ def test_no_answer_is_surer_than_any_on_validation(classifier, ship):
     assert np.isfinite(x).all() and p.min() >= least > 0.001 and p.max() <= most < 0.999
 
 
-def test_the_choice_is_the_best_on_validation(ship, answers):
+def test_the_choice_is_the_best_on_validation(answers):
     tried = CARD["candidates"]
     assert len(tried) == answers[["variant", "seed"]].drop_duplicates().shape[0]
     for candidate in tried:
@@ -106,7 +102,7 @@ def test_the_choice_is_the_best_on_validation(ship, answers):
     assert best["log_loss"] == min(losses[best["row"]])
 
 
-def test_the_calibration_is_fitted_on_validation_images(ship, answers):
+def test_the_calibration_is_fitted_on_validation_images(answers):
     found, _ = ship.calibrated(answers, CARD["row"], CARD["network"]["seed"])
     assert vars(found) == pytest.approx(CARD["calibration"], abs=1e-4)
     part = own(answers, "val")
@@ -174,7 +170,7 @@ def test_the_images_are_counted(answers):
     assert CARD["data"]["manifest"] == CARD["network"]["data"]
 
 
-def test_the_head_is_the_cards_and_small(ship):
+def test_the_head_is_the_cards_and_small():
     file = SHIPPED / "head.keras"
     assert hashlib.sha256(file.read_bytes()).hexdigest() == CARD["head_sha256"]
     assert file.stat().st_size < ship.LARGEST == 3_000_000
@@ -185,16 +181,16 @@ def test_the_head_is_the_cards_and_small(ship):
     assert TrainConfig.load(CARD["network"]).k == CARD["network"]["k"]
 
 
-def test_what_it_says_of_pictures_unlike_its_own(ship, classifier, paintings):
+def test_what_it_says_of_pictures_unlike_its_own(classifier, paintings):
     again = ship.unlike(classifier, paintings)
     assert set(again) == set(CARD["unlike"])
     for name, said in CARD["unlike"].items():
         assert again[name]["p_sadness"] == pytest.approx(said["p_sadness"], abs=0.01), name
 
 
-def test_the_page_says_what_the_card_says(ship):
+def test_the_page_says_what_the_card_says():
     page = (ROOT / ship.PAGE).read_text()
-    assert ship.filled(page, ship.tables(CARD)) == page
+    assert pages.filled(page, ship.tables(CARD)) == page
     rates = {name: of["sadness"] / of["n"] for name, of in CARD["groups"].items()}
     others = [rates[name] for name in ("angry", "confused", "happy", "relaxed")]
     assert rates["angry"] == max(others) and rates["happy"] == min(others)
@@ -203,9 +199,9 @@ def test_the_page_says_what_the_card_says(ship):
     assert f"{CARD['test']['after']['accuracy'] * 100:.1f} %" in page
 
 
-def test_a_page_without_its_place_is_refused(ship):
+def test_a_page_without_its_place_is_refused():
     with pytest.raises(ValueError, match="0 places for 'metrics'"):
-        ship.filled("<!-- model: -->\n<!-- end -->", {"model": "x", "metrics": "y"})
+        pages.filled("<!-- model: -->\n<!-- end -->", {"model": "x", "metrics": "y"})
 
 
 def test_the_readmes_example_is_what_the_command_prints(paintings, capfd):

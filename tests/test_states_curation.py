@@ -4,13 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from studies import curate
 
 from gramnb.data import curation, images, manifest
-
-
-@pytest.fixture(scope="module")
-def curate(recording):
-    return recording("states_curation/curate.py")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +18,7 @@ def table():
     return manifest.new(rows.assign(dropped=[""] * 40 + ["text"]))
 
 
-def test_folds_without_strata_hold_whole_groups_of_all_images(curate, table):
+def test_folds_without_strata_hold_whole_groups_of_all_images(table):
     folded = curate.unstratified(table, curation.Recipe(folds=5))
     assert folded["fold"].iloc[-1] == -1 and set(folded["fold"].iloc[:-1]) == set(range(5))
     assert (manifest.kept(folded).groupby("group")["fold"].nunique() == 1).all()
@@ -31,7 +27,7 @@ def test_folds_without_strata_hold_whole_groups_of_all_images(curate, table):
     assert curate.unstratified(table, curation.Recipe(folds=5)).equals(folded)
 
 
-def test_central_squares_are_cut_from_the_middle(curate, tmp_path):
+def test_central_squares_are_cut_from_the_middle(tmp_path):
     random = np.random.default_rng(0)
     wide, tall = random.integers(0, 256, (30, 41, 3)), random.integers(0, 256, (50, 20, 3))
     for name, pixels in (("wide", wide), ("tall", tall)):

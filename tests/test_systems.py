@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from studies import costs
 
 from gramnb import paper
 from gramnb._keras import keras
@@ -47,11 +48,6 @@ def tables():
 @pytest.fixture(scope="module")
 def page():
     return next(tables())
-
-
-@pytest.fixture(scope="module")
-def costs(recording):
-    return recording("systems/costs.py").costs
 
 
 def test_every_backbone_has_every_k_and_the_others_are_there(systems):
@@ -102,12 +98,12 @@ def test_the_pages_numbers_are_the_recorded_ones(page):
     assert list(page["Multiply-adds"]) == said
 
 
-def test_the_recorded_numbers_are_those_of_the_networks(systems, costs):
+def test_the_recorded_numbers_are_those_of_the_networks(systems):
     """Recomputed for the two quickest backbones; the multi-level network stands on one of them."""
     recorded = pd.read_csv(FOLDER / "costs.csv", index_col="system")
     cheap = {n: c for n, c in systems.items() if c.backbone in ("EfficientNetLite0", "ResNet50")}
     with keras.StatelessScope(initialize_variables=False):
-        found = pd.DataFrame(costs(cheap)).T
+        found = pd.DataFrame(costs.costs(cheap)).T
     assert len(found) == 13
     pd.testing.assert_frame_equal(found, recorded.loc[found.index], check_names=False)
 

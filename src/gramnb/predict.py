@@ -1,7 +1,7 @@
 """Asking a trained network: one photograph, a folder of them, or another data set.
 
 `SadnessClassifier` is what the command line and the artwork notebook use: the model that ships with
-the package (`shipped/`, made by `results/shipped/ship.py`), or a run's. `transfer` keeps a run's
+the package (`shipped/`, made by `studies/ship.py`), or a run's. `transfer` keeps a run's
 predictions of another data set beside the run.
 """
 

@@ -184,15 +184,16 @@ def paired_difference(
     a: pd.DataFrame,
     b: pd.DataFrame,
     metric: str = "accuracy",
-    method: str = "bootstrap",
+    method: str = "",
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Difference:
     """Return metric(a) - metric(b) of two variants' predictions of the same images and seeds.
 
-    "bootstrap" covers runs and groups of images, and speaks of these training images. "resampled t"
-    is the corrected t-test over k folds of Nadeau and Bengio (2003), which also allows for other
+    The method is "resampled t" where there are folds and "bootstrap" where there are none, unless
+    one is named. "bootstrap" covers runs and groups of images, and speaks of these training images.
+    "resampled t" is the corrected t-test of Nadeau and Bengio (2003), which also allows for other
     training images: the variance of the J differences, one a fold, times 1/J + n_test / n_train,
     J - 1 degrees of freedom. Both counts are those of the runs; of two variants that were trained
     on different numbers of images the smaller one counts. Seeds that share their folds are averaged
@@ -206,6 +207,7 @@ def paired_difference(
     for name in ("images", "y", "seeds", "fold", "unit"):
         if not np.array_equal(*(getattr(runs, name) for runs in pair)):
             raise ValueError(f"the two variants differ in their {name}: a pair shares them")
+    method = method or ("resampled t" if np.ptp(pair[0].fold) else "bootstrap")
     if method == "bootstrap":
         values = np.subtract(*(runs.scores(metric)[:, 0] for runs in pair))  # (s,)
         draws = np.subtract(*_draws(metric, pair, resamples, seed))  # (s, resamples)

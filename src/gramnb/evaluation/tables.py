@@ -4,7 +4,7 @@ A predictions frame of many runs adds variant and, where they differ, k, backbon
 columns that `resampling` names. Variants keep the order in which they appear.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
@@ -49,27 +49,73 @@ def compare(
     predictions: pd.DataFrame,
     baseline: str,
     metrics: tuple[str, ...] = ("accuracy", "auc"),
-    method: str = "bootstrap",
+    method: str = "",
     **options,
 ) -> pd.DataFrame:
     """Return `paired_difference` of each other variant to the baseline, per variant and metric."""
     if len(names := _names(predictions)) > 1:
         raise ValueError(f"predictions hold several of {', '.join(names[:-1])}: select one")
-    variants = {key[-1]: frame for key, frame in _variants(predictions)}
-    if baseline not in variants:
-        raise ValueError(f"no variant {baseline!r}; there are {', '.join(map(str, variants))}")
-    rows = {
-        (variant, metric): paired_difference(frame, variants[baseline], metric, method, **options)
-        for variant, frame in variants.items()
+    pairs = {
+        variant: (variant, baseline)
+        for variant in predictions["variant"].unique()
         if variant != baseline
-        for metric in metrics
     }
+    return contrasts(predictions, pairs, metrics, method, **options)
+
+
+def contrasts(
+    predictions: pd.DataFrame,
+    pairs: Mapping[str, tuple[str, str]],
+    metrics: tuple[str, ...] = ("accuracy", "auc"),
+    method: str = "",
+    common: bool = False,
+    **options,
+) -> pd.DataFrame:
+    """Return `paired_difference` of chosen pairs of variants, per name and metric.
+
+    Args:
+        predictions: of all variants that `pairs` names.
+        pairs: {name in the table: (variant, the one it is compared with)}.
+        metrics, method, options: as `paired_difference`.
+        common: compare the two on the seeds, and on the images of one and the same label, that both
+            answer; otherwise it is an error if these differ.
+
+    Raises:
+        ValueError: there is no such variant; as `paired_difference`.
+    """
+    variants = dict(iter(predictions.groupby("variant", sort=False)))
+    rows = {}
+    for name, pair in pairs.items():
+        if absent := [variant for variant in pair if variant not in variants]:
+            there = ", ".join(map(str, variants))
+            raise ValueError(f"no variant {absent[0]!r}; there are {there}")
+        a, b = (variants[variant] for variant in pair)
+        if common:
+            keys = ["image_id", "seed", "y"]
+            both = a[keys].merge(b[keys])
+            a, b = a.merge(both), b.merge(both)
+        for metric in metrics:
+            rows[name, metric] = paired_difference(a, b, metric, method, **options)
     index = pd.MultiIndex.from_tuples(rows, names=["variant", "metric"])
     return pd.DataFrame(list(rows.values()), index)
 
 
+def points(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
+    """Return a table of `contrasts` as text, a row a name and two columns a metric.
+
+    In points: the difference with its interval, and what could have been detected.
+    """
+    columns = {}
+    for metric in dict.fromkeys(table.index.get_level_values("metric")):
+        part = 100 * table.xs(metric, level="metric")
+        part = part.rename(columns={"estimate": "difference"})
+        columns[metric] = part.apply(with_interval, axis=1, digits=digits)
+        columns[f"{metric}, detectable"] = part["detectable"].map(f"{{:.{digits}f}}".format)
+    return pd.DataFrame(columns)
+
+
 def versus(
-    predictions: pd.DataFrame, baseline: str, metric: str = "accuracy", method: str = "resampled t"
+    predictions: pd.DataFrame, baseline: str, metric: str = "accuracy", method: str = ""
 ) -> pd.DataFrame:
     """Return every variant's mean and its difference to the baseline, in percent.
 

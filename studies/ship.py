@@ -1,6 +1,6 @@
-"""Make the model that ships with the package, from the study beside this script.
+"""Make the model that ships with the package, from the study `results/shipped`.
 
-    python results/shipped/ship.py
+    python -m studies.ship
 
 Trains and records the candidates of study.yaml, as far as that is not done, then
 
@@ -23,12 +23,12 @@ import contextlib
 import hashlib
 import io
 import os
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from studies.pages import fill, table
 
 from gramnb import cli, evaluation, runs, study, training
 from gramnb.backbones import BACKBONES
@@ -43,7 +43,9 @@ PAGE = "book/model_card.md"
 IMAGES = "results/states_curation/images.csv"
 LARGEST = 3_000_000  # bytes of a head that ships
 LEAST = 5e-6  # what a recorded probability of 0.00000 may be
-METRICS = ("n", "accuracy", "precision_sadness", "recall_sadness", "auc", "brier", "ece")
+BOUNDED = ("accuracy", "low", "high")
+METRICS = ("n", *BOUNDED, "precision_sadness", "recall_sadness", "auc", "brier", "ece")
+GROUPS = ["pictures", "in the test set", "called sadness", "right"]
 PAINTING = "painting: "
 WORDS = (
     "photographs and illustrations that web searches for a keyword returned; "
@@ -65,6 +67,7 @@ def main() -> None:
     ]  # fmt: skip
     row, config, run = found[chosen(tried)]
     card = described(frame, row, config, run) | {"candidates": tried}
+    card["first_rule"] = first_rule(frame, tried)
     paintings = demo.draw_dataset(runs.cache_dir() / "demo-artworks", "demo-artworks")
     calibration = Calibration(**card["calibration"])
     classifier = SadnessClassifier(load_network(run), config.image_size, calibration)
@@ -82,9 +85,9 @@ def described(frame: pd.DataFrame, row: str, config: TrainConfig, run: runs.Run)
     """Return the card of the chosen run."""
     calibration, _ = calibrated(frame, row, config.seed)
     limit, checked = threshold(*parts(frame, row, config.seed, "val"), calibration)
-    table = manifest.kept(manifest.read(runs.resolve(config.manifest)))
-    rows = training.splits(table, config.fold)
-    sadness = {split: int(table["sadness"].iloc[of].sum()) for split, of in rows.items()}
+    kept = manifest.kept(manifest.read(runs.resolve(config.manifest)))
+    rows = training.splits(kept, config.fold)
+    sadness = {split: int(kept["sadness"].iloc[of].sum()) for split, of in rows.items()}
     return {
         "network": run.config,
         "row": row,
@@ -98,7 +101,7 @@ def described(frame: pd.DataFrame, row: str, config: TrainConfig, run: runs.Run)
             "images": {split: len(of) for split, of in rows.items()},
             "sadness": sadness,
         },
-        "test": tested(*parts(frame, row, config.seed, "test"), calibration, limit),
+        "test": tested(recorded(frame, row, config.seed, "test"), calibration, limit),
         "groups": groups(frame, row, config.seed, calibration, limit),
         "versions": {"python": run.environment["python"], **run.environment["packages"]},
     }
@@ -159,21 +162,36 @@ def threshold(y: np.ndarray, x: np.ndarray, calibration: Calibration) -> tuple[f
     }
 
 
-def tested(y: np.ndarray, x: np.ndarray, calibration: Calibration, limit: float) -> dict:
+def tested(part: pd.DataFrame, calibration: Calibration, limit: float) -> dict:
     """Return the test metrics before and after calibration.
 
+    `low` and `high` bound the accuracy (95 %), groups of near-duplicates drawn as one.
     `ece_by_chance` is the mean ECE of as many images whose labels are drawn by these probabilities:
     what a perfect calibration would show.
     """
+    y, x = part["y"].to_numpy(), log_odds(part["p_sadness"], least=LEAST)
     found = {}
     for name, p, at in (("before", Calibration()(x), 0.5), ("after", calibration(x), limit)):
         scores = evaluation.report(y, p, at)
+        decided = part.assign(p_sadness=(p > at) * 1.0)
+        scores |= evaluation.estimate(decided, "accuracy")  # low, high
         drawn = np.random.default_rng(0).random((500, len(p))) < p
         found[name] = {metric: round(scores[metric], 6) for metric in METRICS} | {
             "log_loss": log_loss(y, p),
             "ece_by_chance": round(float(np.mean([evaluation.ece(d, p) for d in drawn])), 6),
         }
     return found
+
+
+def first_rule(frame: pd.DataFrame, tried: list[dict]) -> dict:
+    """Return the candidate that the first rule, the best seed of all, chose, and its test metrics.
+
+    The rule was changed to `chosen` when these answers to test images were known.
+    """
+    best = min((c for c in tried if c["bytes"] < LARGEST), key=lambda c: c["log_loss"])
+    calibration, _ = calibrated(frame, best["row"], best["seed"])
+    after = tested(recorded(frame, best["row"], best["seed"], "test"), calibration, 0.5)["after"]
+    return {name: best[name] for name in ("row", "seed")} | after
 
 
 def groups(
@@ -221,10 +239,10 @@ def meaningless(size: int) -> dict[str, np.ndarray]:
 def tables(card: dict) -> dict[str, str]:
     """Return the tables of the page, by name."""
     return {
-        "model": _table(["", ""], _model(card)),
-        "metrics": _table(["", "as the network says it", "calibrated"], _metrics(card)),
-        "groups": _table(["pictures", "in the test set", "called sadness", "right"], _groups(card)),
-        "unlike": _table(["picture", "log-odds", "p(sadness)"], _unlike(card)),
+        "model": table([["", ""], *_model(card)]),
+        "metrics": table([["", "as the network says it", "calibrated"], *_metrics(card)]),
+        "groups": table([GROUPS, *_groups(card)]),
+        "unlike": table([["picture", "log-odds", "p(sadness)"], *_unlike(card)]),
     }
 
 
@@ -268,22 +286,26 @@ def _reader(config: dict) -> str:
 
 def _metrics(card: dict) -> list[list[str]]:
     both = (card["test"]["before"], card["test"]["after"])
-    counts = [(round(found["accuracy"] * found["n"]), found["n"]) for found in both]
-    bounds = [evaluation.wilson(*count) for count in counts]
-    accuracy = [
-        f"{100 * right / n:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-        for (right, n), (low, high) in zip(counts, bounds, strict=True)
-    ]
+    first = card["first_rule"]
     others = [100 * candidate["test_accuracy"] for candidate in card["candidates"]]
     shares = {"Precision of sadness": "precision_sadness", "Recall of sadness": "recall_sadness"}
     scores = {"AUC": "auc", "Brier score": "brier", "Log-loss": "log_loss", "ECE, 15 bins": "ece",
               "ECE of a perfect calibration": "ece_by_chance"}  # fmt: skip
     return [
-        [f"Accuracy on {both[0]['n']} test images, 95 % interval", *accuracy],
+        [f"Accuracy on {both[0]['n']} test images, 95 % interval", *map(_accuracy, both)],
+        [
+            f"The same by the first rule of choice: {first['row']}, seed {first['seed']}",
+            "",
+            _accuracy(first),
+        ],
         ["Accuracy of all candidates", f"{min(others):.1f} to {max(others):.1f} %", ""],
         *([name, *(f"{100 * found[key]:.1f} %" for found in both)] for name, key in shares.items()),
         *([name, *(f"{found[key]:.3f}" for found in both)] for name, key in scores.items()),
     ]
+
+
+def _accuracy(scores: dict) -> str:
+    return "{:.1f} % ({:.1f} to {:.1f})".format(*(100 * scores[name] for name in BOUNDED))
 
 
 def _groups(card: dict) -> list[list[str]]:
@@ -308,39 +330,18 @@ def _unlike(card: dict) -> list[list[str]]:
     ]
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def answers(card: dict, paintings: Path) -> str:
     """Return what the command line answers to the drawn paintings, and how often it is right."""
     said, ask = io.StringIO(), ["predict", os.path.relpath(paintings)]
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
         cli.main(ask)
     example = f"```console\n$ .venv/bin/gramnb {' '.join(ask)}\n{said.getvalue()}```"
-    accuracy, images = _metrics(card)[0][2], card["test"]["after"]["n"]
+    after, first = card["test"]["after"], card["first_rule"]
     return (
-        f"{example}\n\nIt learned from photographs; of {images} test images of their kind it was "
-        f"right on {accuracy}."
+        f"{example}\n\nIt learned from photographs. On {after['n']} test images of their kind it is "
+        f"right in {_accuracy(after)}.\nThe rule that chose it was changed when test answers were "
+        f"known: the network of the first rule is right in\n{_accuracy(first)}."
     )
-
-
-def fill(page: str, texts: dict[str, str]) -> None:
-    """Write texts into a page, each between two comments of which the first names it."""
-    file = runs.resolve(page)
-    with runs.atomic(file) as temporary:
-        temporary.write_text(filled(file.read_text(encoding="utf-8"), texts), encoding="utf-8")
-
-
-def filled(page: str, texts: dict[str, str]) -> str:
-    """Return the page with each text between the two comments of which the first names it."""
-    for name, text in texts.items():
-        mark = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
-        page, count = mark.subn(lambda found, new=text: f"{found[1]}\n{new}\n\n{found[2]}", page)
-        if count != 1:
-            raise ValueError(f"{count} places for {name!r} in a page, there should be 1")
-    return page
 
 
 if __name__ == "__main__":

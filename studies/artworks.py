@@ -1,6 +1,6 @@
 """Ask an ensemble about paintings, and about the same paintings changed in one respect each.
 
-    python results/artworks/artworks.py FOLDER [MANIFEST]
+    python -m studies.artworks FOLDER [MANIFEST]
 
 FOLDER holds the paintings and, in artworks.csv (file, title), their titles. The rows k = 0 and
 k = 4 of the study `shipped` answer, five seeds each. A dozen paintings are few, so the test

@@ -1,6 +1,6 @@
 """Curate a folder of class folders and record what became of each image, without any pixel.
 
-    python results/states_curation/curate.py FOLDER [SADNESS [TRANSFER]]
+    python -m studies.curate FOLDER [SADNESS [TRANSFER]]
 
 FOLDER holds class folders, SADNESS names those that count as sadness (default: sad,crying,lonely).
 The manifest goes to runs/states/, the record to results/states_curation/images.csv: hashes, labels,

@@ -1,6 +1,6 @@
 """Record what each system of this study costs: parameters and multiply-adds, nothing is trained.
 
-    python results/systems/costs.py
+    python -m studies.costs
 
 Networks are built for images of 256 x 256 pixels, the paper's size, whatever size the study trains
 them at. Writes results/systems/costs.csv, which book/systems.md cites: system, parameters (moving
