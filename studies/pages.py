@@ -10,7 +10,10 @@ fills the README's results from the recorded studies.
 import re
 import textwrap
 
+import pandas as pd
+
 from gramnb import evaluation, paper, runs
+from gramnb.data.text import TEXT_THRESHOLD
 
 ROWS = {  # of README's table: name, what it is compared with
     "k = 4": "k = 0",
@@ -37,6 +40,9 @@ On {others} photographs of another collector, *means of 3 taps, decay* differs f
 {plain[accuracy]} points of accuracy and {plain[auc]} of AUC. From *k = 0, decay*, which is trained
 alike, it differs by {alike[accuracy]} and {alike[auc]}. These intervals are bootstraps. The study
 that trains the whole network could only detect {whole} points: it says nothing about modules.
+
+The text filter (RapidOCR reads what it finds) agrees with eyes on {agree} of {eyes} photographs
+that were labelled after its threshold was fixed.
 """
 
 
@@ -94,10 +100,22 @@ def results() -> str:
         plain=elsewhere.loc["k = 0"],
         alike=elsewhere.loc["k = 0, decay"],
         whole=trained["accuracy, detectable"].item(),
+        **text_filter(),
     )
     first, *rest = (textwrap.fill(part, 118, break_on_hyphens=False) for part in text.split("\n\n"))
     rows += shown[columns].reset_index().values.tolist()
     return "\n\n".join([first, table(rows), *rest])
+
+
+def text_filter() -> dict[str, str]:
+    """Return how many photographs were looked at, and on which share filter and eye agree."""
+    folder = runs.resolve("results/text_labels")
+    seen = pd.read_csv(folder / "labels.csv").merge(pd.read_csv(folder / "scores.csv"))
+    seen = seen[seen["half"] == "report"]
+    agree = int(((seen["text_fraction"] > TEXT_THRESHOLD) == seen["text"]).sum())
+    low, high = evaluation.wilson(agree, len(seen))
+    share = f"{100 * agree / len(seen):.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    return {"agree": share, "eyes": f"{len(seen)}"}
 
 
 if __name__ == "__main__":

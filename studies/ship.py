@@ -174,7 +174,8 @@ def tested(part: pd.DataFrame, calibration: Calibration, limit: float) -> dict:
     for name, p, at in (("before", Calibration()(x), 0.5), ("after", calibration(x), limit)):
         scores = evaluation.report(y, p, at)
         decided = part.assign(p_sadness=(p > at) * 1.0)
-        scores |= evaluation.estimate(decided, "accuracy")  # low, high
+        bounds = evaluation.estimate(decided, "accuracy")
+        scores |= {name: float(bounds[name]) for name in ("low", "high")}
         drawn = np.random.default_rng(0).random((500, len(p))) < p
         found[name] = {metric: round(scores[metric], 6) for metric in METRICS} | {
             "log_loss": log_loss(y, p),
@@ -337,11 +338,13 @@ def answers(card: dict, paintings: Path) -> str:
         cli.main(ask)
     example = f"```console\n$ .venv/bin/gramnb {' '.join(ask)}\n{said.getvalue()}```"
     after, first = card["test"]["after"], card["first_rule"]
-    return (
-        f"{example}\n\nIt learned from photographs. On {after['n']} test images of their kind it is "
-        f"right in {_accuracy(after)}.\nThe rule that chose it was changed when test answers were "
-        f"known: the network of the first rule is right in\n{_accuracy(first)}."
+    right = (
+        f"It learned from photographs. Of {after['n']} test images of their kind "
+        f"{_accuracy(after)} "
+        "are answered right.\nThe rule that chose this network was changed when test answers were "
+        f"known; for the first rule's choice it is\n{_accuracy(first)}."
     )
+    return f"{example}\n\n{right}"
 
 
 if __name__ == "__main__":

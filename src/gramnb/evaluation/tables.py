@@ -78,7 +78,7 @@ def contrasts(
         pairs: {name in the table: (variant, the one it is compared with)}.
         metrics, method, options: as `paired_difference`.
         common: compare the two on the seeds, and on the images of one and the same label, that both
-            answer; otherwise it is an error if these differ.
+            answer, in the groups of the second; otherwise it is an error if these differ.
 
     Raises:
         ValueError: there is no such variant; as `paired_difference`.
@@ -92,8 +92,8 @@ def contrasts(
         a, b = (variants[variant] for variant in pair)
         if common:
             keys = ["image_id", "seed", "y"]
-            both = a[keys].merge(b[keys])
-            a, b = a.merge(both), b.merge(both)
+            both = a[keys].merge(b[[*keys, "group"]])
+            a, b = a.drop(columns="group").merge(both), b.merge(both)
         for metric in metrics:
             rows[name, metric] = paired_difference(a, b, metric, method, **options)
     index = pd.MultiIndex.from_tuples(rows, names=["variant", "metric"])
