@@ -204,10 +204,10 @@ def _pictures(root: Path, layout: str) -> tuple[pd.DataFrame, list[str]]:
             f"{len(others)} other files in folders); expected {layout}"
         )
     parts = {
-        "pictures in no class folder were left out": loose,
+        "pictures in no class folder, left out": loose,
         "pictures of formats that are not read": found.unread,
-        "files that are no pictures were left out": others,
-        "folders that cannot be read were left out": found.closed,
+        "files that are no pictures, left out": others,
+        "folders that cannot be read, left out": found.closed,
     }
     report = [f"{root.name}: {_named(root, x, what)}" for what, x in parts.items() if x]
     return pd.DataFrame(sorted(pictures), columns=["folders", "path"]), report
@@ -216,7 +216,7 @@ def _pictures(root: Path, layout: str) -> tuple[pd.DataFrame, list[str]]:
 def _named(root: Path, paths: list[str], what: str, most: int = 3) -> str:
     """Say how many files there are of a kind, and which the first are."""
     first = [Path(path).relative_to(root).as_posix() for path in paths[:most]]
-    return f"{len(paths)} {what} ({', '.join(first)}{', ...' if len(paths) > most else ''})"
+    return f"{what}: {len(paths)} ({', '.join(first)}{', ...' if len(paths) > most else ''})"
 
 
 def _missing(title: str, source: str, found: pd.Series, what: str = "images") -> list[str]:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gramnb.evaluation import CLASSES
-from gramnb.plots.style import CLASS_COLOURS, INK, PAPER, TRUTH_COLOURS, book_style, new
+from gramnb.plots.style import CLASS_COLOURS, INK, PAPER, TRUTH_COLOURS, book_style, new, nothing
 
 
 @book_style
@@ -111,6 +111,8 @@ def text_threshold(fractions, threshold: float, truth=None) -> Figure:
     """
     percent = 100 * np.asarray(fractions, float)
     measured = ~np.isnan(percent)
+    if not measured.any():
+        return nothing("text was not measured")
     groups = {"images": measured}
     if truth is not None:
         truth = np.asarray(truth, bool)
