@@ -101,7 +101,7 @@ PLACE = re.compile(
 )
 NAME = re.compile(
     r"9[05] %|\b1 x 1\b|\bk\*? = \d|\b(?:19|20)\d\d\b|\b[A-Z]\w*-\d\b|means of 3 taps|times 100\b"
-    r"|from 0 to 1|0 or 1|a thousand objects"  # ImageNet's classes
+    r"|from 0 to 1|0 or 1|80, 10 and 10 percent|a thousand objects"  # the split; ImageNet's classes
 )
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 COUNT = re.compile(
@@ -111,7 +111,6 @@ COUNT = re.compile(
     re.IGNORECASE,
 )
 ELSEWHERE = {  # printed, but no constant of `gramnb.paper`
-    80, 10,  # Section 4.1, shares of the split in percent
     32,  # Section 4.2, side of the tap's sub-maps
     61_000,  # Section 4.1, 61,074 rounded
     81.31, 82.52, 83.74,  # the first author's later work (10.15388/vu.thesis.923)
