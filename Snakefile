@@ -23,6 +23,7 @@ config.update({name: os.environ[f"GRAMNB_{name.upper()}"] for name in GIVEN
                if os.environ.get(f"GRAMNB_{name.upper()}")})
 PROFILE = config.get("profile", "demo")
 OUT = Path("runs") / PROFILE
+IMAGES = OUT / "images.txt"  # which images its runs are of
 CHAPTERS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 CURATION, GRAM, TRAINING, EVALUATION, TRANSFER, ARTWORKS = CHAPTERS
 BOOK_FILES = ["_config.yml", "_toc.yml", *map(str, sorted(Path("book").glob("**/*.*")))]
@@ -61,7 +62,13 @@ def parameters(chapter, **more):
 
 
 def check_names():
-    """Refuse parameters of the profile that its notebook does not have."""
+    """Refuse parameters that no chapter has, and other images than those of earlier runs."""
+    if unknown := sorted(set(config) - {*GIVEN, *CHAPTERS, "extra"}):
+        refuse(f"profiles/{PROFILE}.yaml: nothing is named {', '.join(unknown)}; there are: "
+               f"{', '.join([*GIVEN, 'extra', *CHAPTERS])}")
+    before = IMAGES.read_text(encoding="utf-8") if IMAGES.is_file() else images()
+    if before != images():
+        refuse(f"{OUT} holds a run of {before}; move or remove {OUT} first")
     given = {chapter: config.get(chapter, {}) for chapter in CHAPTERS}
     given[f"{TRAINING} (extra)"] = {name: "" for one in VARIANTS.values() for name in one}
     for chapter, names in given.items():
@@ -69,6 +76,12 @@ def check_names():
         if unknown := sorted(set(names or {}) - set(known)):
             refuse(f"profiles/{PROFILE}.yaml: {chapter} has no parameter named "
                    f"{', '.join(unknown)}; it has: {', '.join(known)}")
+
+
+def images():
+    """Say in one line which images a run is of."""
+    data, sadness = (str(config.get(name, "")) for name in ("data", "sadness"))
+    return f"DATA={os.path.abspath(data)} SADNESS={sadness}" if data else "the profile's own images"
 
 
 def check_folders():
@@ -81,13 +94,14 @@ def check_folders():
     for name in ("transfer", "artworks"):
         if config.get(name) and not resolve(config[name]).is_dir():
             refuse(f"{config[name]}: no such folder; give make {name.upper()}=folder")
-    if given.get("source", "demo") in sources.demo.DATASETS:
-        return
-    try:
-        sadness = Recipe(sadness=given.get("sadness", "")).sadness
-        sources.read(given["source"], given.get("data", ""), sadness)
-    except (OSError, ValueError) as error:
-        refuse(f"{error}; give make DATA=folder SADNESS=class,class")
+    if given.get("source", "demo") not in sources.demo.DATASETS:
+        try:
+            sadness = Recipe(sadness=given.get("sadness", "")).sadness
+            sources.read(given["source"], given.get("data", ""), sadness)
+        except (OSError, ValueError) as error:
+            refuse(f"{error}; give make DATA=folder SADNESS=class,class")
+    OUT.mkdir(parents=True, exist_ok=True)
+    IMAGES.write_text(images(), encoding="utf-8")
 
 
 def execute(chapter, output, **more):
@@ -103,8 +117,8 @@ def execute(chapter, output, **more):
                                           kernel_name="python3")
     except PapermillExecutionError as error:
         kind = "" if error.ename in ("ValueError", "FileNotFoundError") else f"{error.ename}: "
-        why = " ".join(error.evalue.split())
-        refuse(f"{kind}{why[:600]} (chapter {chapter}{what and ', '}{what}; as far as it got: {failed})")
+        where = f"chapter {chapter}{what and ', '}{what}; as far as it got: {failed}"
+        refuse(f"{kind}{error.evalue[:600]} ({where})")
     failed.replace(output)
     print(f"{chapter} {what}: {done.metadata.papermill['duration']:.0f} s", flush=True)
 

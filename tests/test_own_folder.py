@@ -90,6 +90,13 @@ def test_a_notebook_that_fails_is_kept_and_named(tree, tmp_path):
     assert "would hold no" in str(nbformat.read(tree / kept, as_version=4).cells)
 
 
+def test_runs_of_two_folders_are_not_mixed(tree, photos):
+    (tree / "runs" / "demo").mkdir(parents=True, exist_ok=True)
+    (tree / "runs" / "demo" / "images.txt").write_text("the profile's own images")
+    last = make(tree, DATA=photos).stderr.splitlines()[-1]
+    assert "runs/demo holds a run of the profile's own images; move or remove runs/demo" in last
+
+
 def test_chapter_1_copes_with_a_folder_without_text(photos, tmp_path):
     given = {"source": "folder", "data": str(photos), "sadness": SAD, "sadness_share": None,
              "manifest": str(tmp_path / "manifest.parquet")}  # fmt: skip
