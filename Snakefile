@@ -15,7 +15,6 @@ from pathlib import Path
 
 import nbformat
 import papermill
-from papermill.exceptions import PapermillExecutionError
 from snakemake.exceptions import WorkflowError
 
 GIVEN = ("data", "sadness", "transfer", "artworks", "k", "seeds", "profile")
@@ -68,7 +67,7 @@ def check_names():
                f"{', '.join([*GIVEN, 'extra', *CHAPTERS])}")
     before = IMAGES.read_text(encoding="utf-8") if IMAGES.is_file() else images()
     if before != images():
-        refuse(f"{OUT} holds a run of {before}; move or remove {OUT} first")
+        refuse(f"{OUT} holds a run of {before}; give the same again, or move {OUT} away")
     given = {chapter: config.get(chapter, {}) for chapter in CHAPTERS}
     given[f"{TRAINING} (extra)"] = {name: "" for one in VARIANTS.values() for name in one}
     for chapter, names in given.items():
@@ -115,10 +114,11 @@ def execute(chapter, output, **more):
     try:
         done = papermill.execute_notebook(f"notebooks/{chapter}.ipynb", str(failed), given,
                                           kernel_name="python3")
-    except PapermillExecutionError as error:
-        kind = "" if error.ename in ("ValueError", "FileNotFoundError") else f"{error.ename}: "
-        where = f"chapter {chapter}{what and ', '}{what}; as far as it got: {failed}"
-        refuse(f"{kind}{error.evalue[:600]} ({where})")
+    except Exception as error:  # of a cell, or the kernel's own end
+        kind = getattr(error, "ename", type(error).__name__)
+        why = getattr(error, "evalue", str(error))[:600]
+        why = why if kind in ("ValueError", "FileNotFoundError") else f"{kind}: {why}"
+        refuse(f"{why} (chapter {chapter}{what and ', '}{what}; as far as it got: {failed})")
     failed.replace(output)
     print(f"{chapter} {what}: {done.metadata.papermill['duration']:.0f} s", flush=True)
 

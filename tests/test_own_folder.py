@@ -94,7 +94,7 @@ def test_runs_of_two_folders_are_not_mixed(tree, photos):
     (tree / "runs" / "demo").mkdir(parents=True, exist_ok=True)
     (tree / "runs" / "demo" / "images.txt").write_text("the profile's own images")
     last = make(tree, DATA=photos).stderr.splitlines()[-1]
-    assert "runs/demo holds a run of the profile's own images; move or remove runs/demo" in last
+    assert "runs/demo holds a run of the profile's own images; give the same again, or move" in last
 
 
 def test_chapter_1_copes_with_a_folder_without_text(photos, tmp_path):
