@@ -11,18 +11,33 @@
 
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= demo
-CORES   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN     := .venv/bin
-OPTIONS := $(if $(DATA),data='$(DATA)') $(if $(SADNESS),sadness='$(SADNESS)') \
-           $(if $(TRANSFER),transfer='$(TRANSFER)') $(if $(ARTWORKS),artworks='$(ARTWORKS)') \
-           $(if $(K),k='$(K)') $(if $(SEEDS),seeds='$(SEEDS)')
-SNAKE    = $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --quiet rules host progress \
-           --configfile profiles/$(PROFILE).yaml --config profile=$(PROFILE) $(OPTIONS) --
+
+# What is typed reaches programs through the environment, as it stands: neither make nor a shell
+# reads a quote or a dollar in it.
+GIVEN := PROFILE DATA SADNESS TRANSFER ARTWORKS K SEEDS STUDY CORES
+unexport $(GIVEN)
+$(foreach name,$(GIVEN),$(eval export GRAMNB_$(name) := $$(value $(name))))
+
+SNAKE = $(BIN)/snakemake --cores "$${GRAMNB_CORES:-all}" --rerun-incomplete --quiet rules host progress \
+        --configfile "profiles/$$GRAMNB_PROFILE.yaml" --
+
+# The reason of a failure is the last line on the screen: make says it when all else has ended.
+FAILED = runs/failed.txt
+ended  = @:$(call stop,$(shell cat $(FAILED) 2>/dev/null))
+stop   = $(if $(1),$(error $(1)))
 
 .PHONY: reproduce test lint pytest nbval book lab bench record study summary notebooks clean
 
-reproduce: .venv/installed
-	$(SNAKE) reproduce
+reproduce: run-reproduce
+	$(ended)
+
+run-%: .venv/installed
+	@mkdir -p runs && rm -f $(FAILED)
+	@test -f "profiles/$$GRAMNB_PROFILE.yaml" || \
+	    echo "profiles/$$GRAMNB_PROFILE.yaml: no such profile; there are:" profiles/* >$(FAILED)
+	@test -f $(FAILED) || $(SNAKE) $* || test -f $(FAILED) || \
+	    echo "$* did not end well; the reason stands above" >$(FAILED)
 
 test: lint pytest nbval book
 
@@ -36,20 +51,20 @@ pytest: .venv/installed
 nbval: .venv/installed
 	$(BIN)/python -m pytest --nbval-lax --nbval-kernel-name=python3 notebooks
 
-book: .venv/installed
-	$(SNAKE) published_book
+book: run-published_book
+	$(ended)
 
-record: .venv/installed
-	$(SNAKE) record
+record: run-record
+	$(ended)
 
 study: .venv/installed
-	$(BIN)/python -m gramnb.study $(STUDY)
+	$(BIN)/python -m gramnb.study "$$GRAMNB_STUDY"
 
 summary: .venv/installed
 	$(BIN)/python -m gramnb.study --summary
 
-notebooks: .venv/installed
-	$(SNAKE) committed_notebooks
+notebooks: run-committed_notebooks
+	$(ended)
 
 lab: .venv/installed
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_data_curation.ipynb

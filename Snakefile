@@ -3,29 +3,50 @@
 `make` calls it; `snakemake --configfile profiles/demo.yaml -c 2 -n` shows what it would do. A
 notebook is executed into `runs/<profile>/`, never in place, so nothing of anyone's images enters
 the checkout. Variants run side by side, what is done is skipped, an interrupted run continues.
+
+What `make` is given (DATA=..., SADNESS=...) comes through the environment, where no shell reads it.
+Why a run failed is written into `runs/failed.txt`, in one line that `make` prints last.
 """
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import nbformat
 import papermill
+from snakemake.exceptions import WorkflowError
 
+GIVEN = ("data", "sadness", "transfer", "artworks", "k", "seeds", "profile")
+config.update({name: os.environ[f"GRAMNB_{name.upper()}"] for name in GIVEN
+               if os.environ.get(f"GRAMNB_{name.upper()}")})
 PROFILE = config.get("profile", "demo")
 OUT = Path("runs") / PROFILE
+IMAGES = OUT / "images.txt"  # which images its runs are of
 CHAPTERS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 CURATION, GRAM, TRAINING, EVALUATION, TRANSFER, ARTWORKS = CHAPTERS
 BOOK_FILES = ["_config.yml", "_toc.yml", *map(str, sorted(Path("book").glob("**/*.*")))]
 
 
-def listed(value):
-    """Return a profile's list, also when it came from the command line as "0,4"."""
-    return value if isinstance(value, list) else [int(part) for part in str(value).split(",")]
+def refuse(why):
+    """Stop, with the reason in one line where `make` finds it."""
+    line = " ".join(str(why).split())
+    Path("runs").mkdir(exist_ok=True)
+    Path("runs/failed.txt").write_text(f"{line}\n", encoding="utf-8")
+    raise WorkflowError(line)
+
+
+def listed(name):
+    """Return a profile's list of numbers, also when it came from the command line as "0,4"."""
+    value = config.get(name, [])
+    try:
+        return [int(part) for part in (value if isinstance(value, list) else str(value).split(","))]
+    except ValueError:
+        refuse(f"{name.upper()}={value}: whole numbers between commas are expected, such as 0,4")
 
 
 VARIANTS = {f"k{k}-s{seed}": {"k": k, "seed": seed}
-            for k in listed(config.get("k", [])) for seed in listed(config.get("seeds", []))}
+            for k in listed("k") for seed in listed("seeds")}
 VARIANTS |= config.get("extra", {})
 
 
@@ -39,12 +60,66 @@ def parameters(chapter, **more):
     return {name: value for name, value in given.items() if name in known}
 
 
+def check_names():
+    """Refuse parameters that no chapter has, and other images than those of earlier runs."""
+    if unknown := sorted(set(config) - {*GIVEN, *CHAPTERS, "extra"}):
+        refuse(f"profiles/{PROFILE}.yaml: nothing is named {', '.join(unknown)}; there are: "
+               f"{', '.join([*GIVEN, 'extra', *CHAPTERS])}")
+    before = IMAGES.read_text(encoding="utf-8") if IMAGES.is_file() else images()
+    if before != images():
+        refuse(f"{OUT} holds a run of {before}; give the same again, or move {OUT} away")
+    given = {chapter: config.get(chapter, {}) for chapter in CHAPTERS}
+    given[f"{TRAINING} (extra)"] = {name: "" for one in VARIANTS.values() for name in one}
+    for chapter, names in given.items():
+        known = papermill.inspect_notebook(f"notebooks/{chapter.split()[0]}.ipynb")
+        if unknown := sorted(set(names or {}) - set(known)):
+            refuse(f"profiles/{PROFILE}.yaml: {chapter} has no parameter named "
+                   f"{', '.join(unknown)}; it has: {', '.join(known)}")
+
+
+def images():
+    """Say in one line which images a run is of."""
+    data, sadness = (str(config.get(name, "")) for name in ("data", "sadness"))
+    return f"DATA={os.path.abspath(data)} SADNESS={sadness}" if data else "the profile's own images"
+
+
+def check_folders():
+    """Refuse a folder or a class that is not there, before any notebook starts."""
+    from gramnb.data import sources
+    from gramnb.data.curation import Recipe
+    from gramnb.runs import resolve
+
+    given = parameters(CURATION)
+    for name in ("transfer", "artworks"):
+        if config.get(name) and not resolve(config[name]).is_dir():
+            refuse(f"{config[name]}: no such folder; give make {name.upper()}=folder")
+    if given.get("source", "demo") not in sources.demo.DATASETS:
+        try:
+            sadness = Recipe(sadness=given.get("sadness", "")).sadness
+            sources.read(given["source"], given.get("data", ""), sadness)
+        except (OSError, ValueError) as error:
+            refuse(f"{error}; give make DATA=folder SADNESS=class,class")
+    OUT.mkdir(parents=True, exist_ok=True)
+    IMAGES.write_text(images(), encoding="utf-8")
+
+
 def execute(chapter, output, **more):
-    """Execute a notebook into `output` and print how long it took."""
+    """Execute a notebook beside `output`, move it there and print how long it took.
+
+    One that fails stays where it was executed, since Snakemake removes a failed job's output.
+    """
     given = parameters(chapter, **more)
-    done = papermill.execute_notebook(f"notebooks/{chapter}.ipynb", str(output), given,
-                                      kernel_name="python3")
     what = ", ".join(f"{name} {value}" for name, value in more.items())
+    failed = Path(output).with_suffix(".failed.ipynb")
+    try:
+        done = papermill.execute_notebook(f"notebooks/{chapter}.ipynb", str(failed), given,
+                                          kernel_name="python3")
+    except Exception as error:  # of a cell, or the kernel's own end
+        kind = getattr(error, "ename", type(error).__name__)
+        why = getattr(error, "evalue", str(error))[:600]
+        why = why if kind in ("ValueError", "FileNotFoundError") else f"{kind}: {why}"
+        refuse(f"{why} (chapter {chapter}{what and ', '}{what}; as far as it got: {failed})")
+    failed.replace(output)
     print(f"{chapter} {what}: {done.metadata.papermill['duration']:.0f} s", flush=True)
 
 
@@ -63,6 +138,8 @@ def stage(folder, notebooks):
 BUILD = f"{Path(sys.executable).with_name('jupyter-book')} build " + "{params.folder} -n -W --keep-going -q && test -s {output}"
 VARIANT = str(OUT / "notebooks" / f"{TRAINING}-{{variant}}.ipynb")
 CHAPTER = str(OUT / "notebooks" / "{chapter}.ipynb")
+check_names()
+onstart: check_folders()
 MAIN = f"{TRAINING}-{list(VARIANTS)[-1]}" if VARIANTS else TRAINING
 
 

@@ -52,6 +52,7 @@ def unreadable():
         "bomb.bmp": (bomb(), "too large"),
         "cut.jpg": (encoded(picture(), "JPEG")[:-200], "truncated"),
         "page.jpg": (b"<!DOCTYPE html><html><body>404</body></html>", "not an image"),
+        "phone.heic": (b"\0\0\0\x18ftypheic\0\0\0\0", "unsupported format"),
         "pixel.png": (encoded(Image.new("RGB", (1, 1))), "too small"),
         "void.png": (b"", "empty file"),
     }

@@ -1,5 +1,6 @@
 """Every way an image file can be odd: it is read as a viewer shows it, or refused with a reason."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +9,7 @@ from odd_files import bomb, encoded, picture
 from PIL import Image, ImageChops
 
 from gramnb.data import images
-from gramnb.data.images import REASONS, ImageError, image_id, read_image
+from gramnb.data.images import REASONS, ImageError, find_pictures, image_id, read_image
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -190,3 +191,52 @@ def test_many_threads_read_the_same_pixels(tmp_path):
 
 def test_image_id_is_the_head_of_sha256():
     assert image_id(b"abc") == "ba7816bf8f01cfea"
+
+
+def test_every_file_that_looks_like_a_picture_is_found(tmp_path, monkeypatch):
+    """By its suffix, or where that says nothing by its first bytes; the rest is listed as well."""
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0"
+    files = {
+        "a.avif": b"", "sub/b.JPEG": b"", "fetched": encoded(picture()),
+        "named.heic": encoded(picture(), "JPEG"), "bomb": bomb(),
+    }  # fmt: skip
+    unread = {
+        "c.heic": heic,
+        "phone": heic,
+        "raw.DNG": encoded(picture(), "TIFF"),
+        "d.svg": b"<svg>",
+    }
+    others = {"notes.txt": b"none", "page": b"<html>"}
+    for name, data in (files | unread | others | {".hidden.png": b"", "closed/e.png": b""}).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    os.mkfifo(tmp_path / "pipe")
+    scan = os.scandir
+
+    def refuse(folder):
+        if str(folder).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_pictures(tmp_path)
+    for names, paths in zip((files, unread, [*others, "pipe"], ["closed"]), found, strict=True):
+        assert paths == sorted(str(tmp_path / name) for name in names)
+    for name in unread:
+        assert reason(tmp_path / name)[0] == "unsupported format"
+
+
+def test_a_pipe_or_a_device_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "endless.jpg").symlink_to("/dev/zero")
+    for name in ("pipe.jpg", "endless.jpg"):
+        assert reason(tmp_path / name) == ("not an image", "not a regular file")
+
+
+def test_short_memory_is_not_blamed_on_the_file(tmp_path, monkeypatch):
+    def full(image):
+        raise MemoryError
+
+    monkeypatch.setattr(images, "_rgb", full)
+    picture().save(tmp_path / "a.png")
+    assert reason(tmp_path / "a.png") == ("too large", "not enough memory")

@@ -57,8 +57,8 @@ def test_what_is_left_out_is_reported(tmp_path):
     table = read("folder", tmp_path, ["sad"])
     assert len(table) == 2
     assert table.attrs["report"] == [
-        f"{tmp_path.name}: 1 pictures in no class folder were left out",
-        f"{tmp_path.name}: 1 files that are no pictures were left out",
+        f"{tmp_path.name}: pictures in no class folder, left out: 1 (cover.jpg)",
+        f"{tmp_path.name}: files that are no pictures, left out: 1 (sad/notes.txt)",
     ]
 
 

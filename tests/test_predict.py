@@ -103,6 +103,17 @@ def test_every_kind_of_bad_file_gets_its_reason(classifier, photos, tmp_path):
     assert table["p_sadness"].notna().sum() == 1
 
 
+def test_no_picture_of_a_folder_is_left_out(classifier, photos, tmp_path, monkeypatch):
+    """Neither one of any format that is read, nor one without suffix, nor a closed folder."""
+    shutil.copy(photos / "a.jpg", tmp_path / "fetched")
+    Image.open(photos / "a.jpg").save(tmp_path / "a.avif")
+    (tmp_path / "closed").mkdir()
+    listing = predict.find_pictures(tmp_path)._replace(closed=[str(tmp_path / "closed")])
+    monkeypatch.setattr(predict, "find_pictures", lambda folder: listing)
+    table = classifier.predict([tmp_path], progress=False)
+    assert table["problem"].tolist() == ["", "folder cannot be read", ""]
+
+
 def test_nothing_but_bad_files(classifier, tmp_path):
     (tmp_path / "void.png").touch()
     table = classifier.predict([tmp_path], progress=False)

@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from gramnb import paper
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;]+)", re.MULTILINE)
@@ -86,13 +88,102 @@ class TestNotebook:
                 shown = output.get("text", "") or str(output.get("data", {}).get("text/plain", ""))
                 assert not re.search(r"/(root|home|Users|work|tmp)/", shown), shown
 
-    def test_numbers_in_prose_are_glued(self, path):
-        """A percentage typed into a chapter is the paper's, and then its section stands there."""
-        for cell in self.cells(path):
-            if cell.cell_type == "markdown":
-                for line in cell.source.replace("\n", " ").split("  "):
-                    typed = re.search(r"\d[\d.,]* ?%", line.replace("95 % interval", ""))
-                    assert not typed or re.search(r"Section|Table|cite", line), line
+
+# What is no prose; where a number stands; what has one in its name; and counts in words.
+CODE = re.compile(
+    r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`]*`|\]\([^)]*\)|https?://\S+|<[^>]+>|^\|.*$|^\d+\. ",
+    re.DOTALL | re.MULTILINE,
+)
+PLACE = re.compile(
+    r"(?:sections?|tables?|figures?|equations?|chapters?|notebooks?|stages?|python|exit code is)"
+    r"\s\(?\d[\d.]*\)?(?:(?:,| to| and|,? or)\s\(?\d[\d.]*\)?)*",
+    re.IGNORECASE,
+)
+NAME = re.compile(
+    r"9[05] %|\b1 x 1\b|\bk\*? = \d|\b(?:19|20)\d\d\b|\b[A-Z]\w*-\d\b|means of 3 taps|times 100\b"
+    r"|from 0 to 1|0 or 1|80, 10 and 10 percent|a thousand objects"  # the split; ImageNet's classes
+)
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+COUNT = re.compile(
+    r"\b(?:a dozen|dozens|a hundred|hundreds|thousands|millions?)\b|"
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\s(?:\w+\s)?(?:runs|seeds|networks"
+    r"|folds|images|pictures|paintings|photographs|epochs|points|collections|lines|studies)\b",
+    re.IGNORECASE,
+)
+ELSEWHERE = {  # printed, but no constant of `gramnb.paper`
+    32,  # Section 4.2, side of the tap's sub-maps
+    61_000,  # Section 4.1, 61,074 rounded
+    81.31, 82.52, 83.74,  # the first author's later work (10.15388/vu.thesis.923)
+}  # fmt: skip
+
+
+def flat(value):
+    if isinstance(value, dict | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from flat(part)
+    elif isinstance(value, int | float):
+        yield from (value, round(100 * value, 2))
+
+
+PRINTED = (
+    ELSEWHERE
+    | {paper.DATA.test.total, paper.DATA.train.total}
+    | set(flat((*paper.constants()["value"], paper.TABLE4, paper.TABLE5, paper.TABLE6)))
+)
+
+
+def typed(text, of_the_paper=False):
+    """Return the numbers typed into prose; the paper's own may be, where the text speaks of it."""
+    found = []
+    for paragraph in re.split(r"\n\s*\n|\n(?=- )", CODE.sub(" ", text)):
+        told = of_the_paper or re.search(r"paper|Section|Table|authors|WEBEmo", paragraph)
+        rest = NAME.sub(" ", PLACE.sub(" ", paragraph))
+        numbers = NUMBER.findall(rest)
+        found += [x for x in numbers if not (told and float(x.replace(",", "")) in PRINTED)]
+        if not (of_the_paper or re.match(r"\*(What the paper|The paper)", paragraph)):
+            found += COUNT.findall(rest)
+    return found
+
+
+# These pages still have numbers to glue; a name leaves the list once its page has none.
+PENDING = (
+    "02_gram_module", "03_training", "04_evaluation", "choices", "intro", "results",
+    "run_it_yourself", "systems",
+)  # fmt: skip
+PAGES = [
+    pytest.param(path, marks=pytest.mark.xfail(reason="numbers to glue"))
+    if path.stem in PENDING
+    else path
+    for path in (*NOTEBOOKS, *sorted((ROOT / "book").glob("*.md")))
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_numbers_in_prose_are_glued(path):
+    """Section, year, code and name apart, a number typed is the paper's own (`gramnb.paper`)."""
+    texts = [path.read_text()]
+    if path.suffix == ".ipynb":
+        cells = nbformat.read(path, as_version=4).cells
+        texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    found = [number for text in texts for number in typed(text, path.stem == "paper")]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Then 3,377 web photographs follow.", "a map of 7 x 7 positions", "It gains 4.3 % here.",
+     "a dozen paintings of one hand", "each asked ten networks", "five more seeds",
+     "The paper has 61,074 images and we 61,075."],
+)  # fmt: skip
+def test_a_typed_number_is_found(text):
+    assert typed(text)
+
+
+def test_places_names_and_the_papers_numbers_are_no_findings():
+    assert not typed(
+        "The paper lists 220,854 images (Section 4.1, Tables 3 to 6). In 2024, *k* = 4 and a 1 x 1 "
+        "convolution of EfficientNetV2B2; `x = 3`, {glue:text}`n` of $2^3$, a 95 % interval."
+    )
 
 
 def test_the_books_contents_are_the_files_there_are():

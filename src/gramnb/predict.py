@@ -19,14 +19,13 @@ from gramnb._keras import keras, load_model, quiet
 from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
-from gramnb.data.images import ImageError, read_image
+from gramnb.data.images import ImageError, find_pictures, read_image
 from gramnb.evaluation import Calibration, log_odds
 from gramnb.features import prepare_inputs
 from gramnb.models import join
 from gramnb.runs import Run, resolve
 from gramnb.training import check_files
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -51,22 +50,27 @@ def card() -> dict:
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
-    """Return the files named, and the image files below the folders named, sorted in each.
+    """Return the files named, and what looks like a picture below the folders named, sorted.
+
+    Pictures of formats that are not read, and folders that may not be listed, are among them, so
+    that whoever asks hears of each.
 
     Raises:
         FileNotFoundError: a path does not exist, or a folder holds no image.
     """
     found = []
     for path in map(Path, paths):
-        if path.is_file():
+        if not path.is_dir():
+            if not path.exists():
+                raise FileNotFoundError(f"{path}: no such file or folder")
             found.append(path)
             continue
-        if not path.is_dir():
-            raise FileNotFoundError(f"{path}: no such file or folder")
-        named = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-        inside = sorted(p for p in named if not p.is_dir())
+        listing = find_pictures(path)
+        inside = sorted(map(Path, listing.pictures + listing.unread + listing.closed))
         if not inside:
-            raise FileNotFoundError(f"{path}: no image in it ({', '.join(sorted(SUFFIXES))})")
+            raise FileNotFoundError(
+                f"{path}: no image in it ({len(listing.others)} files that are none)"
+            )
         found += inside
     return found
 
@@ -139,16 +143,17 @@ class SadnessClassifier:
                 bar.update(len(tables[-1]))
         return pd.concat(tables, ignore_index=True)
 
-    def _read(self, file: Path) -> np.ndarray | ImageError:
+    def _read(self, file: Path) -> np.ndarray | str:
+        """Return a file's pixels, or why there are none."""
         try:
             return read_image(file, self.image_size)
         except ImageError as error:
-            return error
+            return "folder cannot be read" if file.is_dir() else error.reason
 
     def _batch(self, files: list[Path], pool: Executor) -> pd.DataFrame:
         found = list(pool.map(self._read, files))
         images = [each for each in found if isinstance(each, np.ndarray)]
-        problems = [each.reason if isinstance(each, ImageError) else "" for each in found]
+        problems = [each if isinstance(each, str) else "" for each in found]
         readable = np.array([not problem for problem in problems])
         p = np.full(len(files), np.nan)
         if images:

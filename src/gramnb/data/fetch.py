@@ -31,7 +31,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 from urllib3.exceptions import TimeoutError as NoAnswer
 
 from gramnb import __version__, runs
-from gramnb.data.images import ImageError, decode
+from gramnb.data.images import SUFFIXES, ImageError, decode
 from gramnb.data.lists import CATEGORIES, read_list
 
 COLUMNS = ["list", "line", "url", "label", "status", "path"]
@@ -41,7 +41,6 @@ REDIRECTS = 10
 LARGEST = 64 << 20  # bytes of one file
 LONGEST_PAUSE = 60  # seconds between two attempts, whatever the server asks for
 COMMIT = 200  # files between two commits
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
 
 
 def fetch(
@@ -144,7 +143,7 @@ class _Fetcher:
             return url, error.reason, ""
         name = hashlib.sha256(url.encode()).hexdigest()[:16]
         suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
-        path = f"images/{name[:2]}/{name}{suffix if suffix in _SUFFIXES else ''}"
+        path = f"images/{name[:2]}/{name}{suffix if suffix in SUFFIXES else ''}"
         with runs.atomic(self.out / path) as temporary:
             temporary.write_bytes(data)
         return url, "ok", path

@@ -3,22 +3,36 @@
 What the web hands out under `.jpg` is not always a picture. `read_image` returns 8-bit RGB as
 a viewer would show it (turned upright, transparency on white, first frame, 16 bits scaled to 8,
 CMYK converted) or raises `ImageError`, whose `reason` is one of `REASONS`. Nothing comes back half
-read. The functions hold no state and may be called from any number of threads.
+read. The functions hold no state and may be called from any number of threads. `find_pictures` says
+for all of the package which files of a folder are asked for one.
 """
 
 import hashlib
 import io
+import os
+import stat
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-REASONS = ("missing", "empty file", "not an image", "truncated", "too small", "too large")
+REASONS = (
+    "missing", "empty file", "not an image", "unsupported format", "truncated", "too small",
+    "too large",
+)  # fmt: skip
 MIN_SIDE = 8  # pixels; a difference hash has eight rows, and a tracking pixel has one
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # 89 million, Pillow's own line against decompression bombs
 
 # Formats decoded by a library in this process; Pillow would hand PostScript to another program.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM")
+SUFFIXES = frozenset(x for x, kind in Image.registered_extensions().items() if kind in _FORMATS)
+
+# Pictures of formats that are not read: they are listed, so that none is left out without a word.
+_UNREAD = frozenset(
+    ".heic .heif .hif .jxl .jp2 .j2k .psd .svg .dng .cr2 .cr3 .nef .arw .orf .raf .rw2".split()
+)
+_HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # brands of a container
 
 _UPRIGHT = {  # EXIF orientation -> what undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,6 +54,54 @@ class ImageError(ValueError):
         super().__init__(f"{name or 'image'}: {reason} ({detail})")
 
 
+class Listing(NamedTuple):
+    """What lies below a folder: paths, each list sorted."""
+
+    pictures: list[str]  # by suffix or, where that says nothing, by their first bytes
+    unread: list[str]  # pictures too, but of a format that is not read
+    others: list[str]  # files that are no pictures
+    closed: list[str]  # folders that may not be listed
+
+
+def find_pictures(folder: str | Path) -> Listing:
+    """Return what lies below `folder`; hidden files and folders are passed over."""
+    found, closed = Listing([], [], [], []), []
+    for place, below, files in os.walk(folder, onerror=closed.append):
+        below[:] = [name for name in below if not name.startswith((".", "__MACOSX"))]
+        for name in files:
+            if not name.startswith("."):
+                path = os.path.join(place, name)
+                found[("read", "unread", "other").index(_looks(path))].append(path)
+    found.closed.extend(error.filename for error in closed)
+    for paths in found:
+        paths.sort()
+    return found
+
+
+def _looks(path: str) -> str:
+    """Return "read" or "unread" for what looks like a picture, else "other"."""
+    suffix = Path(path).suffix.lower()
+    if suffix in SUFFIXES:
+        return "read"
+    known = "unread" if suffix in _UNREAD else "other"
+    if not os.path.isfile(path):  # not to wait for what a pipe may bring
+        return known
+    try:
+        with open(path, "rb") as file:
+            if _is_heif(file.read(12)):
+                return "unread"
+        with Image.open(path, formats=_FORMATS) as image:
+            return known if image.format == "TIFF" and suffix in _UNREAD else "read"
+    except Image.DecompressionBombError:
+        return "read"  # a picture, and refused with its reason when it is asked for
+    except (OSError, ValueError, SyntaxError):
+        return known
+
+
+def _is_heif(start: bytes) -> bool:
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIF
+
+
 def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
     """Return the picture at `path` as uint8 (H, W, 3), RGB, upright.
 
@@ -56,11 +118,14 @@ def read_bytes(path: str | Path) -> bytes:
     """Return the file's bytes.
 
     Raises:
-        ImageError: there is no such file, or nothing in it.
+        ImageError: there is no such file, nothing in it, or it is a pipe or device.
     """
     if not str(path):
         raise ImageError("missing", "no file for this row")
     try:
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe waits, a device may never end
+            raise ImageError("not an image", "not a regular file", path)
         data = Path(path).read_bytes()
     except OSError as error:
         raise ImageError("missing", error.strerror or str(error), path) from None
@@ -78,6 +143,8 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
     """Return the pixels in a file's bytes, as `read_image` does; `name` is for the error."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.format == "TIFF" and Path(name).suffix.lower() in _UNREAD:
+                raise ImageError("unsupported format", "raw data of a camera", name)
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError("too large", f"{width} x {height} pixels", name)
@@ -92,7 +159,11 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError("too large", f"over {MAX_PIXELS} pixels", name) from None
     except UnidentifiedImageError:
-        raise ImageError("not an image", _kind(data), name) from None
+        known = _is_heif(data[:12]) or Path(name).suffix.lower() in _UNREAD
+        reason = "unsupported format" if known else "not an image"
+        raise ImageError(reason, _kind(data), name) from None
+    except MemoryError:  # of this process, not of the file
+        raise ImageError("too large", "not enough memory", name) from None
     except Exception as error:  # decoders raise a dozen types on damaged data
         raise ImageError("truncated", str(error) or type(error).__name__, name) from None
     if size is not None:
@@ -103,8 +174,8 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
 def _rgb(image: Image.Image) -> Image.Image:
     """Return a loaded image of any mode as 8-bit RGB, what is transparent in it on white."""
     if image.mode.startswith("I"):  # 16 bits, which `convert` would clip at 255 instead of scaling
-        levels = np.clip(np.rint(np.asarray(image) / 257), 0, 255)
-        return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+        levels = np.rint(np.arange(1 << 16) / 257).astype(np.uint8)  # a table: no large floats
+        return Image.fromarray(levels[np.clip(np.asarray(image), 0, 65535)]).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")
@@ -123,6 +194,8 @@ def _upright(picture: Image.Image, original: Image.Image) -> Image.Image:
 def _kind(data: bytes) -> str:
     """Say what a file that is no image seems to be."""
     start = data[:512].lstrip().lower()
+    if _is_heif(data[:12]):
+        return "HEIC"
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "HTML"
     if start.startswith((b"<?xml", b"<svg")):

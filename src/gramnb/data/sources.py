@@ -5,13 +5,13 @@ against what was published. What is missing or was left out stands, in words, in
 `.attrs["report"]`; nothing is opened yet, so a picture may still turn out to be none.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from gramnb.data import demo, manifest
+from gramnb.data.images import find_pictures
 from gramnb.data.lists import CATEGORIES, audit_list, audit_report, raise_malformed, read_list
 from gramnb.runs import cache_dir, resolve
 
@@ -29,8 +29,6 @@ PUBLISHED = {  # images of each class (of WEBEmo: lines of each list), as the au
     },
     "emotion6": dict.fromkeys(EMOTIONS, 330),
 }  # fmt: skip
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
 
 
 def read(
@@ -192,30 +190,33 @@ def _inner(root: Path, name: str) -> Path:
 def _pictures(root: Path, layout: str) -> tuple[pd.DataFrame, list[str]]:
     """Return path and folders (the names between root and file) of every picture in a folder.
 
-    Hidden files and folders are passed over; what else is left out is reported.
+    What looks like a picture but is of a format that is not read has a row too, which the decode
+    check drops. What is left out, or not read, is counted and named in the report.
     """
-    pictures, others, loose = [], 0, 0
-    for folder, below, files in os.walk(root):
-        below[:] = [name for name in below if not name.startswith((".", "__MACOSX"))]
-        folders = Path(folder).relative_to(root).parts
-        for name in files:
-            if name.startswith("."):
-                continue
-            if Path(name).suffix.lower() not in _SUFFIXES:
-                others += bool(folders)  # beside the classes lie notes and tables, not pictures
-            elif folders:
-                pictures.append((folders, os.path.join(folder, name)))
-            else:
-                loose += 1
+    found = find_pictures(root)
+    rows = [(Path(x).relative_to(root).parts[:-1], x) for x in found.pictures + found.unread]
+    pictures = [row for row in rows if row[0]]
+    loose = [path for folders, path in rows if not folders]
+    others = [x for x in found.others if Path(x).parent != root]  # beside the classes lie notes
     if not pictures:
         raise ValueError(
-            f"{root}: no pictures in class folders ({loose} pictures beside each other, {others} "
-            f"other files in folders); expected {layout}"
+            f"{root}: no pictures in class folders ({len(loose)} pictures beside each other, "
+            f"{len(others)} other files in folders); expected {layout}"
         )
-    report = [f"{root.name}: {loose} pictures in no class folder were left out"] if loose else []
-    report += [f"{root.name}: {others} files that are no pictures were left out"] if others else []
-    rows = pd.DataFrame(sorted(pictures), columns=["folders", "path"])
-    return rows, report
+    parts = {
+        "pictures in no class folder, left out": loose,
+        "pictures of formats that are not read": found.unread,
+        "files that are no pictures, left out": others,
+        "folders that cannot be read, left out": found.closed,
+    }
+    report = [f"{root.name}: {_named(root, x, what)}" for what, x in parts.items() if x]
+    return pd.DataFrame(sorted(pictures), columns=["folders", "path"]), report
+
+
+def _named(root: Path, paths: list[str], what: str, most: int = 3) -> str:
+    """Say how many files there are of a kind, and which the first are."""
+    first = [Path(path).relative_to(root).as_posix() for path in paths[:most]]
+    return f"{what}: {len(paths)} ({', '.join(first)}{', ...' if len(paths) > most else ''})"
 
 
 def _missing(title: str, source: str, found: pd.Series, what: str = "images") -> list[str]:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gramnb.evaluation import CLASSES
-from gramnb.plots.style import CLASS_COLOURS, INK, PAPER, TRUTH_COLOURS, book_style, new
+from gramnb.plots.style import CLASS_COLOURS, INK, PAPER, TRUTH_COLOURS, book_style, new, nothing
 
 
 @book_style
@@ -75,7 +75,8 @@ def class_balance(table: pd.DataFrame) -> Figure:
     colours = [CLASS_COLOURS[sadness] for sadness, _ in emotions.index]
     bars = left.barh(range(len(emotions)), emotions, color=colours, height=0.72)
     left.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8.5)
-    left.set_yticks(range(len(emotions)), [name for _, name in emotions.index])
+    names = [name for _, name in emotions.index]
+    left.set_yticks(range(len(emotions)), names, parse_math=False)
     left.set(xlabel="images", title="Emotion")
     left.margins(x=0.16)
     parts = table["split"].where(table["split"] != "", "fold " + table["fold"].astype(str))
@@ -110,6 +111,8 @@ def text_threshold(fractions, threshold: float, truth=None) -> Figure:
     """
     percent = 100 * np.asarray(fractions, float)
     measured = ~np.isnan(percent)
+    if not measured.any():
+        return nothing("text was not measured")
     groups = {"images": measured}
     if truth is not None:
         truth = np.asarray(truth, bool)

@@ -10,7 +10,17 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 
 from gramnb.evaluation import CLASSES
-from gramnb.plots.style import CLASS_COLOURS, OTHERS, SADNESS, WIDTH, bare, book_style, new, picture
+from gramnb.plots.style import (
+    CLASS_COLOURS,
+    OTHERS,
+    SADNESS,
+    WIDTH,
+    bare,
+    book_style,
+    new,
+    nothing,
+    picture,
+)
 
 TOWARDS = LinearSegmentedColormap.from_list(  # a veil: towards others, nothing, towards sadness
     "towards",
@@ -29,12 +39,13 @@ def image_grid(
 ) -> Figure:
     """Draw images in rows, each in a frame of its class's colour.
 
-    images: (H, W, 3) uint8 each; titles: one line each, set above; sadness: 0 or 1 each.
+    images: (H, W, 3) uint8 each, none at all included; titles: one line each, set above; sadness: 0
+    or 1 each.
 
     Alt text: A grid of images, with a blue frame for sadness and an orange one for others.
     """
     if not len(images):
-        raise ValueError("no images to show")
+        return nothing("no images")
     rows = -(-len(images) // columns)
     figure, axes = new(rows * (WIDTH / columns + (0.2 if titles is not None else 0)), rows, columns)
     for ax in axes.flat[len(images) :]:
@@ -42,7 +53,7 @@ def image_grid(
     for n, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
         picture(ax, image, None if sadness is None else CLASS_COLOURS[int(sadness[n])])
         if titles is not None:
-            ax.set_title(titles[n], fontsize=8, loc="center", pad=4)
+            ax.set_title(titles[n], fontsize=8, loc="center", pad=4, parse_math=False)
     return figure
 
 
@@ -98,7 +109,7 @@ def artworks(images: Sequence, titles: Sequence[str], p, spread=None, columns: i
             "" if spread is None else f" ± {spread[n]:.2f}"
         )
         ax.set_title(f"{CLASSES[sad]} {share}", fontsize=8.5, loc="center", pad=4)
-        ax.set_xlabel(fill(titles[n], 26), fontsize=8)
+        ax.set_xlabel(fill(titles[n], 26), fontsize=8, parse_math=False)
     return figure
 
 

@@ -52,6 +52,14 @@ def new(height: float, rows: int = 1, columns: int = 1, width: float = WIDTH, **
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+def nothing(what: str) -> Figure:
+    """Return a figure that says that there is none of what it would show."""
+    figure, ((ax,),) = new(0.4)
+    ax.set_axis_off()
+    ax.text(0, 0.5, what, va="center")
+    return figure
+
+
 def variant_colour(n: int) -> str:
     """Return the n-th colour of the style sheet's cycle, resolved ("C0" would be so only later)."""
     cycle = rcParams["axes.prop_cycle"].by_key()["color"]

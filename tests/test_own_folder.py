@@ -1,0 +1,122 @@
+"""A user's own folder: odd names, nothing to show in a figure, and failures that say why, last."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import papermill
+import pytest
+from PIL import Image
+
+from gramnb import plots
+from gramnb.data import curation
+
+ROOT = Path(__file__).parents[1]
+NAME, SAD, OTHERS = 'Ann\'s "photos" of $x$, Вильнюс', "грусть $a$", 'смех "и" радость'
+
+
+def draw(folder, **classes):
+    """Draw class folders of so many pictures without text, and return the folder."""
+    rng = np.random.default_rng(0)
+    for name, count in classes.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for n in range(count):
+            blocks = rng.integers(0, 255, (4, 5, 3), dtype=np.uint8)
+            Image.fromarray(blocks).resize((80, 64)).save(folder / name / f"{n}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own") / NAME
+    draw(folder, **{SAD: 20, OTHERS: 20})
+    (folder / SAD / "IMG_1.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """The files `make reproduce` needs, in a folder of their own, as if installed."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("Makefile", "Snakefile", "pyproject.toml", "requirements.lock", "_config.yml"):
+        shutil.copy(ROOT / name, tree)
+    for name in ("src", "notebooks", "book", "_toc.yml"):
+        (tree / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "profiles", tree / "profiles")
+    (tree / "profiles" / "misspelt.yaml").write_text("01_data_curation: {sedness: sad}\n")
+    (tree / ".venv").mkdir()
+    (tree / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (tree / ".venv" / "installed").touch()
+    return tree
+
+
+def make(tree, target="reproduce", **given):
+    command = ["make", target, *(f"{name}={value}" for name, value in given.items())]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "MAKEFLAGS": ""}
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"DATA": "x'; touch y; '$(shell touch y)`touch y`\"", "SADNESS": "$(touch y)"},
+         "x'; touch y; '$(shell touch y)`touch y`\": no such folder"),
+        ({"DATA": "{photos}", "SADNESS": "sad"},
+         f"{NAME}: no class is named sad; the classes are: {SAD}, {OTHERS}"),
+        ({}, "no root was given: no such folder"),
+        ({"PROFILE": "misspelt"}, "01_data_curation has no parameter named sedness; it has:"),
+        ({"PROFILE": "no'; touch y"}, "profiles/no'; touch y.yaml: no such profile; there are:"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_the_last_line(tree, photos, given, said):
+    """Before any notebook starts; and no shell, nor make, has run what a name contains."""
+    given = {name: value.replace("{photos}", str(photos)) for name, value in given.items()}
+    done = make(tree, **{"PROFILE": "folder", **given})
+    assert done.returncode != 0
+    assert said in (done.stdout + done.stderr).splitlines()[-1]
+    assert not (tree / "y").exists() and not (tree / "runs" / "folder").exists()
+
+
+def test_a_notebook_that_fails_is_kept_and_named(tree, tmp_path):
+    few = draw(tmp_path / "few", sad=3, happy=3)
+    assert make(tree, "run-curation", PROFILE="folder", DATA=few, SADNESS="sad").returncode == 0
+    why = (tree / "runs" / "failed.txt").read_text()
+    kept = "runs/folder/notebooks/01_data_curation.failed.ipynb"
+    assert "would hold no" in why and kept in why and why.count("\n") == 1
+    assert "would hold no" in str(nbformat.read(tree / kept, as_version=4).cells)
+
+
+def test_runs_of_two_folders_are_not_mixed(tree, photos):
+    (tree / "runs" / "demo").mkdir(parents=True, exist_ok=True)
+    (tree / "runs" / "demo" / "images.txt").write_text("the profile's own images")
+    last = make(tree, DATA=photos).stderr.splitlines()[-1]
+    assert "runs/demo holds a run of the profile's own images; give the same again, or move" in last
+
+
+def test_chapter_1_copes_with_a_folder_without_text(photos, tmp_path):
+    given = {"source": "folder", "data": str(photos), "sadness": SAD, "sadness_share": None,
+             "manifest": str(tmp_path / "manifest.parquet")}  # fmt: skip
+    done = papermill.execute_notebook(ROOT / "notebooks" / "01_data_curation.ipynb",
+                                      tmp_path / "out.ipynb", given, progress_bar=False,
+                                      kernel_name="python3")  # fmt: skip
+    shown = str(done.cells)
+    assert f"pictures of formats that are not read: 1 ({SAD}/IMG_1.heic)" in shown
+    assert "unsupported format" in shown  # a row of the attrition table
+
+
+def test_figures_cope_with_none(photos, tmp_path):
+    recipe = curation.Recipe("folder", str(photos), [SAD], text_threshold=None)
+    table = curation.prepare(tmp_path / "manifest.parquet", recipe, progress=False)
+    image = np.zeros((8, 8, 3), np.uint8)
+    for figure in (
+        plots.image_grid([]),
+        plots.image_grid([image], ["$_$"]),
+        plots.text_threshold(table["text_fraction"], 0.02),
+        plots.class_balance(table),
+        plots.artworks([image], ["a $_$ b"], [0.4]),
+    ):
+        assert figure._repr_png_()
