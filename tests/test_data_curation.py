@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from gramnb.data import curation, manifest, sources
+from gramnb.data import curation, inspection, manifest, sources
 from gramnb.data.curation import Recipe
 
 EASY = Recipe(source="folder", text_threshold=None, sadness_share=None, fractions=(0.5, 0.25, 0.25))
@@ -285,7 +285,7 @@ def test_what_is_excluded_is_part_of_the_recipe(folder, tmp_path):
     train = tmp_path / "train.parquet"
     curation.prepare(train, recipe_for(folder), progress=False)
     recipe = recipe_for(folder, exclude=str(train), fractions=(0, 0, 1))
-    with pytest.raises(ValueError, match="test would hold no others: 0 images"):
+    with pytest.raises(ValueError, match="one of 1 parts would hold no others: 0 images"):
         curation.prepare(tmp_path / "test.parquet", recipe, progress=False)
     before = recipe.record()
     curation.prepare(train, recipe_for(folder, seed=5), progress=False)
@@ -294,23 +294,30 @@ def test_what_is_excluded_is_part_of_the_recipe(folder, tmp_path):
         recipe_for(folder, exclude=str(tmp_path / "absent.parquet")).record()
 
 
-@pytest.mark.parametrize("reason", ["text", "face"])
-def test_images_above_the_threshold_are_dropped(folder, monkeypatch, reason):
-    """Only what is still there is measured, and the measure is kept."""
-    asked = []
+def test_text_and_faces_above_the_threshold_are_dropped(folder, monkeypatch):
+    """Only what is still there is measured, faces only where text does not settle it."""
+    asked = {"text": 0, "face": 0}
 
-    def measure(paths, image_ids, progress):
-        asked.extend(paths)
-        return np.array([0.4 if path.endswith("05.jpg") else 0.1 for path in paths], np.float32)
+    def reader(name, part):
+        def read(pixels):
+            asked[name] += 1
+            return float(pixels[part].mean() / 255)
 
-    monkeypatch.setattr(curation, f"{reason}_fractions", measure)
-    recipe = recipe_for(folder, **{f"{reason}_threshold": 0.1})
+        return lambda: read
+
+    for name, part in (("text", np.s_[:36]), ("face", np.s_[36:])):
+        monkeypatch.setitem(inspection.READERS, name, (name, reader(name, part)))
+    recipe = recipe_for(folder, text_threshold=0.5, face_threshold=0.55)
     listed = sources.read("folder", folder, recipe.sadness)
     table = curation.curate(listed, recipe, progress=False)
-    assert len(asked) == 36
-    gone = table[table["dropped"] == reason]
-    assert len(gone) == 3 and set(gone[f"{reason}_fraction"]) == {np.float32(0.4)}
-    assert table.loc[table["dropped"] == "truncated", f"{reason}_fraction"].isna().all()
+    text, face = ((table["dropped"] == name) for name in ("text", "face"))
+    assert asked["text"] == 36 and asked["face"] == 36 - text.sum()
+    assert 0 < text.sum() < 36 and 0 < face.sum()
+    kept = manifest.kept(table)
+    assert table["text_fraction"][text].min() > 0.5 >= kept["text_fraction"].max()
+    assert table["face_fraction"][face].min() > 0.55 >= kept["face_fraction"].max()
+    assert table["face_fraction"][text].isna().all()
+    assert table.loc[table["dropped"] == "truncated", "text_fraction"].isna().all()
 
 
 def test_too_few_images_are_refused_before_any_is_opened(tmp_path, monkeypatch):
@@ -318,6 +325,12 @@ def test_too_few_images_are_refused_before_any_is_opened(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.jpg").write_bytes(b"never opened")
     monkeypatch.setattr(curation, "inspect_all", lambda *_: pytest.fail("opened"))
-    with pytest.raises(ValueError, match="val would hold no others: 1 images of others"):
+    with pytest.raises(ValueError, match="one of 3 parts would hold no others: 1 images of others"):
         recipe = Recipe(source="folder", root=str(tmp_path), sadness="sad")
         curation.prepare(tmp_path / "m.parquet", recipe, progress=False)
+
+
+def test_too_few_groups_are_refused_before_text_is_read(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(curation, "measure", lambda *_: pytest.fail("read"))
+    with pytest.raises(ValueError, match="one of 13 parts would hold no others: 12 images"):
+        curation.prepare(tmp_path / "m.parquet", recipe_for(folder, folds=13), progress=False)

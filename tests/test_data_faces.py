@@ -1,4 +1,4 @@
-"""The largest face's share of the area: found, scaled, mirrored, absent; kept by image id."""
+"""The largest face's share of the area: found, scaled, mirrored, absent."""
 
 import cv2
 import numpy as np
@@ -69,14 +69,3 @@ def test_a_photographed_face(read):
 @pytest.mark.parametrize("shape", [(240, 320, 3), (8, 8, 3), (8, 4000, 3)])
 def test_plain_images_have_none(read, grey, shape):
     assert read(np.full(shape, grey, np.uint8)) == 0.0
-
-
-def test_fractions_align_and_are_kept(tmp_path):
-    Image.fromarray(scene()).save(tmp_path / "face.png")
-    Image.new("RGB", (320, 240), "navy").save(tmp_path / "plain.png")
-    paths = [str(tmp_path / name) for name in ("plain.png", "face.png", "missing.png")]
-    cache = tmp_path / "faces.sqlite"
-    shares = faces.face_fractions(paths, ["a", "b", ""], cache, workers=2, progress=False)
-    assert shares.dtype == np.float32 and shares[0] == 0 < shares[1] and np.isnan(shares[2])
-    again = faces.face_fractions(["x", "y"], ["b", "a"], cache, progress=False)
-    assert again.tolist() == shares[[1, 0]].tolist()
