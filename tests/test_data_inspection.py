@@ -97,12 +97,12 @@ def test_a_damaged_cache_is_named(files, tmp_path):
     store = tmp_path / "cache" / "images.sqlite"
     store.parent.mkdir()
     store.write_text("not a database, but long enough to be looked at" * 20)
-    with pytest.raises(ValueError, match="images.sqlite: .*not a database.*; remove it"):
+    with pytest.raises(ValueError, match="images.sqlite: file is not a database; .* remove it"):
         look(files)
     store.unlink()
     with sqlite3.connect(store) as other:
         other.execute("create table found (a text)")
-    with pytest.raises(ValueError, match="images.sqlite: .*no such column.*; remove it"):
+    with pytest.raises(ValueError, match="images.sqlite: no such column.* remove it"):
         look(files)
 
 

@@ -15,9 +15,9 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def inspect_all(table: pd.DataFrame, progress: bool = True) -> pd.DataFrame:
     """Return the manifest with the columns of `FOUND` filled in, `dropped` by the decode check.
 
     Raises:
-        ValueError: the cache's file is damaged; remove it.
+        ValueError: the cache's file cannot be used.
     """
     keys = {path: _file_key(path) for path in table["path"].unique()}
     paths = {key: path for path, key in keys.items()}
@@ -65,7 +65,7 @@ def measure(
     reader was not asked or the image cannot be read. Images with the same id are read once.
 
     Raises:
-        ValueError: `paths` and `image_ids` differ in length, or the cache's file is damaged.
+        ValueError: `paths` and `image_ids` differ in length, or the cache's file cannot be used.
     """
     files = dict(zip(image_ids, paths, strict=True))
     reader_of = functools.cache(lambda name, thread: READERS[name][1]())
@@ -105,8 +105,8 @@ def _inspect(path: str) -> dict:
         data = read_bytes(path)
         pixels = decode(data, name=path)  # (H, W, 3)
     except ImageError as error:
-        known = {DECODER: (image_id(data) if data else "", 0, 0, "", error.reason)}
-        return {} if error.reason == "missing" else known
+        none = (image_id(data) if data else "", 0, 0, "", error.reason)
+        return {} if error.reason == "missing" else {DECODER: none}
     height, width, _ = pixels.shape
     return {DECODER: (image_id(data), width, height, difference_hash(pixels), "")}
 
@@ -131,15 +131,14 @@ def _cached(
     `look(key, known)` is called by many threads and returns what is new, by reader.
     """
     known = {key: {} for key in keys}
-    with closing(sqlite3.connect(cache_dir() / "images.sqlite", timeout=60)) as store:
-        for reader, key, value in _rows(store, readers):
-            if key in known:
-                known[key][reader] = json.loads(value)
+    with _store() as store, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for reader in readers:
+            rows = store.execute("select key, value from found where reader = ?", [reader])
+            for key, value in rows:
+                if key in known:
+                    known[key][reader] = json.loads(value)
         todo = [key for key, values in known.items() if len(values) < len(readers)]
-        with (
-            tqdm(total=len(todo), desc=title, unit="file", disable=not (progress and todo)) as bar,
-            ThreadPoolExecutor(os.cpu_count()) as pool,
-        ):
+        with tqdm(total=len(todo), desc=title, unit="file", disable=not (progress and todo)) as bar:
             for start in range(0, len(todo), BLOCK):
                 block, rows = todo[start : start + BLOCK], []
                 found = pool.map(look, block, map(known.get, block))
@@ -152,12 +151,13 @@ def _cached(
     return known
 
 
-def _rows(store: sqlite3.Connection, readers: Sequence[str]) -> list[tuple[str, str, str]]:
+@contextmanager
+def _store() -> Iterator[sqlite3.Connection]:
+    file = cache_dir() / "images.sqlite"
     columns = "reader text, key text, value text, primary key (reader, key)"
-    wanted = f"select * from found where reader in ({', '.join('?' * len(readers))})"
     try:
-        store.execute(f"create table if not exists found ({columns}) without rowid")
-        return store.execute(wanted, readers).fetchall()
+        with closing(sqlite3.connect(file, timeout=60)) as store:
+            store.execute(f"create table if not exists found ({columns}) without rowid")
+            yield store
     except sqlite3.DatabaseError as error:
-        file = cache_dir() / "images.sqlite"
-        raise ValueError(f"{file}: not what inspection keeps ({error}); remove it") from None
+        raise ValueError(f"{file}: {error}; if it is damaged remove it, it is a cache") from None
