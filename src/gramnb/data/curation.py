@@ -145,13 +145,14 @@ def curate(table: pd.DataFrame, recipe: Recipe, progress: bool = True) -> pd.Dat
 
 
 def check_groups(table: pd.DataFrame, recipe: Recipe) -> None:
-    """Raise ValueError if a class has too few groups for one in each part of a split."""
+    """Raise ValueError if a class has fewer groups than the split, or the folds, have parts."""
     kept = manifest.kept(table)
-    parts = max(np.count_nonzero(recipe.fractions), recipe.folds)
-    groups = kept.groupby("sadness")["group"].nunique()
+    parts = [name for name, part in zip(SPLITS, recipe.fractions, strict=True) if part > 0]
+    title = " or ".join(parts) if recipe.folds <= len(parts) else f"one of {recipe.folds} folds"
     for value in (0, 1):
-        if groups.get(value, 0) < parts:
-            raise _too_few(kept, value, f"one of {parts} parts")
+        groups = kept.loc[kept["sadness"] == value, "group"].nunique()
+        if groups < max(len(parts), recipe.folds):
+            raise _too_few(kept, value, title)
 
 
 def drop_duplicates(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
