@@ -249,6 +249,14 @@ def test_what_is_excluded_is_part_of_the_recipe(recipe, prepare, tmp_path):
         replace(recipe, exclude=str(tmp_path / "absent.parquet")).record()
 
 
+def test_a_transfer_set_is_all_test_and_takes_the_names_its_folders_have(recipe):
+    made = curation.transfer_recipe("folder", recipe.root, "sad,lonely", "m.parquet")
+    assert made == Recipe(
+        "folder", recipe.root, "sad", sadness_share=None, fractions=(0, 0, 1), exclude="m.parquet"
+    )
+    assert curation.transfer_recipe("demo-emotion6").sadness == ()
+
+
 def test_text_and_faces_above_the_threshold_are_dropped(recipe, prepare, monkeypatch):
     """Only what is still there is measured, faces only where text does not settle it."""
     asked = {"text": 0, "face": 0}
