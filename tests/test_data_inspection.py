@@ -68,12 +68,12 @@ def test_files_are_opened_once_until_they_change(files, tmp_path, opened):
     opened.clear()
     look(files)
     assert sorted(opened) == ["", "absent.jpg"]  # what is missing may come
-    shutil.copy(tmp_path / "good.jpg", tmp_path / "cut.jpg")
-    os.utime(tmp_path / "cut.jpg", ns=(1, 1))
-    shutil.copy(tmp_path / "good.jpg", tmp_path / "absent.jpg")
+    for name in ("cut.jpg", "absent.jpg"):
+        shutil.copy(tmp_path / "good.jpg", tmp_path / name)
+    os.utime(tmp_path / "page.jpg", ns=(1, 1))
     opened.clear()
     assert list(look(files)["dropped"][[1, 5]]) == ["", ""]
-    assert sorted(opened) == ["", "absent.jpg", "cut.jpg"]
+    assert sorted(opened) == ["", "absent.jpg", "cut.jpg", "page.jpg"]
 
 
 def test_an_interrupted_pass_goes_on_where_it_was(files, opened, monkeypatch):
