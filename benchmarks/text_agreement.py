@@ -23,8 +23,8 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from gramnb import runs
-from gramnb.data import images, manifest
-from gramnb.data.text import TEXT_THRESHOLD, text_fractions
+from gramnb.data import images, inspection, manifest
+from gramnb.data.text import TEXT_THRESHOLD
 
 FOLDER = runs.project_root() / "results" / "text_labels"
 SADNESS = ("crying", "lonely", "sad")
@@ -46,8 +46,9 @@ def measure(source: Path, labels: pd.DataFrame) -> pd.DataFrame:
             f"{source}: lacks {len(missing)} of {len(labels)} labelled images, "
             f"for one {missing[0]}; scores.csv is left as it was"
         )
-    shares = text_fractions([found[i] for i in labels["image_id"]], labels["image_id"])
-    return pd.DataFrame({"image_id": labels["image_id"], "text_fraction": shares})
+    ids = labels["image_id"]
+    shares = inspection.measure([found[i] for i in ids], ids, {"text": 1})["text"]
+    return pd.DataFrame({"image_id": ids, "text_fraction": shares})
 
 
 def percent(successes: int, n: int) -> str:

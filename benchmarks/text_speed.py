@@ -19,7 +19,7 @@ from rapidocr import RapidOCR
 
 from gramnb.data import demo
 from gramnb.data.images import ImageError, image_id, read_image
-from gramnb.data.text import text_fractions
+from gramnb.data.inspection import measure
 
 BLOCK, DEFAULTS = 60, 6  # images a block; of each block, as many go through the defaults
 
@@ -42,6 +42,7 @@ def pictures(folder: Path, count: int) -> list[tuple[str, str]]:
 
 
 def main(temporary: Path) -> None:
+    os.environ["GRAMNB_CACHE"] = str(temporary)  # nothing is known of any image
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 300
     if folder is None:
@@ -54,7 +55,7 @@ def main(temporary: Path) -> None:
     for start in range(0, len(images) - BLOCK + 1, BLOCK):
         paths, ids = zip(*images[start : start + BLOCK], strict=True)
         began = time.perf_counter()
-        text_fractions(paths, ids, cache=temporary / f"{start}.sqlite", progress=False)
+        measure(paths, ids, {"text": 1}, progress=False)
         ours.append(BLOCK / (time.perf_counter() - began))
         began = time.perf_counter()
         for path in paths[:DEFAULTS]:
@@ -66,7 +67,7 @@ def main(temporary: Path) -> None:
         f"{len(ours)} blocks of {BLOCK} images, median {np.median(sides, axis=0).astype(int)} "
         f"pixels (height, width), {os.cpu_count()} cores"
     )
-    for name, rate in (("text_fractions", ours), ("RapidOCR's defaults", defaults)):
+    for name, rate in (("measure", ours), ("RapidOCR's defaults", defaults)):
         print(f"{name:20s} {np.median(rate):7.1f} images/s ({min(rate):.1f}-{max(rate):.1f})")
     print(f"ratio                {np.median(np.divide(ours, defaults)):7.1f}")
 

@@ -20,7 +20,7 @@ from gramnb.data.painter.canvas import Canvas
 from gramnb.data.painter.factors import HOURS, OVERCAST
 from gramnb.data.painter.moods import MOODS, PAINTINGS, draw_factors
 from gramnb.data.painter.scenes import PLACES
-from gramnb.data.text import text_fractions
+from gramnb.data.text import text_reader
 
 COUNT = 240
 PLAIN = Factors(
@@ -188,16 +188,12 @@ def test_broken_files_are_broken_and_no_others(drawn):
         assert (path.stat().st_size == 0) == (row.broken == "empty")
 
 
-def test_captions_can_be_read_and_nothing_else(drawn, tmp_path):
+def test_captions_can_be_read_and_nothing_else(drawn):
     folder, truth = drawn
     own = truth[(truth["duplicate_of"] == "") & (truth["broken"] == "")]
     chosen = pd.concat([own[own["caption"] == kind].head(8) for kind in ("", "small", "large")])
-    found = text_fractions(
-        [str(folder / file) for file in chosen["file"]],
-        list(chosen["file"]),
-        cache=tmp_path / "text.sqlite",
-        progress=False,
-    )
+    read = text_reader()
+    found = np.array([read(pixels(folder / file)) for file in chosen["file"]])
     share = pd.Series(found).groupby(chosen["caption"].to_numpy())
     assert (share.median()[["", "small", "large"]].diff().dropna() > 0.01).all()
     assert (found[chosen["caption"] != ""] > 0.01).mean() >= 0.9

@@ -42,7 +42,7 @@ def test_hash_of_ramps_is_known():
     assert difference_hash(ramp(0.5, 0.5)) == "f" * 32
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_copies_are_near_and_other_pictures_far(seed):
     image = scene(seed)
     copies = [
@@ -81,11 +81,6 @@ def test_near_pairs_are_those_of_comparing_all(distance):
     assert (len(expected) > 0) == (distance > 1)
 
 
-def test_no_hashes_no_pairs():
-    assert near_pairs([], 4).shape == (0, 2)
-    assert near_pairs(["f" * 32], 4).shape == (0, 2)
-
-
 def group(**columns):
     return groups(manifest.new(columns), 4).tolist()
 
@@ -99,7 +94,7 @@ def test_rows_are_linked_by_url_bytes_and_hash_and_through_each_other():
     assert group(
         url=["u", "", "", "u"], image_id=["x", "x", "y", "z"], dhash=["", zero, near, far]
     ) == [0, 0, 0, 0]
-    assert groups(manifest.new([]), 4).tolist() == []
+    assert groups(manifest.new([]), 4).tolist() == [] and group(url=["a"]) == [0]
 
 
 def test_both_directions_must_agree():

@@ -1,20 +1,20 @@
-"""The decode check writes down what each file is, once, and again when the file has changed."""
+"""Every file is looked at once, and again when it, or the reader, has changed."""
 
 import os
 import shutil
+import sqlite3
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from gramnb.data import inspection, manifest
-from gramnb.data.images import image_id
+from gramnb.data import images, inspection, manifest
 
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "cache"))
-    picture = Image.radial_gradient("L").resize((60, 40))
-    picture.save(tmp_path / "good.jpg")
+    Image.radial_gradient("L").resize((60, 40)).save(tmp_path / "good.jpg")
     data = (tmp_path / "good.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
     (tmp_path / "page.jpg").write_bytes(b"<html>404</html>")
@@ -24,71 +24,138 @@ def files(tmp_path, monkeypatch):
     return manifest.new({"path": [str(tmp_path / name) for name in names] + [""]})
 
 
+@pytest.fixture
+def opened(monkeypatch):
+    """The names of the files that the decode check opens; `opened.at[name]` runs before that."""
+
+    class Opened(list):
+        at = {}
+
+    names = Opened()
+
+    def read_bytes(path):
+        names.append(os.path.basename(path))
+        names.at.pop(names[-1], lambda: None)()
+        return images.read_bytes(path)
+
+    monkeypatch.setattr(inspection, "read_bytes", read_bytes)
+    return names
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def look(files):
+    return inspection.inspect_all(files, progress=False)
+
+
 def test_every_file_gets_its_facts_or_its_reason(files):
-    found = inspection.inspect_all(files, progress=False)
+    found = look(files)
     assert list(found["dropped"]) == [
         "", "truncated", "not an image", "empty file", "too small", "missing", "missing"
     ]  # fmt: skip
     assert found.loc[0, ["width", "height"]].tolist() == [60, 40]
     assert len(found["dhash"][0]) == 32 and set(found["dhash"][1:]) == {""}
-    assert found["image_id"][2] == image_id(b"<html>404</html>")  # which page it was
+    assert found["image_id"][2] == images.image_id(b"<html>404</html>")  # which page it was
     assert list(found["image_id"] == "") == [False, False, False, True, False, True, True]
     assert found.dtypes.equals(files.dtypes)
 
 
-def test_files_are_opened_once_until_they_change(files, tmp_path, monkeypatch):
-    first = inspection.inspect_all(files, progress=False)
-    opened = []
-    real = inspection.inspect
-    monkeypatch.setattr(inspection, "inspect", lambda path: opened.append(path) or real(path))
-    assert inspection.inspect_all(files, progress=False).equals(first)
-    absent = [str(tmp_path / "absent.jpg"), ""]
-    assert sorted(opened) == sorted(absent)  # what is missing may come
-    shutil.copy(tmp_path / "good.jpg", tmp_path / "cut.jpg")
-    os.utime(tmp_path / "cut.jpg", ns=(1, 1))
-    shutil.copy(tmp_path / "good.jpg", tmp_path / "absent.jpg")
+def test_files_are_opened_once_until_they_change(files, tmp_path, opened):
+    first = look(manifest.new({"path": [*files["path"]] * 2}))
+    assert len(opened) == 7 and first["image_id"][:7].tolist() == first["image_id"][7:].tolist()
     opened.clear()
-    again = inspection.inspect_all(files, progress=False)
-    assert set(opened) == {*absent, str(tmp_path / "cut.jpg")}
-    assert list(again["dropped"][[1, 5]]) == ["", ""]
+    look(files)
+    assert sorted(opened) == ["", "absent.jpg"]  # what is missing may come
+    for name in ("cut.jpg", "absent.jpg"):
+        shutil.copy(tmp_path / "good.jpg", tmp_path / name)
+    os.utime(tmp_path / "page.jpg", ns=(1, 1))
+    opened.clear()
+    assert list(look(files)["dropped"][[1, 5]]) == ["", ""]
+    assert sorted(opened) == ["", "absent.jpg", "cut.jpg", "page.jpg"]
 
 
-def test_an_interrupted_pass_keeps_what_it_has(files, monkeypatch):
-    monkeypatch.setattr(inspection, "_BLOCK", 2)
-    real = inspection.inspect
-
-    def interrupt(path):
-        if path.endswith("pixel.gif"):
-            raise KeyboardInterrupt
-        return real(path)
-
-    monkeypatch.setattr(inspection, "inspect", interrupt)
+def test_an_interrupted_pass_goes_on_where_it_was(files, opened, monkeypatch):
+    monkeypatch.setattr(inspection, "BLOCK", 2)
+    opened.at["pixel.gif"] = interrupt
     with pytest.raises(KeyboardInterrupt):
-        inspection.inspect_all(files, progress=False)
-    opened = []
-    monkeypatch.setattr(inspection, "inspect", lambda path: opened.append(path) or real(path))
-    inspection.inspect_all(files, progress=False)
-    assert [os.path.basename(path) for path in sorted(opened)] == ["", "absent.jpg", "pixel.gif"]
+        look(files)
+    opened.clear()
+    look(files)
+    assert sorted(opened) == ["", "absent.jpg", "pixel.gif"]
 
 
-def test_a_path_listed_twice_is_opened_once(files, monkeypatch):
-    twice = manifest.new({"path": [files["path"][0]] * 3})
-    opened = []
-    real = inspection.inspect
-    monkeypatch.setattr(inspection, "inspect", lambda path: opened.append(path) or real(path))
-    found = inspection.inspect_all(twice, progress=False)
-    assert len(opened) == 1 and found["image_id"].nunique() == 1
-
-
-def test_two_passes_at_once_keep_what_both_found(files, monkeypatch):
+def test_two_passes_at_once_keep_what_both_found(files, opened):
     """Another process may look at the same files meanwhile, as runs side by side do."""
-    real, others = inspection.inspect, []
+    others = []
+    opened.at["good.jpg"] = lambda: others.append(look(files))
+    assert look(files).equals(others[0]) and opened.count("good.jpg") == 2
 
-    def interleaved(path):
-        if not others:
-            others.append("begun")
-            others.append(inspection.inspect_all(files, progress=False))
-        return real(path)
 
-    monkeypatch.setattr(inspection, "inspect", interleaved)
-    assert inspection.inspect_all(files, progress=False).equals(others[1])
+def test_a_damaged_cache_is_named(files, tmp_path):
+    store = tmp_path / "cache" / "images.sqlite"
+    store.parent.mkdir()
+    store.write_text("not a database, but long enough to be looked at" * 20)
+    with pytest.raises(ValueError, match="images.sqlite: file is not a database; .* remove it"):
+        look(files)
+    store.unlink()
+    with sqlite3.connect(store) as other:
+        other.execute("create table found (a text)")
+    with pytest.raises(ValueError, match="images.sqlite: no such column.* remove it"):
+        look(files)
+
+
+@pytest.fixture
+def read(tmp_path, monkeypatch):
+    """Measure six grey pictures (0.0 to 0.5), one of them twice, and a file that is none."""
+    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "cache"))
+    read, decoded = {"text": [], "face": []}, []
+    for n in range(6):
+        Image.new("RGB", (16, 16), (n, n, n)).save(tmp_path / f"{n}.png")
+    (tmp_path / "page.png").write_text("<html></html>")
+
+    def reader(name):
+        return lambda: lambda pixels: read[name].append(pixels.max()) or pixels.max() / 10
+
+    for name in read:
+        monkeypatch.setitem(inspection.READERS, name, (f"{name} 1.0", reader(name)))
+    monkeypatch.setattr(
+        inspection, "read_image", lambda path: decoded.append(path) or images.read_image(path)
+    )
+
+    def run(**limits):
+        for seen in (*read.values(), decoded):
+            seen.clear()
+        names = [*"012345", "0", "page"]
+        paths = [str(tmp_path / f"{name}.png") for name in names]
+        run.shares = inspection.measure(paths, names, limits, progress=False)
+        return len(read["text"]), len(read["face"]), len(decoded) - decoded.count(paths[-1])
+
+    return run
+
+
+def test_a_picture_is_decoded_once_for_all_readers(read):
+    assert read(text=1, face=1) == (6, 6, 6)  # readings of text, of faces, decoded pictures
+    for share in read.shares.values():
+        assert share.dtype == np.float32
+        expected = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0, np.nan], np.float32)
+        np.testing.assert_array_equal(share, expected)
+    assert read(text=1, face=1) == (0, 0, 0)
+
+
+def test_a_share_above_its_limit_settles_a_picture(read, monkeypatch):
+    assert read(text=0.3, face=1) == (6, 4, 6)
+    alone = read.shares["face"]
+    assert np.isnan(alone).tolist() == [False] * 4 + [True] * 2 + [False, True]
+    assert read(face=1) == (0, 2, 2) and np.isnan(read.shares["face"]).sum() == 1
+    assert read(text=0.3, face=1) == (0, 0, 0)  # whatever is known of it by now
+    np.testing.assert_array_equal(read.shares["face"], alone)
+    monkeypatch.setitem(inspection.READERS, "face", ("face 2.0", inspection.READERS["face"][1]))
+    assert read(text=1, face=1) == (0, 6, 6)
+
+
+def test_a_repaired_file_is_read(read, tmp_path):
+    read(text=1)
+    shutil.copy(tmp_path / "5.png", tmp_path / "page.png")
+    assert read(text=1)[0] == 1 and not np.isnan(read.shares["text"]).any()

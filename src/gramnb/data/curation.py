@@ -25,9 +25,8 @@ import numpy as np
 import pandas as pd
 
 from gramnb.data import duplicates, manifest, sources
-from gramnb.data.faces import face_fractions
-from gramnb.data.inspection import inspect_all
-from gramnb.data.text import TEXT_THRESHOLD, text_fractions
+from gramnb.data.inspection import inspect_all, measure
+from gramnb.data.text import TEXT_THRESHOLD
 from gramnb.runs import resolve
 
 CONFLICTS = ("drop", "majority", "keep")
@@ -123,9 +122,9 @@ def prepare(path: str | Path, recipe: Recipe | None = None, progress: bool = Tru
     table = manifest.read(path) if resolve(path).is_file() else None
     given = ["url", "line", "path", "label", "sadness"]
     if table is None or table.attrs["recipe"] != record or not table[given].equals(listed[given]):
-        manifest.write(curate(listed, recipe, progress), path, record)
-        table = manifest.read(path)
-    table.attrs["report"] = listed.attrs["report"]
+        table = curate(listed, recipe, progress)
+        manifest.write(table, path, record)
+    table.attrs = {"recipe": record, "report": listed.attrs["report"]}
     return table
 
 
@@ -136,14 +135,24 @@ def curate(table: pd.DataFrame, recipe: Recipe, progress: bool = True) -> pd.Dat
         ValueError: a class is missing, or too few images for a split with both classes in each
             part; said as early as it can be known.
     """
-    split(table.assign(group=table["row"], image_id=table["row"].astype(str)), recipe)
+    check_groups(table.assign(group=table["row"]), recipe)
     table = inspect_all(table, progress)
     table = drop_conflicts(drop_duplicates(table, recipe), recipe)
     table = drop_excluded(table, recipe)
-    split(table, recipe)  # before the hours that reading text may take
-    table = _drop_above(table, recipe.text_threshold, "text", text_fractions, progress)
-    table = _drop_above(table, recipe.face_threshold, "face", face_fractions, progress)
+    check_groups(table, recipe)  # before the hours that reading text may take
+    table = drop_text_and_faces(table, recipe, progress)
     return split(undersample(table, recipe), recipe)
+
+
+def check_groups(table: pd.DataFrame, recipe: Recipe) -> None:
+    """Raise ValueError if a class has fewer groups than the split, or the folds, have parts."""
+    kept = manifest.kept(table)
+    parts = [name for name, part in zip(SPLITS, recipe.fractions, strict=True) if part > 0]
+    title = " or ".join(parts) if recipe.folds <= len(parts) else f"one of {recipe.folds} folds"
+    for value in (0, 1):
+        groups = kept.loc[kept["sadness"] == value, "group"].nunique()
+        if groups < max(len(parts), recipe.folds):
+            raise _too_few(kept, value, title)
 
 
 def drop_duplicates(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
@@ -182,6 +191,18 @@ def drop_excluded(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     return manifest.drop(table, np.isin(group[: len(table)], group[len(table) :]), "excluded")
 
 
+def drop_text_and_faces(table: pd.DataFrame, recipe: Recipe, progress: bool = True) -> pd.DataFrame:
+    """Measure what is still kept, text first, and drop what is above a threshold of the recipe."""
+    limits = {"text": recipe.text_threshold, "face": recipe.face_threshold}
+    limits = {name: limit for name, limit in limits.items() if limit is not None}
+    kept = manifest.kept(table)
+    for name, shares in measure(kept["path"], kept["image_id"], limits, progress).items():
+        share = pd.Series(shares, kept.index).reindex(table.index)
+        table = table.assign(**{f"{name}_fraction": share})
+        table = manifest.drop(table, share > limits[name], name)
+    return table
+
+
 def undersample(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """Drop whole groups of others, never sadness, until sadness has its share of the images.
 
@@ -207,28 +228,13 @@ def split(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
         ValueError: a part would be without one of the classes.
     """
     kept = manifest.kept(table)
-    part = _cut(kept, recipe.fractions, recipe.seed, "split")
-    _check_parts(kept, part, dict(zip(SPLITS, recipe.fractions, strict=True)))
+    part = _deal(kept, dict(zip(SPLITS, recipe.fractions, strict=True)), recipe.seed, "split")
     table = table.assign(split="", fold=np.int16(-1))
     table.loc[kept.index, "split"] = np.array(SPLITS, object)[part]
     if recipe.folds:
-        share = 1 / recipe.folds
-        fold = _cut(kept, [share] * recipe.folds, recipe.seed, "fold")
-        _check_parts(kept, fold, {f"fold {n}": share for n in range(recipe.folds)})
-        table.loc[kept.index, "fold"] = fold.astype(np.int16)
+        folds = {f"fold {n}": 1 / recipe.folds for n in range(recipe.folds)}
+        table.loc[kept.index, "fold"] = _deal(kept, folds, recipe.seed, "fold").astype(np.int16)
     return table
-
-
-def _drop_above(table, threshold, reason, measure, progress) -> pd.DataFrame:
-    """Measure what is still kept into `<reason>_fraction` and drop what is above the threshold."""
-    if threshold is None:
-        return table
-    kept, column = manifest.kept(table), f"{reason}_fraction"
-    table = table.copy()
-    table.loc[kept.index, column] = measure(
-        kept["path"].tolist(), kept["image_id"].tolist(), progress=progress
-    )
-    return manifest.drop(table, table[column] > threshold, reason)
 
 
 def _in_chance_order(kept: pd.DataFrame, seed: int, step: str) -> pd.DataFrame:
@@ -242,24 +248,27 @@ def _in_chance_order(kept: pd.DataFrame, seed: int, step: str) -> pd.DataFrame:
     return groups.iloc[sorted(range(len(turn)), key=turn.__getitem__)]
 
 
-def _cut(kept: pd.DataFrame, fractions: Sequence[float], seed: int, step: str) -> np.ndarray:
+def _deal(kept: pd.DataFrame, parts: dict[str, float], seed: int, step: str) -> np.ndarray:
     """Return for each row kept the number of its part, whole groups in one part."""
     groups = _in_chance_order(kept, seed, step)
     purity = groups["sadness"] / groups["size"]
     stratum = np.where(purity == 0, 0, np.where(purity == 1, 1, 2))  # 2: both, policy "keep"
     size = groups["size"].groupby(stratum)
     middle = (size.cumsum() - groups["size"] / 2) / size.transform("sum")
-    part = pd.Series(np.searchsorted(np.cumsum(fractions)[:-1], middle, "right"), groups.index)
-    return part.loc[kept["group"]].to_numpy()
+    cuts = np.cumsum(list(parts.values()))[:-1]
+    part = pd.Series(np.searchsorted(cuts, middle, "right"), groups.index)
+    part = part.loc[kept["group"]].to_numpy()
+    for value in (0, 1):
+        filled = set(part[kept["sadness"] == value])
+        for number, (name, fraction) in enumerate(parts.items()):
+            if fraction > 0 and number not in filled:
+                raise _too_few(kept, value, name)
+    return part
 
 
-def _check_parts(kept: pd.DataFrame, part: np.ndarray, fractions: dict[str, float]) -> None:
-    for value, name in enumerate(("others", "sadness")):
-        of_class = (kept["sadness"] == value).to_numpy()
-        groups = kept["group"][of_class].nunique()
-        for number, (title, fraction) in enumerate(fractions.items()):
-            if fraction > 0 and not (of_class & (part == number)).any():
-                raise ValueError(
-                    f"{title} would hold no {name}: {of_class.sum()} images of {name} are kept, in "
-                    f"{groups} groups of near-duplicates; add images or change the fractions"
-                )
+def _too_few(kept: pd.DataFrame, value: int, part: str) -> ValueError:
+    groups, name = kept.loc[kept["sadness"] == value, "group"], ("others", "sadness")[value]
+    return ValueError(
+        f"{part} would hold no {name}: {len(groups)} images of {name} are kept, in "
+        f"{groups.nunique()} groups of near-duplicates; add images or change the fractions"
+    )

@@ -76,21 +76,18 @@ def groups(table: pd.DataFrame, distance: int) -> np.ndarray:
     Rows belong together that have the same URL, the same bytes (`image_id`) or hashes at most
     `distance` apart, and rows that such rows connect. Rows with none of the three stand alone.
     """
-    links = [_same(table[column]) for column in ("url", "image_id", "dhash")]
-    position = table["dhash"].reset_index(drop=True).drop_duplicates()
-    position = position[position != ""]
-    links.append(position.index.to_numpy()[near_pairs(position.tolist(), distance)])
-    one, other = np.concatenate(links).T
-    size = len(table)
-    graph = coo_matrix((np.ones(len(one), bool), (one, other)), (size, size))
+    row = pd.Series(np.arange(len(table)))
+    links = []
+    for column in ("url", "image_id", "dhash"):
+        values = table[column].to_numpy()
+        first = row.groupby(values, sort=False).transform(
+            "min"
+        )  # the first row with the same value
+        links.append((row[values != ""], first[values != ""]))
+    hashes = table["dhash"].reset_index(drop=True).drop_duplicates()
+    hashes = hashes[hashes != ""]
+    links.append(hashes.index.to_numpy()[near_pairs(hashes.tolist(), distance)].T)
+    one, other = np.concatenate(links, axis=1)
+    graph = coo_matrix((np.ones(len(one), bool), (one, other)), (len(row), len(row)))
     _, component = connected_components(graph, directed=False)
-    _, first = np.unique(component, return_index=True)
-    return first[component]
-
-
-def _same(values: pd.Series) -> np.ndarray:
-    """Return a pair (row, first row with the same value) for every row that has a value."""
-    codes, _ = pd.factorize(values)
-    _, first = np.unique(codes, return_index=True)
-    pairs = np.stack([np.arange(len(codes)), first[codes]], axis=1)
-    return pairs[(values != "").to_numpy()]
+    return row.groupby(component).transform("min").to_numpy()

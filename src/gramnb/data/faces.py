@@ -9,14 +9,10 @@ misses faces that are tilted, turned, covered, cropped or dark, and drawn ones; 
 on sad images and 19 of 24 on others, so shares of the two classes compare only roughly.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import cv2
 import numpy as np
-
-from gramnb import runs
-from gramnb.data import _scores
 
 LONGEST_SIDE = 320  # pixels; larger images are shrunk to it (twice as large found no more faces)
 SMALLEST = 0.12  # of the shorter side, about 1 % of the area: a smaller face is no main focus
@@ -30,30 +26,12 @@ READER = (
 )
 
 
-def face_fractions(
-    paths: Sequence[str],
-    image_ids: Sequence[str],
-    cache: str | Path | None = None,
-    workers: int | None = None,
-    progress: bool = True,
-) -> np.ndarray:
-    """Return the share of each image's area its largest face takes, float32, NaN if unreadable.
-
-    Shares are 0 to 1, aligned with `paths`; 0 means no face was found. The largest face and not
-    all together: a crowd is no portrait, and false finds do not add up. Shares are kept by image
-    id in `cache` (by default `runs/cache/faces.sqlite`), as `text.text_fractions` keeps its own.
-
-    Raises:
-        ValueError: `paths` and `image_ids` differ in length, or `cache` is no file of scores.
-    """
-    cache = runs.cache_dir() / "faces.sqlite" if cache is None else cache
-    return _scores.scores(paths, image_ids, face_reader, READER, cache, workers, progress)
-
-
 def face_reader() -> Callable[[np.ndarray], float]:
     """Return a function from an RGB image (H, W, 3) uint8 to its largest face's share of the area.
 
-    A face's area is the detector's square. Each call makes its own cascades, for one thread.
+    Shares are 0 to 1; 0 means no face was found. The largest face and not all together: a crowd is
+    no portrait, and false finds do not add up. A face's area is the detector's square. Each call
+    makes its own cascades, for one thread.
     """
     frontal, profile = (
         (cv2.CascadeClassifier(cv2.data.haarcascades + name), agree)

@@ -73,7 +73,10 @@ def new(rows: list[dict] | pd.DataFrame) -> pd.DataFrame:
 def write(table: pd.DataFrame, path: str | Path, recipe: dict) -> Path:
     """Write the manifest whole or not at all; the same table and recipe give the same bytes."""
     path = resolve(path)
-    table = table.assign(path=[_relative(p, path.parent) for p in table["path"]])
+    relative = [
+        Path(os.path.relpath(p, path.parent)).as_posix() if p else "" for p in table["path"]
+    ]
+    table = table.assign(path=relative)
     made_by = json.dumps({"gramnb": __version__, "recipe": recipe}, sort_keys=True)
     content = pa.Table.from_pandas(table[list(COLUMNS)], _SCHEMA, preserve_index=False)
     with atomic(path) as temporary:
@@ -133,7 +136,3 @@ def attrition(table: pd.DataFrame) -> pd.DataFrame:
     order = ["listed", *(reason for reason in REASONS if reason in counts.index), "kept"]
     counts = counts.reindex(order, fill_value=0).astype("int64").rename_axis("step")
     return counts.assign(total=counts.sum(axis=1))
-
-
-def _relative(path: str, folder: Path) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix() if path else ""

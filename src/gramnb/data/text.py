@@ -8,15 +8,11 @@ been read with confidence. Detector and recogniser are RapidOCR's, whose models 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import cv2
 import numpy as np
-
-from gramnb import runs
-from gramnb.data import _scores
 
 # An image above this share is dropped as text. Of 420 web images labelled by eye ("is text a main
 # part of it?") 98 % agree anywhere from 0.01 to 0.025; of 280 others, kept apart, 97 % agree at
@@ -38,27 +34,6 @@ READER = (
     f"rapidocr {version('rapidocr')}, side {LONGEST_SIDE}, confidence {CONFIDENCE}, "
     f"characters {CHARACTERS} varied, floor {FLOOR}, without {CREDIT.pattern}"
 )
-
-
-def text_fractions(
-    paths: Sequence[str],
-    image_ids: Sequence[str],
-    cache: str | Path | None = None,
-    workers: int | None = None,
-    progress: bool = True,
-) -> np.ndarray:
-    """Return the share of each image's area under text that was read, float32, NaN if unreadable.
-
-    Shares are 0 to 1, aligned with `paths`. They are kept by image id in `cache` (by default
-    `runs/cache/text.sqlite`) under the reader's version and settings, so a second pass, or one
-    that goes on after an interruption, reads only what is new. `workers` threads read (by default
-    one a core).
-
-    Raises:
-        ValueError: `paths` and `image_ids` differ in length, or `cache` is no file of scores.
-    """
-    cache = runs.cache_dir() / "text.sqlite" if cache is None else cache
-    return _scores.scores(paths, image_ids, text_reader, READER, cache, workers, progress)
 
 
 def text_reader() -> Callable[[np.ndarray], float]:
