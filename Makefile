@@ -9,7 +9,9 @@
 #   make notebooks                            execute the six with default parameters, in place
 #   make lab | book | lint | bench | clean
 
-PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+SUITS   := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON  ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,\
+             $(shell $(python) -c '$(SUITS)' 2>/dev/null && command -v $(python))))
 PROFILE ?= demo
 BIN     := .venv/bin
 
@@ -46,7 +48,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 
 pytest: .venv/installed
-	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest --durations=10 --cov=gramnb --cov-report=term:skip-covered
 
 nbval: .venv/installed
 	$(BIN)/python -m pytest --nbval-lax --nbval-kernel-name=python3 notebooks
@@ -76,8 +78,9 @@ clean:
 	rm -rf .venv .snakemake runs
 
 .venv/installed: requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@"$(PYTHON)" -c '$(SUITS)' 2>/dev/null || \
+	    { echo "Python 3.11, 3.12 or 3.13 with venv is needed: make PYTHON=/path/to/python3.12"; exit 1; }
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@

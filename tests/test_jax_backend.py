@@ -1,10 +1,13 @@
 """Layers, heads and a whole classifier on JAX, against the same weights on TensorFlow."""
 
 import numpy as np
+import pytest
 
 from gramnb._keras import keras
 from gramnb.losses import WithCentres
 from gramnb.models import HeadOptions, build_classifier, build_head
+
+pytest.importorskip("jax")
 
 SCRIPT = """
 import os, sys
