@@ -151,8 +151,10 @@ class Run:
 
     @property
     def metrics(self) -> dict:
-        """The metrics of the reloaded model by split; `sizes` (images of train, val, test), the kept
-        `epoch`, `parameters` and, of these, `trained`: all but moving statistics.
+        """The metrics of the reloaded model by split, and what else the run is known by.
+
+        `sizes`: images of train, val and test; `epoch`: the one kept; `parameters` and, of these,
+        `trained`: all but moving statistics.
         """
         return self._json("metrics.json")
 
