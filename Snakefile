@@ -26,7 +26,9 @@ def listed(value):
 
 VARIANTS = {f"k{k}-s{seed}": {"k": k, "seed": seed}
             for k in listed(config.get("k", [])) for seed in listed(config.get("seeds", []))}
-VARIANTS |= config.get("extra", {})
+for name, own in config.get("extra", {}).items():  # once for each seed, unless it says one
+    VARIANTS |= {name: own} if "seed" in own else {
+        f"{name}-s{seed}": {**own, "seed": seed} for seed in listed(config["seeds"])}
 
 
 def parameters(chapter, **more):
@@ -63,7 +65,8 @@ def stage(folder, notebooks):
 BUILD = f"{Path(sys.executable).with_name('jupyter-book')} build " + "{params.folder} -n -W --keep-going -q && test -s {output}"
 VARIANT = str(OUT / "notebooks" / f"{TRAINING}-{{variant}}.ipynb")
 CHAPTER = str(OUT / "notebooks" / "{chapter}.ipynb")
-MAIN = f"{TRAINING}-{list(VARIANTS)[-1]}" if VARIANTS else TRAINING
+SHOWN = config.get("shown")  # the variant that is the book's chapter 3; the last if not said
+MAIN = f"{TRAINING}-{SHOWN if SHOWN in VARIANTS else [*VARIANTS, ''][-1]}"
 
 
 rule reproduce:
