@@ -47,7 +47,9 @@ def listed(name):
 
 VARIANTS = {f"k{k}-s{seed}": {"k": k, "seed": seed}
             for k in listed("k") for seed in listed("seeds")}
-VARIANTS |= config.get("extra", {})
+for name, own in config.get("extra", {}).items():  # once for each seed, unless it says one
+    VARIANTS |= {name: own} if "seed" in own else {
+        f"{name}-s{seed}": {**own, "seed": seed} for seed in listed("seeds")}
 
 
 def parameters(chapter, **more):
@@ -62,9 +64,9 @@ def parameters(chapter, **more):
 
 def check_names():
     """Refuse parameters that no chapter has, and other images than those of earlier runs."""
-    if unknown := sorted(set(config) - {*GIVEN, *CHAPTERS, "extra"}):
+    if unknown := sorted(set(config) - {*(names := [*GIVEN, "extra", "shown", *CHAPTERS])}):
         refuse(f"profiles/{PROFILE}.yaml: nothing is named {', '.join(unknown)}; there are: "
-               f"{', '.join([*GIVEN, 'extra', *CHAPTERS])}")
+               f"{', '.join(names)}")
     before = IMAGES.read_text(encoding="utf-8") if IMAGES.is_file() else images()
     if before != images():
         refuse(f"{OUT} holds a run of {before}; give the same again, or move {OUT} away")
@@ -87,12 +89,19 @@ def check_folders():
     """Refuse a folder or a class that is not there, before any notebook starts."""
     from gramnb.data import sources
     from gramnb.data.curation import Recipe
+    from gramnb.data.transfer import transfer_sets
     from gramnb.runs import resolve
 
     given = parameters(CURATION)
-    for name in ("transfer", "artworks"):
-        if config.get(name) and not resolve(config[name]).is_dir():
-            refuse(f"{config[name]}: no such folder; give make {name.upper()}=folder")
+    folders = [("ARTWORKS", config["artworks"])] if config.get("artworks") else []
+    try:
+        sets = transfer_sets(str(config.get("transfer", ""))).values()
+    except ValueError as error:
+        refuse(error)
+    folders += [("TRANSFER", folder) for _, folder in sets if folder]
+    for name, folder in folders:
+        if not resolve(folder).is_dir():
+            refuse(f"{folder}: no such folder; give make {name}=folder")
     if given.get("source", "demo") not in sources.demo.DATASETS:
         try:
             sadness = Recipe(sadness=given.get("sadness", "")).sadness
@@ -140,7 +149,8 @@ VARIANT = str(OUT / "notebooks" / f"{TRAINING}-{{variant}}.ipynb")
 CHAPTER = str(OUT / "notebooks" / "{chapter}.ipynb")
 check_names()
 onstart: check_folders()
-MAIN = f"{TRAINING}-{list(VARIANTS)[-1]}" if VARIANTS else TRAINING
+SHOWN = config.get("shown")  # the variant that is the book's chapter 3; the last if not said
+MAIN = f"{TRAINING}-{SHOWN if SHOWN in VARIANTS else [*VARIANTS, ''][-1]}"
 
 
 rule reproduce:

@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from gramnb.data.lists import CATEGORIES, audit_list, audit_report, read_list
+from gramnb.data.lists import (
+    CATEGORIES,
+    SADNESS,
+    audit_list,
+    audit_report,
+    read_list,
+    sadness_labels,
+    sadness_subsets,
+)
+from gramnb.runs import resolve
 
 A, B, C, D = (f"http://host/{name}.jpg" for name in "abcd")
 TRAIN = f"{A} 19\n{A} 0\n{B} 3\n{B} 3\n{C} 4\n{C} 19\n{D} 24\n"  # a: both; c: two kinds of sadness
@@ -43,6 +52,9 @@ def test_all_malformed_lines_are_named(tmp_path):
 
 def test_audit_counts_what_was_planted(tmp_path):
     counts = audit_list([write(tmp_path / "train25.txt", TRAIN)])
+    labels = {name: n for name, n in counts.pop("labels").items() if n}
+    assert labels == {"affection": 1, "contentment": 2, "disappointment": 1, "sadness": 2,
+                      "zest": 1}  # fmt: skip
     assert counts.pop("lists") == {"train25.txt": counts}
     assert counts == {
         "lines": 7,
@@ -70,7 +82,28 @@ def test_the_report_says_the_same_as_table_and_json(tmp_path):
     lines = audit_report(paths).splitlines()
     assert lines[0].split() == ["train25.txt", "test25.txt", "together"]
     assert lines[1].split() == ["lines", "2,100", "2", "2,102"]
-    assert lines[-1].split() == ["overlap", "1"]
+    assert lines[6].split() == ["overlap", "1"]
+    assert lines[-1].split() == ["zest", "joy", "300"]
     assert "together" not in audit_report(paths[:1])
     with pytest.raises(ValueError, match="table or json"):
         audit_report(paths, "yaml")
+
+
+def test_nineteen_subsets_of_labels_could_be_the_papers_sadness():
+    """It keeps 28,059 sadness images of 220,854 retrieved; a label's share of the list is known."""
+    recorded = json.loads((resolve("results/webemo_list") / "audit.json").read_text())
+    found = sadness_subsets(recorded["labels"]).set_index("labels")
+    assert len(found) == 19 and found["lost"].between(0, 0.3).all()
+    one = found.loc["sadness, suffering"]
+    assert one["lines"] == 4715 + 2380 and one["images"] == round(7095 / 53_489 * 220_854)
+    assert one["lost"] == pytest.approx(1 - 28_059 / one["images"])
+    assert "sadness" not in found.index  # about 19,500 images: too few
+    every = sadness_subsets(recorded["labels"], most_lost=1).set_index("labels")
+    assert every.loc[", ".join(SADNESS), "lost"] == pytest.approx(0.503, abs=0.001)
+
+
+def test_a_named_set_of_labels_is_the_class_of_six():
+    assert sadness_labels(["level-2"]) == SADNESS
+    assert sadness_labels(["sadness", "suffering"]) == ("sadness", "suffering")
+    with pytest.raises(ValueError, match="no label sad; level-2 means disappointment, neglect"):
+        sadness_labels(["sad"])

@@ -75,6 +75,22 @@ def test_randaugment_changes_every_image_within_range_and_without_it_nothing(tab
     assert not np.allclose(np.sort(plain, axis=0), np.sort(changed, axis=0))
 
 
+def test_randaugment_draws_from_the_operations_stated():
+    """Ten of keras-cv's; with the four it lacks they are the fourteen of RandAugment's paper."""
+    layers = [type(layer).__name__ for layer in pipeline.rand_augment(3, 7).layers]
+    kinds = {
+        "AutoContrast": ["auto-contrast"], "Equalization": ["equalize"],
+        "Solarization": ["solarize"], "RandomColorDegeneration": ["color"],
+        "RandomContrast": ["contrast"], "RandomBrightness": ["brightness"],
+        "RandomShear": ["shear-x", "shear-y"], "RandomTranslation": ["translate-x", "translate-y"],
+    }  # fmt: skip
+    assert [name for kind in dict.fromkeys(layers) for name in kinds[kind]] == [
+        *pipeline.OPERATIONS
+    ]
+    assert len(layers) == 10
+    assert len({*pipeline.OPERATIONS, *pipeline.LACKING}) == 14
+
+
 @pytest.mark.parametrize(("n", "m"), [(0, 7), (3, -1), (3, 11)])
 def test_randaugment_refuses_what_it_cannot_do(n, m):
     with pytest.raises(ValueError, match="RandAugment needs N of 1 or more and M from 0 to 10"):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from gramnb.data import manifest, sources
 from gramnb.data.sources import read
+from gramnb.data.transfer import transfer_sets
 
 
 def draw(root, *names):
@@ -201,9 +202,11 @@ def test_webemo_joins_its_lists_with_what_was_fetched(tmp_path, published):
     assert table.attrs["report"] == [
         "WEBEmo: 4 of 5 lines; test25.txt 1 of 2",
         "WEBEmo: no image for 2 of 4 lines",
+        "WEBEmo: images of sadness by choice of labels: chosen 1, level-2 1, sadness alone 1",
     ]
-    # The label sadness alone, instead of its level-2 class.
+    # The label sadness alone, instead of its level-2 class, which has a name too.
     assert list(read("webemo", tmp_path, ["sadness"])["sadness"]) == [1, 0, 0, 0]
+    assert list(read("webemo", tmp_path, ["level-2"])["sadness"]) == [1, 0, 1, 0]
 
 
 def test_webemo_without_images_or_with_those_of_other_lists(tmp_path):
@@ -215,7 +218,29 @@ def test_webemo_without_images_or_with_those_of_other_lists(tmp_path):
     (tmp_path / "images" / "fetch.parquet").unlink()
     table = read("webemo", tmp_path)
     assert (table["path"] == "").all() and len(table) == 4
-    assert "no image for 4 of 4 lines" in table.attrs["report"][-1]
+    assert "no image for 4 of 4 lines" in table.attrs["report"][-2]
+
+
+def test_transfer_sets_are_named_or_recognised(tmp_path):
+    """A folder alone says its name, and its layout if it is published; or both are said."""
+    draw(tmp_path, "UnBiasedEmo/images/joy/dog/1.jpg", "Emotion-6/images/joy/a/b/1.jpg",
+         "others, by me/joy/1.jpg")  # fmt: skip
+    ours, theirs = tmp_path / "others, by me", tmp_path / "UnBiasedEmo"
+    assert transfer_sets(f"{ours}") == {"others, by me": ("folder", str(ours))}
+    assert transfer_sets(f"{theirs},{tmp_path / 'Emotion-6'}") == {
+        "UnBiasedEmo": ("unbiasedemo", str(theirs)),
+        "Emotion-6": ("emotion-6", str(tmp_path / "Emotion-6")),
+    }
+    assert transfer_sets(f"{theirs}/images") == {"UnBiasedEmo": ("unbiasedemo", f"{theirs}/images")}
+    named = f"UnbiasedEmo:unbiasedemo:{theirs},Mine:folder:{ours}"
+    assert transfer_sets(named) == {
+        "UnbiasedEmo": ("unbiasedemo", str(theirs)), "Mine": ("folder", str(ours)),
+    }  # fmt: skip
+    assert transfer_sets("") == {}
+    with pytest.raises(ValueError, match="two transfer sets are named UnBiasedEmo"):
+        transfer_sets(f"{theirs},{theirs}")
+    with pytest.raises(FileNotFoundError, match="absent: no such folder"):
+        transfer_sets(f"{theirs},{tmp_path / 'absent'}")
 
 
 def test_a_demo_set_is_drawn_once(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from gramnb import paper
+from gramnb.data.sources import PUBLISHED
 from gramnb.paper import DATA, SETTINGS, TABLE4, TABLE5, TABLE6
 
 
@@ -205,3 +206,16 @@ def test_the_page_on_the_paper_repeats_the_constants():
     numbers = set(re.findall(r"\d{1,3}(?:,\d{3})+", page.read_text(encoding="utf-8")))
     printed = (DATA.retrieved, DATA.filtered, DATA.test.total, SETTINGS.features)
     assert numbers == {f"{number:,}" for number in printed}
+
+
+def test_no_rule_that_treats_both_classes_alike_gives_the_transfer_sets_supports():
+    table = paper.supports()
+    for name, printed in (("UnbiasedEmo", paper.TABLE5), ("Emotion-6", paper.TABLE6)):
+        others, sadness = table[name, "others"], table[name, "sadness"]
+        assert (others["printed"], sadness["printed"]) == tuple(s.support for s in printed)
+        kept = sadness["printed"] / sadness["published"]
+        assert others["same share of both classes"] == round(kept * others["published"])
+        assert others.nunique() == 4
+    assert PUBLISHED["unbiasedemo"]["sadness"] == paper.PUBLISHED["UnbiasedEmo"].sadness
+    for name, counts in paper.PUBLISHED.items():
+        assert counts.total == sum(PUBLISHED[name.lower()].values())

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -129,7 +130,10 @@ def profile_configs(name):
     del defaults["__builtins__"]
     sweep = itertools.product(profile["k"], profile["seeds"])
     variants = {f"k{k}-s{seed}": {"k": k, "seed": seed} for k, seed in sweep}
-    for variant, own in (variants | profile.get("extra", {})).items():
+    for name, own in profile.get("extra", {}).items():
+        once = [own] if "seed" in own else [{**own, "seed": seed} for seed in profile["seeds"]]
+        variants |= {f"{name}-s{each['seed']}": each for each in once}
+    for variant, own in variants.items():
         given = profile.get("03_training", {}) | own
         assert set(given) <= set(defaults), f"{variant}: notebook 03 has no such parameter"
         settings = defaults | given
@@ -138,22 +142,16 @@ def profile_configs(name):
         yield variant, TrainConfig(**settings, **more, head=head)
 
 
-def test_profile_zhang_is_their_network_for_their_epochs():
-    found = dict(profile_configs("zhang"))
-    theirs = [config for config in found.values() if config.network == "multilevel"]
-    alone = [config for config in found.values() if config.network == "gram"]
-    assert [c.seed for c in theirs] == [c.seed for c in alone] == list(range(paper.SETTINGS.runs))
-    for config in found.values():
-        assert config.epochs == paper.SETTINGS.epochs_zhang
-        assert (config.backbone, config.k, config.weights) == ("ResNet50", 0, "")
-        papers_recipe(config)
-
-
-def test_profile_webemo_is_the_papers():
-    found = [config for _, config in profile_configs("webemo")]
-    assert {config.k for config in found} == {0, 2, 3, 4, 5}
+def test_profile_webemo_is_the_papers_and_zhangs_network_beside_it():
+    said, found = paper.SETTINGS, [config for _, config in profile_configs("webemo")]
+    counted = Counter((config.network, config.k) for config in found)
+    networks = [("gram", k) for k in (0, *said.modules)] + [("multilevel", 0)]
+    assert counted == dict.fromkeys(networks, said.runs)
+    assert len({(config.network, config.k, config.seed) for config in found}) == len(found)
     for config in found:
-        assert (config.backbone, config.epochs) == (paper.SETTINGS.backbone, paper.SETTINGS.epochs)
+        theirs = config.network == "multilevel"
+        assert config.backbone == ("ResNet50" if theirs else said.backbone)
+        assert config.epochs == (said.epochs_zhang if theirs else said.epochs)
         papers_recipe(config)
 
 
@@ -170,7 +168,10 @@ def test_profile_webemo_v2s_is_the_later_work():
 
 def papers_recipe(config):
     said = paper.SETTINGS
-    assert (config.learning_rate, config.batch_size) == (said.learning_rate, said.batch_size)
+    for replicas in (1, said.gpus, 4):  # the paper's batch and rate, whatever trains it
+        whole = config.resolved(replicas)
+        assert whole.global_batch == said.gpus * said.batch_size
+        assert whole.learning_rate == said.gpus * said.learning_rate
     assert (config.optimizer, config.augment) == (said.optimizer.lower(), said.randaugment)
     assert (config.image_size, config.frozen) == (said.image_size, False)
     assert (config.schedule, config.weight_decay, config.train_share) == ("constant", 0.0, 1.0)
@@ -182,7 +183,7 @@ def test_profiles_name_parameters_that_notebooks_have(name):
     profile = yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text())
     assert list(profile_configs(name))
     notebooks = {path.stem: path for path in (ROOT / "notebooks").glob("*.ipynb")}
-    for chapter in set(profile) - {"k", "seeds", "extra"}:
+    for chapter in set(profile) - {"k", "seeds", "extra", "sadness", "shown"}:
         cells = nbformat.read(notebooks[chapter], as_version=4).cells
         (cell,) = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
         assert set(profile[chapter]) <= set(re.findall(r"^(\w+) = ", cell.source, re.MULTILINE))

@@ -21,7 +21,7 @@ from gramnb.data.images import read_image
 from gramnb.models import HeadOptions
 from gramnb.predict import load_network
 from gramnb.runs import Run, list_runs
-from gramnb.training import even_batch, splits, train
+from gramnb.training import described, even_batch, splits, train
 
 SMALL = TrainConfig(
     backbone="EfficientNetLite0",
@@ -92,7 +92,7 @@ def test_a_run_holds_what_it_should(run, config):
         "config.json", "history.csv", "predictions.parquet", "metrics.json", "environment.json",
         "model.keras",
     }  # fmt: skip
-    assert TrainConfig.load(run.config) == config
+    assert TrainConfig.load(run.config) == config.resolved(1)
     assert list(run.history["epoch"]) == [1, 2, 3]
     assert run.environment["augmentation"] == "none"
     table = manifests.kept(manifests.read(config.manifest))
@@ -265,7 +265,7 @@ def test_two_replicas_have_the_gradient_of_one_device(python):
 
 @pytest.mark.parametrize(("count", "batch"), [(100, 64), (64, 64), (29, 28), (30, 30), (1, 1)])
 def test_the_first_batch_divides_among_the_replicas(count, batch):
-    assert even_batch(count, 32, replicas=2) == batch
+    assert even_batch(count, 64, replicas=2) == batch
     assert even_batch(count, 64, replicas=1) == min(count, 64)
 
 
@@ -279,6 +279,8 @@ def test_training_runs_on_two_replicas(config, tmp_path, python):
     python(TRAIN, recorded(uneven), tmp_path)
     (run,) = list_runs(tmp_path)
     assert len(run.environment["devices"]) == 2
+    given = [run.config[name] for name in ("replicas", "global_batch", "learning_rate")]
+    assert given == [2, 2 * config.batch_size, 2 * config.learning_rate]
     assert np.isfinite(run.history["loss"]).all()
     assert run.predictions["p_sadness"].between(0, 1).all()
 
@@ -286,6 +288,36 @@ def test_training_runs_on_two_replicas(config, tmp_path, python):
 def test_replicas_asked_for_too_late_are_refused(run, config, tmp_path):
     with pytest.raises(ValueError, match="2 replicas on one CPU must be asked for before"):
         train(replace(config, replicas=2), tmp_path, progress=False)
+
+
+def test_a_global_batch_and_its_rate_are_the_same_on_any_number_of_devices(config):
+    whole = replace(config, global_batch=128, learning_rate=0.004)
+    for replicas, held in ((1, 128), (2, 64), (4, 32)):
+        found = whole.resolved(replicas)
+        assert (found.global_batch, found.learning_rate, found.batch_size) == (128, 0.004, held)
+        assert found.resolved(8) == found  # nothing is left to the machine
+        scaled = config.resolved(replicas)  # as the paper scales both
+        assert (scaled.global_batch, scaled.learning_rate) == (16 * replicas, 0.001 * replicas)
+    with pytest.raises(ValueError, match="global_batch 128 does not divide among 3 replicas"):
+        whole.resolved(3)
+
+
+def test_a_run_begun_on_other_devices_is_not_quietly_started_anew(config, tmp_path):
+    """Two devices began it; here is one. Its settings say so, and so does the refusal."""
+    begun = Run.open(tmp_path, described(config.resolved(2)))
+    with pytest.raises(ValueError, match=rf"{begun.path.name}: begun on 2 replicas, 32 images"):
+        train(config, tmp_path, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == [begun.path.name]
+
+
+def test_a_run_is_named_by_its_manifests_content(run, config):
+    """The same manifest under another name gives the same run; nothing is trained."""
+    other = Path(config.manifest).with_name("copy.parquet")
+    other.write_bytes(Path(config.manifest).read_bytes())
+    again = train(replace(config, manifest=str(other)), run.path.parent, progress=False)
+    assert again == run and again.config["manifest"] == config.manifest
+    manifests.write(manifests.read(other).assign(fold=0), other, {})
+    assert Run.of(run.path.parent, described(replace(config, manifest=str(other)))) != run
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_the_multilevel_network_trains(config, tmp_path):
     assert run.predictions["p_sadness"].between(0, 1).all()
     reduced, units = (256 + 1 + 512 + 1) * 64, (2 * 64**2 + 1) * 2048 + (2048 + 1) * 2048
     assert run.metrics["parameters"] == 23_587_712 + reduced + units + 2 * 2048 + 2
+    assert run.metrics["parameters"] - run.metrics["trained"] == 53_120  # moving statistics
 
 
 def test_a_setting_is_one_however_it_is_written(config):
@@ -90,19 +91,19 @@ def test_cosine_ends_at_zero_after_the_last_step_of_the_share(config, tmp_path):
     assert rates == pytest.approx([config.learning_rate / 2, 0.0], abs=1e-9)
 
 
-def head_of(config, replicas=1, steps=10):
+def head_of(config, steps=10):
     """The compiled head of a frozen run, its weights drawn away from 0 and 1."""
     random = np.random.default_rng(0)
     arrays = [random.normal(size=shape).astype("float32") for shape in ((8, 12), (8, 4, 4, 3))]
     inputs = Inputs(pd.DataFrame(), config, arrays[: 1 + bool(config.k)])
-    model = _build(inputs, replicas, steps)
+    model = _build(inputs, steps)
     model.set_weights([random.uniform(0.5, 1.5, w.shape) for w in model.get_weights()])
     return model, arrays
 
 
-def test_a_rate_is_a_replicas_and_the_schedule_starts_there(config):
+def test_the_schedule_starts_at_the_rate_of_the_whole_batch(config):
     for schedule in ("constant", "cosine"):
-        model, _ = head_of(replace(config, schedule=schedule), replicas=2)
+        model, _ = head_of(replace(config, schedule=schedule).resolved(2))
         assert float(model.optimizer.learning_rate) == pytest.approx(2 * config.learning_rate)
 
 

@@ -1,6 +1,6 @@
 """What a run depends on, as one frozen value that checks itself."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from gramnb.backbones import BACKBONES
 from gramnb.layers import check_choice
@@ -27,8 +27,10 @@ class TrainConfig:
         taps: layers whose maps are read beside the top; empty means the backbone's default.
         image_size: side of the square input, in pixels.
         epochs: passes over the training split.
-        batch_size: images a replica takes per step.
-        learning_rate: per replica; it is multiplied by the number of replicas.
+        batch_size: images a replica takes in a step, if `global_batch` is 0.
+        global_batch: images all replicas together take in a step; 0 means batch_size x replicas.
+        learning_rate: of a replica, to be multiplied by their number as Section 4.2 does; with a
+            `global_batch`, of the whole batch.
         optimizer: "adagrad" (the paper's) or "adam".
         schedule: of the learning rate: "constant", or "cosine", which falls to 0 by the last step.
         weight_decay: decoupled, of kernels only: each step shrinks them by learning rate x this.
@@ -56,6 +58,7 @@ class TrainConfig:
     image_size: int = 256
     epochs: int = 25
     batch_size: int = 64
+    global_batch: int = 0
     learning_rate: float = 0.002
     optimizer: str = "adagrad"
     schedule: str = "constant"
@@ -87,6 +90,7 @@ class TrainConfig:
             "image_size": 32,
             "epochs": 1,
             "batch_size": 1,
+            "global_batch": 0,
             "replicas": 0,
             "fold": -1,
             "centre_loss": 0,
@@ -111,6 +115,31 @@ class TrainConfig:
             )
         if self.frozen:
             object.__setattr__(self, "augment", None)
+
+    def resolved(self, replicas: int) -> "TrainConfig":
+        """Return what this means on so many replicas: nothing is left to the machine.
+
+        `global_batch` is a number, `learning_rate` that of the whole batch, `batch_size` a
+        replica's part of it. Where `replicas` is set already, that number stands.
+
+        Raises:
+            ValueError: the global batch does not divide among the replicas.
+        """
+        replicas = self.replicas or replicas
+        whole = self.global_batch or self.batch_size * replicas
+        if whole % replicas:
+            raise ValueError(
+                f"global_batch {whole} does not divide among {replicas} replicas; choose a "
+                "multiple, or set replicas to a number that divides it"
+            )
+        rate = self.learning_rate if self.global_batch else self.learning_rate * replicas
+        return replace(
+            self,
+            replicas=replicas,
+            global_batch=whole,
+            batch_size=whole // replicas,
+            learning_rate=rate,
+        )
 
     @property
     def variant(self) -> str:

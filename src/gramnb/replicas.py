@@ -13,6 +13,11 @@ import tensorflow as tf
 from gramnb._keras import quiet
 
 
+def available() -> int:
+    """Return how many replicas this machine trains unless told otherwise: GPUs, or one CPU."""
+    return max(len(tf.config.list_physical_devices("GPU")), 1)
+
+
 def strategy(replicas: int = 0) -> tf.distribute.Strategy:
     """Return the strategy for so many replicas.
 
@@ -29,7 +34,7 @@ def strategy(replicas: int = 0) -> tf.distribute.Strategy:
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus and replicas > gpus:
         raise ValueError(f"replicas must be at most the {gpus} visible GPUs, got {replicas}")
-    replicas = replicas or max(gpus, 1)
+    replicas = replicas or available()
     if replicas == 1:
         return tf.distribute.get_strategy()
     if not gpus:

@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 PACKAGES = ("gramnb", "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn")
+PLACES = ("manifest",)  # where something lies; a run is named by what is in it
 VARIANT = ["variant", "backbone", "k", "seed"]
 COLUMNS = [
     *VARIANT, "dataset", "image_id", "split", "fold", "group", "n_train", "n_test", "y", "p_sadness"
@@ -116,6 +117,10 @@ def environment() -> dict:
     }
 
 
+def _placeless(config: Mapping) -> dict:
+    return {name: value for name, value in config.items() if name not in PLACES}
+
+
 @dataclass(frozen=True)
 class Run:
     """One run's directory; the properties read what has been written so far."""
@@ -126,10 +131,11 @@ class Run:
     def of(cls, folder: str | Path, config: Mapping) -> "Run":
         """Return the run of `config` below `folder`, whether it has begun or not.
 
-        The directory is named `<backbone>-k<k>-s<seed>-<8 hex of the configuration>`.
+        The directory is named `<backbone>-k<k>-s<seed>-<8 hex of the configuration>`; where the
+        manifest lies does not count, its content (`data`) does.
         """
         config = json.loads(json.dumps(config))  # tuples become lists, as they come back
-        name = "{backbone}-k{k}-s{seed}-".format(**config) + fingerprint(config)
+        name = "{backbone}-k{k}-s{seed}-".format(**config) + fingerprint(_placeless(config))
         return cls(resolve(folder) / name)
 
     @classmethod
@@ -143,7 +149,7 @@ class Run:
         config = json.loads(json.dumps(config))
         if not (run.path / "config.json").exists():
             write_json(run.path / "config.json", config)
-        elif run.config != config:
+        elif _placeless(run.config) != _placeless(config):
             raise ValueError(
                 f"{run.path.name}/config.json: holds another configuration than its name says; "
                 "remove the directory or choose another folder for the runs"
@@ -157,7 +163,11 @@ class Run:
 
     @property
     def metrics(self) -> dict:
-        """The metrics of the reloaded model by split, and `sizes`: images of train, val, test."""
+        """The metrics of the reloaded model by split, and what else the run is known by.
+
+        `sizes`: images of train, val and test; `epoch`: the one kept; `parameters` and, of these,
+        `trained`: all but moving statistics.
+        """
         return self._json("metrics.json")
 
     @property

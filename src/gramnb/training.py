@@ -1,5 +1,7 @@
-"""Training a variant under MirroredStrategy: a configuration in, a finished `Run` out.
+"""Training a variant: a configuration in, a finished `Run` out.
 
+Several devices train it under MirroredStrategy, one under TensorFlow's default strategy
+(`replicas`). How many there are is settled before the run is named: it changes the numbers.
 `train` continues where a killed run stopped (`checkpoints`). Reported metrics always come from the
 saved model, loaded again on one device: the replicas' batch-normalisation statistics drift apart
 while they train. A frozen run trains the head on cached backbone features (`features`); it sees no
@@ -27,7 +29,7 @@ from gramnb.data.inspection import inspect_all
 from gramnb.features import Inputs, prepare_inputs
 from gramnb.losses import WithCentres
 from gramnb.models import build_classifier, build_head, build_multilevel_resnet50
-from gramnb.replicas import device_names, strategy
+from gramnb.replicas import available, device_names, strategy
 from gramnb.runs import Run, atomic, environment, resolve, write_json
 
 
@@ -51,6 +53,8 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     if config.train_share < 1:
         rows["train"] = some(rows["train"], config.train_share, config.seed)
         check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
+    _check_replicas(folder, config)
+    config = config.resolved(available())
     run = Run.open(folder, described(config))
     if run.complete:
         return run
@@ -62,16 +66,40 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
 
 
 def described(config: TrainConfig) -> dict:
-    """Return what a run of this configuration records, the manifest's content included.
+    """Return what a run of this configuration records: resolved for this machine's devices.
+
+    `data` is the manifest's content, by which the run is named; where the manifest lies is not.
 
     Raises:
         FileNotFoundError: there is no such manifest.
+        ValueError: the global batch does not divide among the devices.
     """
+    config = config.resolved(available())
     file = resolve(config.manifest)
     if not file.is_file():
         raise FileNotFoundError(f"{config.manifest}: no such manifest; notebook 01 writes one")
     data = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     return {**asdict(config), "variant": config.variant, "data": data}
+
+
+def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
+    """Raise ValueError if what is asked for was begun on another number of devices.
+
+    That is another run, by its numbers and by its name: it would silently start anew.
+    """
+    here = config.resolved(available())
+    for file in sorted(resolve(folder).glob("*/config.json")):
+        begun = Run(file.parent)
+        replicas = begun.config.get("replicas", 0) or here.replicas
+        if begun.complete or replicas == here.replicas or config.global_batch % replicas:
+            continue
+        there = config.resolved(replicas)
+        if Run.of(folder, described(there)) == begun:
+            raise ValueError(
+                f"{begun.path.name}: begun on {replicas} replicas, {there.global_batch} images a "
+                f"step; here it would be {here.replicas} and {here.global_batch}: set "
+                f"replicas={replicas} to go on with it, or remove its directory to start anew"
+            )
 
 
 def some(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -130,8 +158,11 @@ def check_files(table: pd.DataFrame, name: str) -> None:
         )
 
 
-def _build(inputs: Inputs, replicas: int, steps: int) -> keras.Model:
-    """Return the compiled model: the head alone for a frozen run, else the whole classifier."""
+def _build(inputs: Inputs, steps: int) -> keras.Model:
+    """Return the compiled model: the head alone for a frozen run, else the whole classifier.
+
+    The configuration is a resolved one: its learning rate is that of the whole batch.
+    """
     config = inputs.config
     if config.network == "multilevel":
         taps = {"taps": config.taps} if config.taps else {}
@@ -152,7 +183,7 @@ def _build(inputs: Inputs, replicas: int, steps: int) -> keras.Model:
         )
     if config.centre_loss:
         model = WithCentres(model, config.centre_loss)
-    rate = config.learning_rate * replicas
+    rate = config.learning_rate
     if config.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     kind = {"adagrad": keras.optimizers.Adagrad, "adam": keras.optimizers.Adam}[config.optimizer]
@@ -176,7 +207,7 @@ def _fit(
     if done == config.epochs:
         return history
     size, checked = (
-        even_batch(len(rows[split]), config.batch_size, scope.num_replicas_in_sync)
+        even_batch(len(rows[split]), config.global_batch, config.replicas)
         for split in ("train", "val")
     )
     steps = -(-len(rows["train"]) // size)
@@ -186,7 +217,7 @@ def _fit(
             model = load_model(checkpoints.folder(run, done) / "state.keras", compile=True)
             _decay_kernels_only(model.optimizer)
         else:
-            model = _build(inputs, scope.num_replicas_in_sync, config.epochs * steps)
+            model = _build(inputs, config.epochs * steps)
     bar = tqdm(total=config.epochs * steps, initial=done * steps, unit="step", disable=not progress)
     with bar, scope.scope():
         epochs = _Epochs(run, config, history, bar)
@@ -203,12 +234,12 @@ def _fit(
     return epochs.history
 
 
-def even_batch(count: int, batch_size: int, replicas: int) -> int:
+def even_batch(count: int, global_batch: int, replicas: int) -> int:
     """Return the batch over all replicas, such that the first one of `count` images divides evenly.
 
     Keras builds what it compiles from the first batch, and fails if its parts are not equal.
     """
-    return min(batch_size * replicas, max(count - count % replicas, 1))
+    return min(global_batch, max(count - count % replicas, 1))
 
 
 class _Epochs(keras.callbacks.Callback):
@@ -272,6 +303,7 @@ def _finish(
         "sizes": {split: len(rows[split]) for split in SPLITS},
         "epoch": checkpoints.chosen_epoch(history, config.evaluate),
         "parameters": model.count_params(),
+        "trained": sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
     }
     write_json(run.path / "metrics.json", {**metrics, **known})
     checkpoints.remove(run)

@@ -1,7 +1,8 @@
 """From a manifest's rows to batches: images through tf.data, and RandAugment behind one function.
 
 Pictures are read by the reader that curation used (`images.read_image`), so that what was checked
-is what is trained on: orientation applied, alpha on white, squashed to a square as the paper does.
+is what is trained on: orientation applied, alpha on white, squashed to a square. Squashing is our
+choice, since nothing is cut off; the paper says "256x256" and no more.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,20 @@ from gramnb._keras import quiet
 from gramnb.data.images import read_image
 
 LEVELS = 10  # RandAugment's magnitudes are counted 0 to 10 in its paper
+# What keras-cv draws from, and what RandAugment's paper has beside it (Cubuk 2020, Section 3.1).
+OPERATIONS = (
+    "auto-contrast",
+    "equalize",
+    "solarize",
+    "color",
+    "contrast",
+    "brightness",
+    "shear-x",
+    "shear-y",
+    "translate-x",
+    "translate-y",
+)
+LACKING = ("identity", "rotate", "posterize", "sharpness")
 
 
 @cache
@@ -23,7 +38,8 @@ def rand_augment(transformations: int, magnitude: int, seed: int = 0) -> Callabl
 
     The paper uses N = 3 and M = 7 (Section 4.2) and does not say of how many levels; here M is
     keras-cv's magnitude M/10, without spread, and every transformation is applied (rate 1).
-    keras-cv draws transformations for each image of a batch anew; values stay within 0-255.
+    keras-cv draws transformations for each image of a batch anew, from `OPERATIONS`; `LACKING` are
+    four of the reference's fourteen that it does not have. Values stay within 0-255.
 
     Raises:
         ValueError: N below 1 or M outside 0-10.

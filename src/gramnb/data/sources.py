@@ -12,7 +12,15 @@ import pandas as pd
 
 from gramnb.data import demo, manifest
 from gramnb.data.images import find_pictures
-from gramnb.data.lists import CATEGORIES, audit_list, audit_report, raise_malformed, read_list
+from gramnb.data.lists import (
+    CATEGORIES,
+    LEVEL_2,
+    audit_list,
+    audit_report,
+    raise_malformed,
+    read_list,
+    sadness_labels,
+)
 from gramnb.runs import cache_dir, resolve
 
 __all__ = ["PUBLISHED", "SOURCES", "audit_list", "audit_report", "read", "read_list"]
@@ -37,8 +45,9 @@ def read(
     """Return the manifest of the data set below `root`: sorted, nothing dropped yet.
 
     `source` is one of `SOURCES`. A row is sadness if its `emotion` is; or, where `sadness` gives
-    names, if its label or one of the label's folders is named so. A drawn demo set is drawn if it
-    is not there yet, with `count` images, and without a `root` into the cache.
+    names, if its label or one of the label's folders is named so; of WEBEmo, "level-2" names its
+    six labels of that class. A drawn demo set is drawn if it is not there yet, with `count` images,
+    and without a `root` into the cache.
 
     Raises:
         FileNotFoundError: there is no `root`, or no list in it.
@@ -55,7 +64,12 @@ def read(
     else:
         raise FileNotFoundError(f"{root or 'no root was given'}: no such folder (source {source})")
     rows, report = SOURCES[source](folder)
-    rows["sadness"] = _is_sadness(rows, set(sadness), folder)
+    if source == "webemo":
+        labels = sadness_labels(sadness or [LEVEL_2])
+        report.append(_counted(rows, labels))
+        rows["sadness"] = rows["label"].isin(labels)
+    else:
+        rows["sadness"] = _is_sadness(rows, set(sadness), folder)
     table = manifest.new(rows.assign(source=source))
     table.attrs["report"] = report
     return table
@@ -75,6 +89,14 @@ def _is_sadness(rows: pd.DataFrame, names: set[str], root: Path) -> pd.Series:
     if not sad.any():
         raise ValueError(f"{root}: no class is named sadness; name those that count as it: {found}")
     return sad
+
+
+def _counted(rows: pd.DataFrame, chosen: Sequence[str]) -> str:
+    """Say how many images are sadness by the labels chosen, and would be by the two extremes."""
+    there = rows.loc[rows["path"].fillna("") != "", "label"]
+    choices = {"chosen": chosen, LEVEL_2: sadness_labels([LEVEL_2]), "sadness alone": ["sadness"]}
+    counts = [f"{name} {there.isin(labels).sum():,}" for name, labels in choices.items()]
+    return f"WEBEmo: images of sadness by choice of labels: {', '.join(counts)}"
 
 
 def _class_folders(root: Path) -> tuple[pd.DataFrame, list[str]]:

@@ -202,10 +202,12 @@ def with_interval(row: pd.Series, digits: int = 1) -> str:
 
 
 def _names(predictions: pd.DataFrame) -> list[str]:
-    """Return the columns that tell variants apart: variant, and what else takes several values."""
+    """Return the columns that tell variants apart: variant, and what one of them has several of."""
     if "variant" not in predictions:
         raise ValueError("predictions lack the column variant")
-    several = [name for name in KEYS[:2] if predictions.get(name, pd.Series()).nunique() > 1]
+    there = [name for name in KEYS[:2] if name in predictions]
+    counts = predictions.groupby("variant")[there].nunique()
+    several = [name for name in there if counts[name].max() > 1]
     return [*several, "variant"]
 
 

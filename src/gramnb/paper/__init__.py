@@ -13,6 +13,7 @@ from gramnb.paper.derived import (
     power,
     seeds_needed,
     standard_error,
+    supports,
     table3,
     table4,
     table5,
@@ -21,6 +22,7 @@ from gramnb.paper.derived import (
 from gramnb.paper.printed import (
     CLAIMS,
     DATA,
+    PUBLISHED,
     SETTINGS,
     TABLE1,
     TABLE2,
@@ -39,6 +41,7 @@ from gramnb.paper.printed import (
 __all__ = [
     "CLAIMS",
     "DATA",
+    "PUBLISHED",
     "SETTINGS",
     "TABLE1",
     "TABLE2",
@@ -64,6 +67,7 @@ __all__ = [
     "power",
     "seeds_needed",
     "standard_error",
+    "supports",
     "table3",
     "table4",
     "table5",

@@ -8,7 +8,7 @@ from math import ceil, sqrt
 import pandas as pd
 from scipy import stats
 
-from gramnb.paper.printed import DATA, TABLE4, TABLE5, TABLE6, Scores
+from gramnb.paper.printed import DATA, PUBLISHED, TABLE4, TABLE5, TABLE6, Counts, Scores
 
 
 def network(k: int) -> str:
@@ -151,6 +151,32 @@ def table5() -> pd.DataFrame:
 def table6() -> pd.DataFrame:
     """Return Table 6 as printed: Emotion-6, k = 4, shares and images."""
     return _class_report(TABLE6)
+
+
+def supports() -> pd.DataFrame:
+    """Compare the parts of UnbiasedEmo and Emotion-6 in Tables 5 and 6 with rules that could be.
+
+    Rows: what is published, what is printed, and the others that two rules would leave beside the
+    sadness printed: to keep the same share of both classes, and to undersample others to the share
+    of sadness of Section 4.1. Columns: data set x others, sadness.
+    """
+    columns = {}
+    for name, table in (("UnbiasedEmo", TABLE5), ("Emotion-6", TABLE6)):
+        all_of, part = PUBLISHED[name], Counts(*(scores.support for scores in table))
+        share = part.sadness / all_of.sadness
+        balanced = part.sadness * (1 / DATA.sadness_share - 1)
+        columns[name] = {
+            "published": all_of,
+            "printed": part,
+            "same share of both classes": (round(share * all_of.others), part.sadness),
+            "others undersampled as in Section 4.1": (round(balanced), part.sadness),
+        }
+    classes = ["others", "sadness"]
+    tables = {
+        name: pd.DataFrame.from_dict(rows, orient="index", columns=classes)
+        for name, rows in columns.items()
+    }
+    return pd.concat(tables, axis=1).rename_axis("subset")
 
 
 def attrition() -> pd.DataFrame:
