@@ -51,7 +51,7 @@ pytest: .venv/installed
 	$(BIN)/python -m pytest --durations=10 --cov=gramnb --cov-report=term:skip-covered
 
 nbval: .venv/installed
-	$(BIN)/python -m pytest --nbval-lax --nbval-kernel-name=python3 notebooks
+	$(BIN)/python -m pytest --nbval-lax --nbval-kernel-name=python3 notebooks book/studies.ipynb
 
 book: run-published_book
 	$(ended)

@@ -93,15 +93,12 @@ def check_folders():
     from gramnb.runs import resolve
 
     given = parameters(CURATION)
-    folders = [("ARTWORKS", config["artworks"])] if config.get("artworks") else []
     try:
-        sets = transfer_sets(str(config.get("transfer", ""))).values()
-    except ValueError as error:
+        transfer_sets(str(config.get("transfer", "")))
+    except (OSError, ValueError) as error:
         refuse(error)
-    folders += [("TRANSFER", folder) for _, folder in sets if folder]
-    for name, folder in folders:
-        if not resolve(folder).is_dir():
-            refuse(f"{folder}: no such folder; give make {name}=folder")
+    if config.get("artworks") and not resolve(config["artworks"]).is_dir():
+        refuse(f"{config['artworks']}: no such folder; give make ARTWORKS=folder")
     if given.get("source", "demo") not in sources.demo.DATASETS:
         try:
             sadness = Recipe(sadness=given.get("sadness", "")).sadness
@@ -229,8 +226,8 @@ rule published_book:
 rule committed_notebooks:
     # Execute each notebook with its default parameters, in place, without what varies by machine.
     run:
-        for chapter in CHAPTERS:
-            path = Path("notebooks") / f"{chapter}.ipynb"
+        for path in [*map(Path, expand("notebooks/{chapter}.ipynb", chapter=CHAPTERS)),
+                     Path("book/studies.ipynb")]:
             executed = OUT / "committed" / path.name
             executed.parent.mkdir(parents=True, exist_ok=True)
             papermill.execute_notebook(str(path), str(executed), kernel_name="python3")
