@@ -3,9 +3,8 @@
 Several devices train it under MirroredStrategy, one under TensorFlow's default strategy
 (`replicas`). How many there are is settled before the run is named: it changes the numbers.
 `train` continues where a killed run stopped (`checkpoints`). Reported metrics always come from the
-saved model, loaded again on one device: the replicas' batch-normalisation statistics drift apart
-while they train. A frozen run trains the head on cached backbone features (`features`); it sees no
-augmentation and says so.
+saved model, loaded again on one device: the replicas' batch-normalisation statistics drift apart.
+A frozen run trains the head on cached backbone features (`features`), without augmentation.
 """
 
 import hashlib
@@ -36,8 +35,8 @@ from gramnb.runs import Run, atomic, environment, resolve, write_json
 def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool = True) -> Run:
     """Train one variant, or finish what was begun, and return its run.
 
-    Input that cannot work is refused before any long work: an empty or one-class split, missing
-    image files, another configuration in the run's directory.
+    Refused before any long work: an empty or one-class split, missing image files, another
+    configuration in the run's directory, or the same begun on another number of devices.
 
     Args:
         config: what to train, on what.
@@ -66,9 +65,7 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
 
 
 def described(config: TrainConfig) -> dict:
-    """Return what a run of this configuration records: resolved for this machine's devices.
-
-    `data` is the manifest's content, by which the run is named; where the manifest lies is not.
+    """Return what a run records: the configuration on these devices, the manifest's content.
 
     Raises:
         FileNotFoundError: there is no such manifest.
@@ -83,10 +80,7 @@ def described(config: TrainConfig) -> dict:
 
 
 def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
-    """Raise ValueError if what is asked for was begun on another number of devices.
-
-    That is another run, by its numbers and by its name: it would silently start anew.
-    """
+    """Raise ValueError if what is asked was begun on other devices: it would quietly start anew."""
     here = config.resolved(available())
     for file in sorted(resolve(folder).glob("*/config.json")):
         begun = Run(file.parent)
@@ -159,10 +153,7 @@ def check_files(table: pd.DataFrame, name: str) -> None:
 
 
 def _build(inputs: Inputs, steps: int) -> keras.Model:
-    """Return the compiled model: the head alone for a frozen run, else the whole classifier.
-
-    The configuration is a resolved one: its learning rate is that of the whole batch.
-    """
+    """Return the compiled model of a resolved configuration: of a frozen run the head alone."""
     config = inputs.config
     if config.network == "multilevel":
         taps = {"taps": config.taps} if config.taps else {}
