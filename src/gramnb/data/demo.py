@@ -68,11 +68,12 @@ DATASETS = {
 }
 
 # fmt: off
-LEVELS = {"warmth": (-1, 0.3), "luminance": (-1, 0.25), "saturation": (0, 0.15),
-          "texture": (0, 0.2), "bare": (0, 0.26), "lit": (0, 0.28), "bowed": (0, 0.2)}
-# Above: the least value (1 is the most) and the spread. Saturation 0.5 leaves colours as they are,
-# trees and land are bare, windows are lit. Below: what a mood draws its place, sky, accent and
-# people from, repeated words more often, and the means of its levels.
+LEVELS = {"warmth": (-1, 0.3, 0.0), "luminance": (-1, 0.25, 0.0), "saturation": (0, 0.15, 0.5),
+          "texture": (0, 0.2, 0.3), "bare": (0, 0.26, 0.2), "lit": (0, 0.28, 0.5),
+          "bowed": (0, 0.2, 0.2)}
+# Above: least value (1 is the most), spread, and what it is unless told. Saturation 0.5 leaves
+# colours as they are, trees and land are bare, windows are lit. Below: what a mood draws place,
+# sky, accent and people from, repeated words more often, and the means of its levels.
 MOODS = {
     "anger": ("field sea town forest", "ember ember ember storm storm clouds clear dusk rain",
               "none none bolt flame flame bird", "cheering cheering cheering one one couple nobody",
@@ -109,7 +110,7 @@ SKIES = {  # colours: top, middle, horizon, sun or moon, shadow; share of shadow
 PAINTINGS = (  # title, emotion, place, sky, accent, people
     ("The Last Lamp in Saltmarket Street", "sadness", "town", "night", "none", "one"),
     ("Orchard, First Warm Sunday", "joy", "field", "clear", "balloon", "family"),
-    ("She Left the Window Open", "sadness", "field", "gloom", "none", "seated"),
+    ("She Left the Window Open", "sadness", "town", "rain", "none", "seated"),
     ("Harbour with Two Who Stayed", "love", "sea", "dusk", "none", "couple"),
     ("November, the Bench by the Water", "sadness", "lake", "dawn", "bench", "nobody"),
     ("The Night They Lit the Sky", "surprise", "lake", "night", "burst", "cheering"),
@@ -316,7 +317,7 @@ def draw_factors(mood: str, rng: np.random.Generator, shift: dict[str, float]) -
     f = {}
     for n, factor in enumerate(CHOICES):
         f[factor] = str(rng.choice(MOODS[mood or rng.choice(EMOTIONS)][n].split()))
-    for n, (level, (least, spread)) in enumerate(LEVELS.items()):
+    for n, (level, (least, spread, _)) in enumerate(LEVELS.items()):
         mean = MOODS[mood or rng.choice(EMOTIONS)][-1][n] + shift.get(level, 0)
         f[level] = round(float(np.clip(rng.normal(mean, spread), least, 1)), 3)
     f["sky"] = {"burst": "night", "bolt": "storm"}.get(f["accent"], f["sky"])
@@ -449,7 +450,9 @@ def _mix(a: tuple, b: tuple, share: float) -> tuple:
 
 
 def paint(f: dict, rng: np.random.Generator, size: int) -> Image.Image:
-    """Return the picture of these factors, RGB, size x size."""
+    """Return the picture of these factors, RGB, size x size; place and sky must be among them."""
+    usual = {"accent": "none", "people": "one"} | {level: of[2] for level, of in LEVELS.items()}
+    f = usual | f
     s, place = _Scene(f, rng, size), f["place"]
     horizon, wet = s.between(0.48, 0.6), place in ("lake", "sea")
     green = _mix((104, 156, 78), (206, 172, 84), max(0, f["warmth"]))
@@ -615,14 +618,15 @@ def brushwork(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Return the picture as if painted: smeared along its contours, with ridges of bristles."""
     side = image.width
     whorls = cv2.resize(rng.random((6, 6), np.float32), image.size, interpolation=cv2.INTER_CUBIC)
-    grey = cv2.GaussianBlur(np.float32(image.convert("L")), (0, 0), side / 60) + 60 * whorls
-    down, right = np.gradient(grey)
+    grey = cv2.GaussianBlur(np.float32(image.convert("L")), (0, 0), side / 60)
+    down, right = np.gradient(grey + 60 * whorls)
     flow = np.stack([down, -right]) / (np.hypot(down, right) + 1e-6)  # (2, side, side): x, y
     row, column = np.mgrid[:side, :side].astype(np.float32)
     hairs = cv2.GaussianBlur(rng.normal(0, 255, (side, side)).astype(np.float32), (0, 0), 1)
-    paint = np.dstack([np.float32(image), hairs])
-    for step in (1, 2, 3, 4):
-        ways = [(column + way * step * flow[0], row + way * step * flow[1]) for way in (-1, 0, 1)]
-        paint = np.mean([cv2.remap(paint, *way, cv2.INTER_LINEAR) for way in ways], axis=0)
-    ridges = paint[..., 3:] - np.roll(paint[..., 3:], 1, axis=(0, 1))
-    return Image.fromarray(np.uint8(np.clip(paint[..., :3] + 8 * ridges / ridges.std(), 0, 255)))
+    wet = np.dstack([np.float32(image), hairs])
+    for step in (-1, 1, -2, 2, -3, 3, -4, 4):
+        at = column + step * flow[0], row + step * flow[1]
+        wet += cv2.remap(wet, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        wet /= 2
+    ridges = wet[..., 3:] - np.roll(wet[..., 3:], 1, axis=(0, 1))
+    return Image.fromarray(np.uint8(np.clip(wet[..., :3] + 8 * ridges / ridges.std(), 0, 255)))
