@@ -373,8 +373,8 @@ class _Scene:
         self.pen = ImageDraw.Draw(self.image, "RGBA")
         self.x = np.arange(size, dtype=np.float32)[None] / size
         self.y = self.x.T
-        low = f["sky"] in ("dawn", "dusk", "ember")
-        self.sun = self.between(0.15, 0.85), 0.42 if low else self.between(0.12, 0.3)
+        low, high = f["sky"] in ("dawn", "dusk", "ember"), self.between(0.12, 0.3)
+        self.sun = self.between(0.15, 0.85), 0.42 if low else high
 
     def lit(self, colour: tuple | str, far: float = 0.0) -> tuple:
         """Return a colour as it looks in this light, `far` (0-1) away."""
@@ -498,7 +498,8 @@ def paint(f: dict, rng: np.random.Generator, size: int) -> Image.Image:
 def _sky(s: _Scene, horizon: float) -> None:
     """Paint sky, sun or moon, stars, clouds, and what flies or shines there."""
     s.wash(s.sky, np.ones((1, 1)), 0, horizon)
-    for u, v, big in s.between(0, 1, (60 if s.f["sky"] in ("night", "gloom") else 0, 3)):
+    stars = s.between(0, 1, (60, 3))  # drawn by day, too: the same chance, the same scene
+    for u, v, big in stars if s.f["sky"] in ("night", "gloom") else ():
         s.dot(u, v * horizon, 0.0015 + 0.003 * big**5, (255, 252, 236, round(70 + 170 * big)))
     s.glow(*s.sun, 0.9, s.light, 0.8)
     if s.cover < 0.6:
