@@ -10,6 +10,7 @@ which picture is what.
 Moods and shifts were set by trying: logistic regression on frozen EfficientNetLite0 features at
 128 pixels should be right on sadness against the rest in 80-90 % of undersampled, undisturbed
 pictures, as it is of the real task's order, and less often on the two shifted transfer sets.
+With seed 0 it is in 86 % (five folds), then in 83 and 79 % (400 transfer pictures each).
 
 What such pictures show: that every part of the machinery works, and how it treats captions, copies,
 broken files and noisy labels where the truth is known. What they cannot show: that sadness can be
@@ -68,14 +69,14 @@ DATASETS = {
 }
 
 # fmt: off
-LEVELS = {"warmth": (-1, 0.3, 0.0), "luminance": (-1, 0.25, 0.0), "saturation": (0, 0.15, 0.5),
+LEVELS = {"warmth": (-1, 0.26, 0.0), "luminance": (-1, 0.25, 0.0), "saturation": (0, 0.13, 0.5),
           "texture": (0, 0.2, 0.3), "bare": (0, 0.26, 0.2), "lit": (0, 0.28, 0.5),
           "bowed": (0, 0.2, 0.2)}
 # Above: least value (1 is the most), spread, and what it is unless told. Saturation 0.5 leaves
 # colours as they are, trees and land are bare, windows are lit. Below: what a mood draws place,
 # sky, accent and people from, repeated words more often, and the means of its levels.
 MOODS = {
-    "anger": ("field sea town forest", "ember ember ember storm storm clouds clear dusk rain",
+    "anger": ("field sea town forest", "ember ember ember storm storm clouds clear dusk",
               "none none bolt flame flame bird", "cheering cheering cheering one one couple nobody",
               (0.5, -0.16, 0.68, 0.65, 0.52, 0.42, 0.15)),
     "fear": ("field lake town forest forest", "night night night gloom gloom gloom storm fog dusk",
@@ -84,13 +85,13 @@ MOODS = {
     "joy": ("field field lake sea town forest", "clear clear clear clouds clouds dawn dusk snow",
             "none none balloon balloon bird", "cheering cheering family family couple one",
             (0.22, 0.25, 0.63, 0.28, 0.14, 0.6, 0.12)),
-    "love": ("field lake sea town forest", "dusk dusk dusk dawn dawn clear clouds night rain snow",
+    "love": ("field lake sea town forest", "dusk dusk dusk dawn dawn clear clouds night snow",
              "none none heart balloon bird", "couple couple couple couple family seated nobody",
              (0.34, 0.05, 0.56, 0.32, 0.26, 0.62, 0.26)),
-    "sadness": ("field lake lake sea sea town forest", "rain rain rain fog fog clouds clouds clear "
+    "sadness": ("field lake lake sea sea town forest", "rain rain rain rain fog fog clouds clouds "
                 "night dusk snow gloom dawn", "none none none bird bench",
-                "one one one seated seated nobody couple", (-0.36, 0, 0.21, 0.3, 0.76, 0.22, 0.78)),
-    "surprise": ("field lake sea town forest", "clear clear clouds night night dawn dusk snow rain",
+                "one one one seated seated nobody couple", (-0.36, 0, 0.19, 0.3, 0.76, 0.22, 0.78)),
+    "surprise": ("field lake sea town forest", "clear clear clouds night night dawn dusk snow",
                  "none none burst burst balloon bird", "cheering cheering one couple nobody",
                  (0.05, 0.05, 0.64, 0.36, 0.3, 0.58, 0.1)),
 }
