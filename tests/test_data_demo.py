@@ -117,7 +117,7 @@ def test_factors_differ_by_emotion_overlap_and_shift(drawn):
     drawn_sad = drawn[2].groupby("sadness_drawn")
     for level, way in (("saturation", -1), ("warmth", -1), ("bowed", 1), ("bare", 1)):
         others, sad = (way * part[level] for _, part in drawn_sad)
-        assert sad.median() > others.quantile(0.75) and others.max() > sad.quantile(0.25)
+        assert sad.median() > others.quantile(0.75) and others.max() > sad.min()
     for name in ("demo-unbiased", "demo-emotion6"):
         shift = demo.DATASETS[name].shift
         usual, moved = (
