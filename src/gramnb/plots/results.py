@@ -188,7 +188,7 @@ def differences(table: pd.DataFrame) -> Figure:
 def by_size(networks: dict[str, pd.DataFrame], size: str) -> Figure:
     """Draw accuracy against a size that grows from row to row, one line a kind of network.
 
-    networks: {kind: `evaluation.versus` with a column of this name}. Sizes stand at equal steps.
+    networks: {kind: `evaluation.difference_table` with a column of this name}. Sizes stand at equal steps.
 
     Alt text: Accuracy in percent against size, a line with points for each kind of network and
     bars for the standard deviation over seeds.
