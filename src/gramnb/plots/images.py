@@ -208,7 +208,7 @@ def _grid(images: Sequence, columns: int, words: float, strip: float = 0, extra:
     )
     above, below = (axes[::2].ravel(), axes[1::2].ravel()) if strip else (axes.ravel(), axes[0, :0])
     for ax in above:
-        ax.set_anchor("S" if strip else "N")
+        ax.set_anchor("N")
     for ax in (*above[len(images) :], *below[len(images) :]):
         ax.set_axis_off()
     return figure, above[: len(images)], below[: len(images)]
