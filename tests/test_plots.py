@@ -87,7 +87,9 @@ def figures(attrition, manifest, images, predictions, history):
         "text_threshold": plots.text_threshold([0, 0.01, 0.3, np.nan], 0.05, [0, 0, 1, 1]),
         "image_grid": plots.image_grid(images, list("abcde"), [0, 1, 0, 1, 1], columns=3),
         "augmentations": plots.augmentations(images[0], images[1:4]),
-        "artworks": plots.artworks(images, list("abcde"), [0.9, 0.2, 0.5, 0.51, 1], [0.1] * 5),
+        "artworks": plots.artworks(
+            images, list("abcde"), [[1, 0.2, 0.6, 0.5, 1], [0.8, 0.2, 0.4, 0.52, 1]]
+        ),
         "ensembles": plots.ensembles(images, [*"abcd", "a long title, " * 4], asked),
         "effects": plots.effects({"two": moved(1), "three": moved(3)}),
         "explanations": plots.explanations(
@@ -243,8 +245,10 @@ def test_image_grid_frames_tell_the_class(figures, images):
 
 def test_artworks_name_the_class_and_its_probability(figures):
     titles = [ax.get_title() for ax in figures["artworks"].axes if ax.images]
-    assert titles[:3] == ["sadness 0.90 ± 0.10", "others 0.80 ± 0.10", "others 0.50 ± 0.10"]
+    assert titles[:3] == ["sadness 0.90 ± 0.14", "others 0.80 ± 0.00", "others 0.50 ± 0.14"]
     assert titles[3].startswith("sadness 0.51")
+    alone = plots.artworks([np.zeros((9, 9, 3), np.uint8)], ["x"], [0.25])
+    assert alone.axes[0].get_title() == "others 0.75"
 
 
 def test_ensembles_say_the_mean_and_show_every_run(figures):

@@ -80,10 +80,10 @@ def compare(
         a, b = (variants[variant] for variant in pair)
         if common:
             keys = ["image_id", "seed", "y"]
-            both = a[keys].merge(b[[*keys, "group"]])
+            both = a[keys].merge(b.filter([*keys, "group"]))
             if both.empty:
                 raise ValueError(f"{pair[0]} and {pair[1]} have no seed and image in common")
-            a, b = a.drop(columns="group").merge(both), b.merge(both)
+            a, b = a.drop(columns="group", errors="ignore").merge(both), b.merge(both)
         for metric in metrics:
             rows[name, metric] = paired_difference(a, b, metric, method, **options)
     index = pd.MultiIndex.from_tuples(rows, names=["variant", "metric"])
@@ -154,7 +154,7 @@ def class_report(predictions: pd.DataFrame) -> pd.DataFrame:
             f"a class report is of one variant, got {', '.join(map(str, table.index))}"
         )
     supports = _means(predictions)[[f"support_{label}" for label in CLASSES]]
-    rows = table.iloc[0].unstack(sort=False)
+    rows = table.iloc[0].unstack()[list(TITLES.values())]
     return rows.assign(Support=supports.iloc[0].astype(int).to_numpy()).rename_axis("Class")
 
 

@@ -65,19 +65,18 @@ def augmentations(original, augmented: Sequence) -> Figure:
 
 
 @book_style
-def artworks(images: Sequence, titles: Sequence[str], p, spread=None, columns: int = 4) -> Figure:
+def artworks(images: Sequence, titles: Sequence[str], p, columns: int = 4) -> Figure:
     """Draw pictures with the predicted class and its probability above, as the paper's Figure 8.
 
-    images: (H, W, 3) uint8; titles: set below; p: probability of sadness, 0-1; spread: its standard
-    deviation over runs, in the same unit. Class sadness is predicted where p is above 0.5.
+    images: n of (H, W, 3) uint8; titles: set below; p: (n,) or (runs, n), probabilities of sadness;
+    of several runs the mean and the SD. Class sadness is predicted where p is above 0.5.
 
     Alt text: Pictures, each with the predicted class and its probability above and the title below,
     framed in blue where sadness is predicted and in orange otherwise.
     """
     figure, axes, _ = _grid(images, columns, 0.44)
-    for n, (ax, image) in enumerate(zip(axes, images, strict=True)):
-        above = _answer(p[n], None if spread is None else spread[n])
-        _picture(ax, image, CLASS_COLOURS[int(p[n] > 0.5)], above, titles[n])
+    for ax, image, title, runs in zip(axes, images, titles, np.atleast_2d(p).T, strict=True):
+        _picture(ax, image, CLASS_COLOURS[int(runs.mean() > 0.5)], _answer(runs), title)
     return figure
 
 
@@ -98,8 +97,7 @@ def ensembles(
     figure, axes, strips = _grid(images, columns, words, STRIP * (len(answers) + 0.6), 0.3)
     for n, (ax, strip, image) in enumerate(zip(axes, strips, images, strict=True)):
         p = {network: np.asarray(runs)[:, n] for network, runs in answers.items()}
-        lines = [f"{network}: {_answer(runs.mean(), runs.std(ddof=1) if len(runs) > 1 else None)}"
-                 for network, runs in p.items()]  # fmt: skip
+        lines = [f"{network}: {_answer(runs)}" for network, runs in p.items()]
         _picture(ax, image, CLASS_COLOURS[int([*p.values()][-1].mean() > 0.5)], "\n".join(lines))
         strip.axvline(0.5, color=PAPER, linewidth=1, linestyle=":")
         for i, runs in enumerate(p.values()):
@@ -225,10 +223,11 @@ def _picture(ax: Axes, image, frame: str | None = None, above: str = "", below: 
     ax.set_xlabel(fill(below, 26), fontsize=8, parse_math=False)
 
 
-def _answer(p: float, spread: float | None) -> str:
-    """Return the class that p predicts, its probability and, if given, their spread."""
-    share = f"{CLASSES[int(p > 0.5)]} {p if p > 0.5 else 1 - p:.2f}"
-    return share + ("" if spread is None else f" ± {spread:.2f}")
+def _answer(runs: np.ndarray) -> str:
+    """Return the class that the mean of runs predicts, its probability and the SD of several."""
+    p = runs.mean()
+    share = f"{CLASSES[int(p > 0.5)]} {max(p, 1 - p):.2f}"
+    return share + (f" ± {runs.std(ddof=1):.2f}" if len(runs) > 1 else "")
 
 
 def _limit(maps: Sequence) -> float:
