@@ -183,15 +183,17 @@ def effects(tables: Mapping[str, pd.DataFrame]) -> Figure:
         }
         for pictures, table in tables.items()
     }
-    figure = _forest(panels, "change of the log-odds of sadness")
+    figure = _forest(panels, "change of the log-odds of sadness", sharex=True)
     legend(figure, {name: look(i) for i, name in enumerate(next(iter(panels.values())))})
     return figure
 
 
-def _forest(panels: Mapping[str, Mapping[str, pd.DataFrame]], label: str) -> Figure:
+def _forest(
+    panels: Mapping[str, Mapping[str, pd.DataFrame]], label: str, sharex: bool = False
+) -> Figure:
     """Draw estimate, low and high of tables with the same rows: {panel: {network: table}}."""
     names = list(next(iter(next(iter(panels.values())).values())).index)
-    figure, axes = new(0.3 * len(names) + 1.1, 1, len(panels), sharey=True)
+    figure, axes = new(0.3 * len(names) + 1.1, 1, len(panels), sharex=sharex, sharey=True)
     for ax, (title, networks) in zip(axes[0], panels.items(), strict=True):
         ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
         for n, table in enumerate(networks.values()):
