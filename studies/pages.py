@@ -81,11 +81,11 @@ def results() -> str:
     )
     away = away[away["dataset"] == "happysad"]
     pairs = {f"{name} against {other}": (name, other) for name, other in ROWS.items()}
-    alike = evaluation.contrasts(frozen, pairs)
+    alike = evaluation.compare(frozen, pairs)
     shown = evaluation.points(alike)
     means = {other: ("means of 3 taps, decay", other) for other in ("k = 0", "k = 0, decay")}
-    elsewhere = evaluation.points(evaluation.contrasts(away, means))
-    trained = evaluation.points(evaluation.contrasts(whole, {"whole": ("k = 4", "k = 0")}))
+    elsewhere = evaluation.points(evaluation.compare(away, means))
+    trained = evaluation.points(evaluation.compare(whole, {"whole": ("k = 4", "k = 0")}))
     gain = paper.table3()["gain"].loc[4]
     columns = ["accuracy", "accuracy, detectable", "auc", "auc, detectable"]
     rows = [["networks", "accuracy", "detectable", "AUC", "detectable"]]

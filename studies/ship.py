@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 from studies.pages import fill, table
 
 from gramnb import cli, evaluation, runs, study, training
@@ -152,13 +153,15 @@ def threshold(y: np.ndarray, x: np.ndarray, calibration: Calibration) -> tuple[f
     tried = np.concatenate([[0.5], (np.unique(p)[1:] + np.unique(p)[:-1]) / 2])
     right = [((p > limit) == y).mean() for limit in tried]
     best = int(np.argmax(right))  # the first of equals, so 0.5 if nothing is better
-    compared = evaluation.mcnemar(y, (p > 0.5) * 1.0, (p > tried[best]) * 1.0)
-    limit = 0.5 if compared["p"] >= 0.05 else round(float(tried[best]), 3)
+    half, other = ((p > limit) == y for limit in (0.5, tried[best]))
+    apart = int((half != other).sum())  # McNemar's exact test
+    chance = binomtest(int((half & ~other).sum()), apart).pvalue if apart else 1.0
+    limit = 0.5 if chance >= 0.05 else round(float(tried[best]), 3)
     return limit, {
         "accuracy_at_half": round(float(right[0]), 6),
         "best_threshold": round(float(tried[best]), 6),
         "best_accuracy": round(float(right[best]), 6),
-        "mcnemar_p": round(compared["p"], 6),
+        "mcnemar_p": round(float(chance), 6),
     }
 
 

@@ -1,14 +1,16 @@
-"""Metrics by hand and against scikit-learn; intervals and tests on data whose truth is known."""
+"""Metrics, calibration, intervals and tests: by hand, against libraries, on data of known truth."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.special import expit, logit
 from sklearn import metrics as sk
+from sklearn.calibration import _SigmoidCalibration
 
 from gramnb import evaluation
-from gramnb.evaluation import METRICS, paired_difference, report
-from gramnb.evaluation.metrics import score
+from gramnb.evaluation import METRICS, Calibration, log_odds, paired_difference, report
+from gramnb.evaluation.intervals import score
 
 Y = [0, 0, 0, 0, 1, 1, 1, 1]
 P = [0.1, 0.2, 0.6, 0.7, 0.3, 0.8, 0.9, 0.9]  # TN 2, FP 2, FN 1, TP 3
@@ -59,35 +61,19 @@ def test_report_by_hand():
     assert scores["support_others"] == scores["support_sadness"] == 4 and scores["n"] == 8
 
 
-def test_report_agrees_with_scikit_learn():
+def test_many_resamples_at_once_are_scikit_learns_metrics_of_each():
+    """Of data with ties, as they are and drawn twice, or not at all."""
     random = np.random.default_rng(1)
     y = random.integers(0, 2, 400)
-    p = np.round(np.clip(0.3 * y + random.uniform(0, 0.7, 400), 0, 1), 2)  # rounded: ties
-    scores, flagged = report(y, p, threshold=0.45), p > 0.45
-    precision, recall, f1, support = sk.precision_recall_fscore_support(y, flagged)
-    for c, label in enumerate(evaluation.CLASSES):
-        assert scores[f"precision_{label}"] == pytest.approx(precision[c])
-        assert scores[f"recall_{label}"] == pytest.approx(recall[c])
-        assert scores[f"f1_{label}"] == pytest.approx(f1[c])
-        assert scores[f"support_{label}"] == support[c]
-    assert scores["accuracy"] == pytest.approx(sk.accuracy_score(y, flagged))
-    assert scores["auc"] == pytest.approx(sk.roc_auc_score(y, p))
-    assert scores["brier"] == pytest.approx(sk.brier_score_loss(y, p))
-
-
-def test_weights_count_images():
-    weights = np.array([[2, 1, 0, 3, 1, 0, 2, 1]])
-    y, p = np.repeat(Y, weights[0]), np.repeat(P, weights[0])
+    p = np.round(np.clip(0.3 * y + random.uniform(0, 0.7, 400), 0, 1), 2)
+    weights = np.stack([np.ones(400, int), random.integers(0, 3, 400)])
     for metric in METRICS:
-        weighted = score(metric, np.array(Y), np.array(P), weights)
-        assert weighted == pytest.approx(report(y, p)[metric]), metric
+        expected = [report(np.repeat(y, drawn), np.repeat(p, drawn))[metric] for drawn in weights]
+        assert score(metric, y, p, weights) == pytest.approx(expected, abs=1e-12), metric
 
 
-def test_the_threshold_itself_is_not_sadness():
+def test_the_threshold_itself_is_not_sadness_and_what_is_never_predicted_has_precision_0():
     assert report([0, 1], [0.5, 0.6])["accuracy"] == 1
-
-
-def test_a_class_never_predicted_has_precision_0():
     scores = report([0, 1], [0.1, 0.2])
     assert scores["precision_sadness"] == scores["f1_sadness"] == 0
 
@@ -139,30 +125,12 @@ def test_runs_and_copies_do_not_narrow_the_interval_of_a_bin():
         )
 
 
-def test_ece_of_a_calibrated_forecast_is_small():
-    random = np.random.default_rng(2)
-    p = random.uniform(size=20_000)
-    y = random.uniform(size=20_000) < p
-    assert evaluation.ece(y, p) < 0.015 < evaluation.ece(y, p**2)
-
-
 def test_wilson_against_scipy():
     for successes, n in ((0, 10), (3, 10), (10, 10), (5_000, 6_107)):
         expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
         assert evaluation.wilson(successes, n) == pytest.approx((expected.low, expected.high))
     with pytest.raises(ValueError, match="got 3 of 2"):
         evaluation.wilson(3, 2)
-
-
-def test_mcnemar_is_the_exact_binomial():
-    y = np.ones(20, int)
-    a, b = np.full(20, 0.9), np.full(20, 0.9)
-    b[:7], a[7:9] = 0.1, 0.1  # a alone is right 7 times, b alone twice
-    result = evaluation.mcnemar(y, a, b)
-    assert (result["only_a"], result["only_b"], result["disagreement"]) == (7, 2, 9 / 20)
-    assert result["p"] == pytest.approx(stats.binomtest(7, 9).pvalue)
-    assert result["p"] == pytest.approx(2 * (1 + 9 + 36) / 2**9)
-    assert evaluation.mcnemar(y, a, a)["p"] == 1
 
 
 # Intervals and paired tests
@@ -196,18 +164,6 @@ def test_bootstrap_keeps_its_level_and_has_power():
         gain += paired_difference(better, b, resamples=200).p < 0.05
     assert null <= 10
     assert gain >= 70
-
-
-def test_standard_error_is_unbiased():
-    """The spread of the difference over data sets is what one data set's interval says it is."""
-    random = np.random.default_rng(5)
-    rows = []
-    for _ in range(120):
-        a, b = (part for _, part in simulate(random, images=200).groupby("variant"))
-        rows.append(paired_difference(a, b, resamples=100, level=0.6827))
-    spread = np.std([row.estimate for row in rows])
-    stated = np.sqrt(np.mean([((row.high - row.low) / 2) ** 2 for row in rows]))
-    assert stated == pytest.approx(spread, rel=0.25)
 
 
 def test_groups_are_drawn_together():
@@ -417,23 +373,90 @@ def test_compare_and_summary_agree(predictions):
         evaluation.compare(predictions, "k0")
 
 
-def test_versus_is_means_and_differences_in_percent(predictions):
-    table = evaluation.versus(predictions, "b", "auc")
+def test_the_difference_table_is_means_and_differences_in_percent(predictions):
+    table = evaluation.difference_table(predictions, "b", "auc")
     seeds = evaluation.by_seed(predictions).groupby(["variant", "seed"])["auc"].mean().unstack(0)
     assert table["auc"].to_dict() == pytest.approx((100 * seeds.mean()).to_dict())
     assert table["sd"].to_dict() == pytest.approx((100 * seeds.std()).to_dict())
-    gain = evaluation.paired_difference(
-        *(predictions[predictions["variant"] == v] for v in "ab"), "auc", "resampled t"
-    )
+    a, b = (predictions[predictions["variant"] == v] for v in "ab")
+    gain = paired_difference(a, b, "auc", "resampled t")
     ours = table.loc["a", ["difference", "low", "high", "p", "detectable"]].to_numpy()
     assert ours[3] == pytest.approx(gain.p)
     assert ours[[0, 1, 2, 4]] == pytest.approx([100 * gain[i] for i in (0, 1, 2, 4)])
     assert table.loc["b", ["difference", "low", "high", "p"]].isna().all()
-    assert evaluation.with_interval(
-        pd.Series({"low": -2.55, "difference": 0.5, "high": 3.81}), 2
-    ) == ("+0.50 (-2.55 to +3.81)")
+    row = pd.Series({"low": -2.55, "difference": 0.5, "high": 3.81})
+    assert evaluation.with_interval(row, 2) == "+0.50 (-2.55 to +3.81)"
+
+
+def test_variants_of_unequal_seeds_and_images_are_compared_on_what_they_share(predictions):
+    """Chosen pairs, and all against one: as if the other seeds and images had not been there."""
+    frame = predictions.assign(group=-1)
+    a, b = (frame[frame["variant"] == v] for v in "ab")
+    fewer = pd.concat([a[a["seed"] > 0], b[b["image_id"] != "7"]])
+    with pytest.raises(ValueError, match="a pair shares them"):
+        evaluation.compare(fewer, "b", ("accuracy",))
+    shared = fewer[(fewer["seed"] > 0) & (fewer["image_id"] != "7")]
+    expected = evaluation.compare(shared, "b", ("accuracy",), "bootstrap", resamples=20)
+    for against in ("b", {"a": ("a", "b")}):
+        found = evaluation.compare(
+            fewer, against, ("accuracy",), "bootstrap", common=True, resamples=20
+        )
+        pd.testing.assert_frame_equal(found, expected)
+    with pytest.raises(ValueError, match="a and b have no seed and image in common"):
+        evaluation.compare(pd.concat([a[a["seed"] > 0], b[b["seed"] < 1]]), "b", common=True)
 
 
 def test_data_sets_keep_apart(predictions):
     both = pd.concat([predictions.assign(dataset=name) for name in ("x", "y")])
     assert list(evaluation.table3(both, resamples=20).index.names) == ["dataset", "variant"]
+
+
+# Calibration
+
+
+def test_platts_scaling_is_scikit_learns():
+    random = np.random.default_rng(1)
+    x = random.normal(5, 20, 60)
+    y = random.random(60) < expit(x / 10)
+    found, theirs = Calibration.fit(y, x), _SigmoidCalibration().fit(x, y.astype(int))
+    assert (found.slope, found.intercept) == pytest.approx((-theirs.a_, -theirs.b_), abs=1e-6)
+    assert (found.low, found.high) == (x.min(), x.max())
+
+
+def test_platts_scaling_of_two_values_by_hand():
+    """The line goes through the shares of both: 3 of 4, and 1 of 4."""
+    found = Calibration.fit([1, 1, 1, 0, 0, 0, 0, 1], [2, 2, 2, 2, -2, -2, -2, -2])
+    share = (3 * 5 / 6 + 1 / 6) / 4  # of the targets: (4 + 1) / (4 + 2), and 1 / (4 + 2)
+    assert found([2, -2]) == pytest.approx([share, 1 - share], abs=1e-8)
+    assert found.slope == pytest.approx(logit(share) / 2, abs=1e-7)
+
+
+def test_calibration_increases_and_is_held_within_its_limits():
+    x = np.linspace(-50, 50, 1001)
+    p = Calibration(0.5, 1, -4, 6)(x)
+    inside = (x >= -4) & (x <= 6)
+    assert (np.diff(p) >= 0).all() and (np.diff(p[inside]) > 0).all()
+    assert p[0] == pytest.approx(expit(-1)) and p[-1] == pytest.approx(expit(4))
+    np.testing.assert_allclose(Calibration()(x), expit(x))  # the default changes nothing
+
+
+def test_log_odds_of_certainty_are_finite():
+    """float32 rounds 1 - 1e-9 to 1; the other column still knows."""
+    both = np.array([[1e-9, 1], [0, 1]], np.float32)
+    assert log_odds(both[:, 1], both[:, 0])[0] == pytest.approx(np.log(1e9))
+    assert np.isfinite(log_odds(both[:, 1], both[:, 0])).all()
+    limited = log_odds([0, 0.25, 1], least=5e-6)
+    assert limited == pytest.approx([np.log(5e-6), np.log(1 / 3), -np.log(5e-6)])
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "message"),
+    [
+        ([1, 1], [0, 1], "only one class in y: 2 images of sadness, 0 others"),
+        ([0, 1], [1, 0], "slope must be above 0"),
+        ([0, 1, 0, 1], [1, 1, 1, 1], "all x are 1.0: x says nothing of y"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(y, x, message):
+    with pytest.raises(ValueError, match=message):
+        Calibration.fit(y, x)

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_hex
 
 from gramnb import evaluation, paper, plots
-from gramnb.plots.style import CLASS_COLOURS, INK, PAPER
+from gramnb.plots.style import CLASS_COLOURS, INK
 
 FUNCTIONS = [each for name, each in vars(plots).items()
              if inspect.isfunction(each) and name != "alt_text"]  # fmt: skip
@@ -65,8 +65,7 @@ def moved(scale):
         names=["step", "network"],
     )
     mean = scale * np.array([0.5, 1, 0.5, 0, -0.2, -0.2])
-    table = {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "p10": mean - 1, "p90": mean + 2}
-    return pd.DataFrame(table, index)
+    return pd.DataFrame({"mean": mean, "low": mean - 0.1, "high": mean + 0.1}, index)
 
 
 def sized(accuracy):
@@ -88,10 +87,11 @@ def figures(attrition, manifest, images, predictions, history):
         "text_threshold": plots.text_threshold([0, 0.01, 0.3, np.nan], 0.05, [0, 0, 1, 1]),
         "image_grid": plots.image_grid(images, list("abcde"), [0, 1, 0, 1, 1], columns=3),
         "augmentations": plots.augmentations(images[0], images[1:4]),
-        "artworks": plots.artworks(images, list("abcde"), [0.9, 0.2, 0.5, 0.51, 1], [0.1] * 5),
+        "artworks": plots.artworks(
+            images, list("abcde"), [[1, 0.2, 0.6, 0.5, 1], [0.8, 0.2, 0.4, 0.52, 1]]
+        ),
         "ensembles": plots.ensembles(images, [*"abcd", "a long title, " * 4], asked),
         "effects": plots.effects({"two": moved(1), "three": moved(3)}),
-        "explanation": plots.explanation(images[0], [-np.eye(2), np.eye(4)], ["top", "tap"]),
         "explanations": plots.explanations(
             images,
             [np.ones((5, 2, 2)), np.eye(4)[None] * np.arange(5)[:, None, None]],
@@ -155,14 +155,6 @@ def test_tick_labels_do_not_overlap(figures):
             assert all(a.x1 <= b.x0 for a, b in zip(row, row[1:], strict=False)), name
 
 
-def test_axes_carry_their_units(figures):
-    for name in ("funnel", "text_threshold", "learning_curves", "table3_plot", "differences"):
-        labels = {ax.get_xlabel() for ax in figures[name].axes} | {
-            ax.get_ylabel() for ax in figures[name].axes
-        }
-        assert any("%" in label or "points" in label for label in labels), name
-
-
 def test_a_figure_shows_itself_as_png(figures):
     assert figures["gram_matrix"]._repr_png_().startswith(b"\x89PNG")
 
@@ -173,35 +165,6 @@ def test_settings_are_left_as_they_were(history):
     with pytest.raises(KeyError):
         plots.learning_curves(history.drop(columns="loss"))
     assert dict(mpl.rcParams) == before
-
-
-def lab(colour):
-    """Return CIELAB (D65) of linear RGB."""
-    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    x = np.array(to_xyz) @ colour / [0.9505, 1, 1.089]
-    f = np.where(x > 0.008856, np.cbrt(x), 7.787 * x + 16 / 116)
-    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
-def deuteranope(colour):
-    """Return linear RGB as seen without green cones (Machado et al. 2009)."""
-    rgb = np.array(to_rgb(colour))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    seen = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-            [-0.011820, 0.042940, 0.968881]]  # fmt: skip
-    return np.clip(np.array(seen) @ linear, 0, 1)
-
-
-def test_colours_stay_apart_without_green_cones():
-    with mpl.style.context(plots.SHEET):
-        variants = mpl.rcParams["axes.prop_cycle"].by_key()["color"][:3]
-    assert np.linalg.norm(np.subtract(*(lab(deuteranope(c)) for c in CLASS_COLOURS))) > 80
-    palette = [*variants, PAPER]
-    for n, one in enumerate(palette):
-        for other in palette[:n]:
-            assert np.linalg.norm(lab(deuteranope(one)) - lab(deuteranope(other))) > 25
-    red_green = [lab(deuteranope(c)) for c in ("#C44040", "#4C8C20")]
-    assert np.linalg.norm(np.subtract(*red_green)) < 25  # the check can fail
 
 
 # One by one
@@ -253,8 +216,10 @@ def test_image_grid_frames_tell_the_class(figures, images):
 
 def test_artworks_name_the_class_and_its_probability(figures):
     titles = [ax.get_title() for ax in figures["artworks"].axes if ax.images]
-    assert titles[:3] == ["sadness 0.90 ± 0.10", "others 0.80 ± 0.10", "others 0.50 ± 0.10"]
+    assert titles[:3] == ["sadness 0.90 ± 0.14", "others 0.80 ± 0.00", "others 0.50 ± 0.14"]
     assert titles[3].startswith("sadness 0.51")
+    alone = plots.artworks([np.zeros((9, 9, 3), np.uint8)], ["x"], [0.25])
+    assert alone.axes[0].get_title() == "others 0.75"
 
 
 def test_ensembles_say_the_mean_and_show_every_run(figures):
@@ -278,20 +243,10 @@ def test_ensembles_say_the_mean_and_show_every_run(figures):
 def test_effects_are_drawn_where_they_are(figures):
     left, right = figures["effects"].axes
     assert [t.get_text() for t in left.get_yticklabels()] == ["darker, light × 0.5", "mirrored"]
-    assert left.get_xlim() == right.get_xlim()
-    means = [line.get_xdata().tolist() for line in right.lines if line.get_marker() == "o"]
+    means = [line.get_xdata().tolist() for line in right.lines[1:]]
     assert means == [pytest.approx([1.5, 0]), pytest.approx([3, -0.6])]  # no difference
-    pale, bars = right.collections[:2]
-    assert bars.get_segments()[0][:, 0] == pytest.approx([1.4, 1.6])
-    assert pale.get_segments()[0][:, 0] == pytest.approx([0.5, 3.5])
-    assert right.get_title(loc="left") == "three"
-    assert all("log-odds" in ax.get_xlabel() for ax in (left, right))
-
-
-def test_augmentations_show_original_and_all_others(figures, images):
-    shown = [ax.images[0].get_array() for ax in figures["augmentations"].axes if ax.images]
-    assert len(shown) == 4
-    assert sum((picture == images[0]).all() for picture in shown) == 1
+    assert right.collections[0].get_segments()[0][:, 0] == pytest.approx([1.4, 1.6])
+    assert right.get_title(loc="left") == "three" and "log-odds" in right.get_xlabel()
 
 
 def test_gram_matrices_share_a_scale_around_zero(figures):
@@ -305,8 +260,9 @@ def test_gram_matrices_share_a_scale_around_zero(figures):
     assert low == -high
 
 
-def test_explanation_lays_each_map_over_all_of_the_picture(figures, images):
-    picture, *panels, bar = figures["explanation"].axes
+def test_explanations_lay_each_map_over_all_of_the_picture(images):
+    figure = plots.explanations(images[:1], [[-np.eye(2)], [np.eye(4)]], ["top", "tap"])
+    picture, *panels, bar = figure.axes
     assert (picture.images[0].get_array() == images[0]).all()
     assert [ax.get_title().split("\n") for ax in panels] == [["top", "± 1"], ["tap", "± 1"]]
     for ax, sign in zip(panels, (-1, 1), strict=True):
@@ -315,13 +271,9 @@ def test_explanation_lays_each_map_over_all_of_the_picture(figures, images):
         assert veil.get_clim() == (-1, 1) and veil.get_array()[0, 0] == sign
         assert veil.get_array()[0, 1] == 0
     assert [t.get_text() for t in bar.get_xticklabels()] == ["others", "0", "sadness"]
-    assert "log-odds of sadness" in bar.get_xlabel()
-
-
-def test_explanations_are_in_the_colours_of_what_places_speak_for(figures):
-    veil = figures["explanation"].axes[1].images[1].cmap
-    assert [to_hex(veil(end)).upper() for end in (0.0, 1.0)] == list(CLASS_COLOURS)
-    assert veil(0.49)[3] < 0.05 and veil(0.51)[3] < 0.05 and veil(0.0)[3] == veil(1.0)[3] == 0.9
+    colours = panels[0].images[1].cmap
+    assert [to_hex(colours(end)).upper() for end in (0.0, 1.0)] == list(CLASS_COLOURS)
+    assert colours(0.49)[3] < 0.05 and colours(0.51)[3] < 0.05 and colours(0.0)[3] == 0.9
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 12])
@@ -362,15 +314,6 @@ def test_learning_curves_mark_the_best_validation_accuracy(figures, history):
     assert len(figure.legends[0].get_texts()) == 3 + 2
 
 
-def test_a_legend_of_long_names_stays_on_the_figure(history):
-    names = [f"k = 4, {recipe}" for recipe in ("no RandAugment", "cosine schedule", "Adam")]
-    figure = plots.learning_curves(pd.concat([history.assign(variant=v, seed=0) for v in names]))
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    box = figure.legends[0].get_window_extent(renderer)
-    assert 0 <= box.x0 and box.x1 <= figure.bbox.width
-
-
 def test_confusion_prints_shares_of_the_actual_class(figures, predictions):
     table = evaluation.confusion(predictions)
     ax = figures["confusion"].axes[1]
@@ -395,7 +338,7 @@ def test_table3_plot_has_equally_long_scales(figures, predictions):
     assert np.ptp(ours.get_ylim()) == pytest.approx(np.ptp(theirs.get_ylim()))
     points = [line for line in theirs.lines if line.get_marker() == "o"][0]
     assert points.get_ydata() == pytest.approx(paper.table3()["accuracy"])
-    bars = theirs.collections[0].get_segments()[0][:, 1]
+    bars = theirs.collections[1].get_segments()[0][:, 1]
     assert np.ptp(bars) == pytest.approx(2 * 1.96 * 0.499, abs=0.01)
     assert [t.get_text() for t in theirs.get_xticklabels()] == ["0", "2", "3", "4", "5"]
 

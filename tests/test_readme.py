@@ -25,7 +25,7 @@ def test_a_page_without_its_place_is_refused():
 def test_no_evidence_and_no_refutation(name):
     """What the words say of k = 4: its interval holds zero, and the paper's gain."""
     frozen = runs.predictions("results/frozen").query("split == 'test'")
-    found = evaluation.contrasts(frozen, {name: (name, pages.ROWS[name])})
+    found = evaluation.compare(frozen, {name: (name, pages.ROWS[name])})
     assert (found["low"] < 0).all() and (found["high"] > 0).all()
     gain = paper.table3()["gain"].loc[4] / 100
     row = found.loc[(name, "accuracy")]

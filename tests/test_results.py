@@ -88,15 +88,15 @@ def test_the_intervals_of_the_summary_draw_groups_as_one():
     assert row.high - row.low > 1.05 * (alone["high"] - alone["low"])
 
 
-def versus(name, baseline, metric="accuracy", method="resampled t"):
+def differences(name, baseline, metric="accuracy", method="resampled t"):
     answers = runs.predictions(RESULTS / name).query("split == 'test' and dataset == 'own'")
-    return evaluation.versus(answers, baseline, metric, method)
+    return evaluation.difference_table(answers, baseline, metric, method)
 
 
 def test_what_chapter_2_says_of_width():
     """The bank lies above the plain head with as many weights, and no interval leaves out zero."""
     for k in (1, 2, 3, 4, 5, 8):
-        row = versus("width", f"plain, weights of k = {k}").loc[f"k = {k}"]
+        row = differences("width", f"plain, weights of k = {k}").loc[f"k = {k}"]
         assert row["low"] < 0 < row["difference"]
 
 
@@ -112,9 +112,9 @@ def test_what_chapter_2_says_of_time():
 
 
 def test_what_the_pages_say_of_calibration():
-    table = versus("frozen", "k = 0", "ece")
+    table = differences("frozen", "k = 0", "ece")
     assert table.loc["k = 4", "low"] > 0 > table.loc["k = 4, decay", "high"]
-    split = evaluation.contrasts(
+    split = evaluation.compare(
         runs.predictions(RESULTS / "shipped").query("split == 'test'"),
         {"": ("k = 4", "k = 0")}, ("ece",),
     )  # fmt: skip
@@ -123,11 +123,11 @@ def test_what_the_pages_say_of_calibration():
 
 def test_what_the_pages_say_of_the_search():
     """Its winner reads means; on images it had not seen the bank trained alike does as well."""
-    trials = versus("search", "k = 0", "auc")
+    trials = differences("search", "k = 0", "auc")
     winner, tuned = trials["auc"].idxmax(), "cosine, last epoch, decay 10"
     assert "means" in winner
-    against = versus("confirm", f"k = 0, {tuned}", "auc", "bootstrap")
+    against = differences("confirm", f"k = 0, {tuned}", "auc", "bootstrap")
     assert against.loc[[winner, f"k = 4, {tuned}"], "low"].min() > 0
     assert against["auc"].idxmax() == f"k = 4, {tuned}"
-    strict = versus("frozen", "k = 0, decay", "auc").loc["means of 3 taps, decay"]
+    strict = differences("frozen", "k = 0, decay", "auc").loc["means of 3 taps, decay"]
     assert strict["low"] < 0 < strict["high"]

@@ -103,7 +103,7 @@ def test_its_tables_take_zhangs_network_beside_the_papers(reproduced):
     """Chapter 4's tables, where one row has another backbone."""
     own = runs.predictions(reproduced).query("split == 'test' and dataset == 'own'")
     assert len(evaluation.table3(own, resamples=20)) == 3
-    assert len(evaluation.versus(own, "k = 0, fine-tuned", method="bootstrap")) == 3
+    assert len(evaluation.difference_table(own, "k = 0, fine-tuned", method="bootstrap")) == 3
 
 
 def test_chapter_5_shows_both_reports_beside_the_papers(reproduced):

@@ -1,29 +1,28 @@
 """Metrics, intervals, paired tests and the paper's tables: how good a network is, and how sure."""
 
-from gramnb.evaluation.calibration import Calibration, log_odds
+from gramnb.evaluation.intervals import Difference, estimate, paired_difference, roc_band
 from gramnb.evaluation.metrics import (
     CLASSES,
     METRICS,
+    Calibration,
     disagreement,
     ece,
-    mcnemar,
+    log_odds,
     reliability,
     report,
     wilson,
 )
-from gramnb.evaluation.resampling import Difference, estimate, paired_difference, roc_band
 from gramnb.evaluation.tables import (
     by_seed,
     class_report,
     compare,
     confusion,
-    contrasts,
+    difference_table,
     plus_minus,
     points,
     summary,
     table3,
     table4,
-    versus,
     with_interval,
 )
 
@@ -36,12 +35,11 @@ __all__ = [
     "class_report",
     "compare",
     "confusion",
-    "contrasts",
+    "difference_table",
     "disagreement",
     "ece",
     "estimate",
     "log_odds",
-    "mcnemar",
     "paired_difference",
     "plus_minus",
     "points",
@@ -51,7 +49,6 @@ __all__ = [
     "summary",
     "table3",
     "table4",
-    "versus",
     "wilson",
     "with_interval",
 ]

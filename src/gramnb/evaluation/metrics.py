@@ -1,13 +1,18 @@
-"""Metrics of one run: labels and probabilities in, numbers out.
+"""One run's answers: metrics, reliability, and Platt's calibration.
 
 y: (n,) labels, 1 = sadness. p: (n,) probabilities of sadness. Sadness is predicted where p is above
-the threshold (Section 5.1). Metrics are defined in Section 4.2 of the paper. Weights, (r, n), count
-each image in each of r resamples: one row of ones is the data itself.
+the threshold (Section 5.1). Metrics are defined in Section 4.2 of the paper; scikit-learn computes
+them. Only the expected calibration error is ours.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import expit
+from sklearn import metrics as sk
+from sklearn.linear_model import LogisticRegression
 
 CLASSES = ("others", "sadness")
 METRICS = (
@@ -18,6 +23,7 @@ METRICS = (
     "ece",
 )
 BINS = 15  # of the expected calibration error
+LEAST = 1e-37  # of a softmax in float32
 
 
 def checked(y, p) -> tuple[np.ndarray, np.ndarray]:
@@ -36,7 +42,7 @@ def checked(y, p) -> tuple[np.ndarray, np.ndarray]:
 
 
 def report(y, p, threshold: float = 0.5) -> dict[str, float]:
-    """Return accuracy, AUC, precision, recall, F1 and support by class, Brier score, ECE and n.
+    """Return METRICS of one run, the support of both classes and n.
 
     Precision and F1 of a class that is never predicted are 0. Raises ValueError for empty input,
     one class only, labels other than 0 and 1, and p outside 0-1.
@@ -44,85 +50,45 @@ def report(y, p, threshold: float = 0.5) -> dict[str, float]:
     y, p = checked(y, p)
     if y.min() == y.max():
         raise ValueError(f"only one class in y: all {len(y)} images are {CLASSES[y[0]]}")
-    weights = np.ones((1, len(y)))
-    scores = {name: score(name, y, p, weights, threshold).item() for name in METRICS}
-    supports = {f"support_{label}": int((y == c).sum()) for c, label in enumerate(CLASSES)}
-    return scores | supports | {"n": len(y)}
-
-
-def score(
-    metric: str, y: np.ndarray, p: np.ndarray, weights: np.ndarray, threshold: float = 0.5
-) -> np.ndarray:
-    """Return one of METRICS for each row of weights, (r,). AUC needs both classes, else NaN."""
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; there are {', '.join(METRICS)}")
-    if metric == "auc":
-        fpr, tpr = curve(y, p, weights)
-        return ((fpr[:, 1:] - fpr[:, :-1]) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
-    if metric == "brier":
-        return weights @ (p - y) ** 2 / weights.sum(axis=1)
-    if metric == "ece":
-        gaps = weights * (y - p) @ (_bin(p)[:, None] == np.arange(BINS))  # (r, BINS)
-        return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
     flagged = p > threshold
-    cells = [y & flagged, ~y & 1 & flagged, y & ~flagged, ~y & 1 & ~flagged]
-    tp, fp, fn, tn = (weights @ np.stack(cells, axis=1)).T
-    if metric == "accuracy":
-        return (tp + tn) / weights.sum(axis=1)
-    name, label = metric.split("_")
-    hits, wrong, missed = (tp, fp, fn) if label == "sadness" else (tn, fn, fp)
-    top, bottom = {
-        "precision": (hits, hits + wrong),
-        "recall": (hits, hits + missed),
-        "f1": (2 * hits, 2 * hits + wrong + missed),
-    }[name]
-    return np.divide(top, bottom, out=np.zeros(bottom.shape), where=bottom > 0)
+    rows = sk.precision_recall_fscore_support(y, flagged, labels=(0, 1), zero_division=0)
+    scores = {"accuracy": sk.accuracy_score(y, flagged), "auc": sk.roc_auc_score(y, p)}
+    for name, values in zip(("precision", "recall", "f1", "support"), rows, strict=True):
+        scores |= {f"{name}_{label}": v for label, v in zip(CLASSES, values, strict=True)}
+    scores |= {"brier": sk.brier_score_loss(y, p), "ece": ece(y, p)}
+    supports = {f"support_{label}": int(scores[f"support_{label}"]) for label in CLASSES}
+    return {name: float(scores[name]) for name in METRICS} | supports | {"n": len(y)}
 
 
-def curve(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return false and true positive rates from (0, 0) to (1, 1), each (r, thresholds + 1).
+def bins(p: np.ndarray) -> np.ndarray:
+    """Return each probability's bin: BINS of them, equally wide over 0-1."""
+    return np.minimum((p * BINS).astype(int), BINS - 1)
 
-    Images of equal p pass the threshold together. A resample without one of the classes is NaN.
-    """
-    order = np.argsort(-p, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)  # of each run of equal p
-    rates = []
-    for label in (0, 1):
-        passed = np.cumsum(weights[:, order] * (y[order] == label), axis=1)[:, last]
-        total = np.where(passed[:, -1:] > 0, passed[:, -1:], np.nan)
-        rates.append(np.pad(passed / total, ((0, 0), (1, 0))))
-    return rates[0], rates[1]
+
+def ece(y, p) -> float:
+    """Return the expected calibration error, 0-1: the mean gap over `reliability`'s bins."""
+    y, p = checked(y, p)
+    return float(np.abs(np.bincount(bins(p), y - p)).sum() / len(y))
 
 
 def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return per occupied bin of p: n, mean p, observed share of sadness, its interval.
 
-    All runs and folds of a variant's predictions are pooled; BINS bins are equally wide over 0-1.
-    Columns n (answers), p, observed, low, high. The interval is Wilson's for as many independent
-    images as the bin holds groups of near-duplicates: runs answer the same images, and copies of
-    one picture say nothing new.
+    All runs and folds of a variant's predictions are pooled. Columns n (answers), p, observed, low,
+    high. The interval is Wilson's for as many independent images as the bin holds groups of
+    near-duplicates: runs answer the same images, and copies of one picture say nothing new.
     """
     y, p = checked(predictions["y"], predictions["p_sadness"])
     image = predictions.get("image_id", pd.Series(range(len(y)), predictions.index))
     group = predictions.get("group", pd.Series(-1, predictions.index))
     unit = image.astype(str).where(group < 0, group.astype(str))
     frame = pd.DataFrame({"y": y, "p": p, "unit": unit.to_numpy()})
-    table = frame.groupby(_bin(p)).agg(
+    table = frame.groupby(bins(p)).agg(
         n=("y", "size"), p=("p", "mean"), observed=("y", "mean"), units=("unit", "nunique")
     )
     units = table.pop("units")
     table["low"], table["high"] = wilson(table["observed"] * units, units)
     return table.rename_axis("bin")
-
-
-def ece(y, p) -> float:
-    """Return the expected calibration error of p, 0-1: the mean gap over `reliability`'s bins."""
-    y, p = checked(y, p)
-    return score("ece", y, p, np.ones((1, len(y)))).item()
-
-
-def _bin(p: np.ndarray) -> np.ndarray:
-    return np.minimum((p * BINS).astype(int), BINS - 1)
 
 
 def wilson(successes, n, level: float = 0.95):
@@ -160,14 +126,67 @@ def disagreement(a: pd.DataFrame, b: pd.DataFrame, threshold: float = 0.5) -> fl
     return float(np.mean(pairs))
 
 
-def mcnemar(y, a, b, threshold: float = 0.5) -> dict[str, float]:
-    """Compare two runs on the same images by McNemar's exact test (McNemar 1947).
+def log_odds(sadness, others=None, least: float = LEAST) -> np.ndarray:
+    """Return log(sadness / others) of probabilities, float64, natural logarithm.
 
-    a, b: (n,) probabilities of both runs. Returns the images that only a and that only b gets
-    right, the share on which exactly one does, and the two-sided p.
+    Args:
+        sadness: (n,) probabilities of sadness.
+        others: (n,) those of others; None means 1 - sadness, which loses what float32 has rounded.
+        least: what a probability below it is taken for.
     """
-    right_a, right_b = ((checked(y, p)[1] > threshold) == np.asarray(y) for p in (a, b))
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    both = only_a + only_b
-    p = float(stats.binomtest(only_a, both).pvalue) if both else 1.0
-    return {"only_a": only_a, "only_b": only_b, "disagreement": both / len(right_a), "p": p}
+    sadness = np.asarray(sadness, float)
+    others = 1 - sadness if others is None else np.asarray(others, float)
+    return np.log(np.maximum(sadness, least)) - np.log(np.maximum(others, least))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """p = 1 / (1 + exp(-(slope * x + intercept))), with log-odds x held within [low, high].
+
+    A network trained to the end is surer than it is right, and surest about pictures unlike any it
+    learned from. Platt's two numbers (1999) correct the first, the limits the second. Increasing in
+    x, so the order of images stays, but for ties beyond the limits. The default changes nothing.
+
+    Raises:
+        ValueError: a slope that is not positive, or limits in the wrong order.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    low: float = -np.inf
+    high: float = np.inf
+
+    def __post_init__(self) -> None:
+        """Check that the result increases."""
+        if not self.slope > 0:
+            raise ValueError(f"slope must be above 0, got {self.slope}: x says nothing of y")
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high, got {self.low} and {self.high}")
+
+    def __call__(self, x) -> np.ndarray:
+        """Return calibrated probabilities, (n,), of log-odds."""
+        return expit(self.slope * np.clip(x, self.low, self.high) + self.intercept)
+
+    @classmethod
+    def fit(cls, y, x) -> "Calibration":
+        """Return Platt's scaling of x, limited to the range of x.
+
+        A logistic regression without penalty on the targets (n1 + 1) / (n1 + 2) for the n1 images
+        with y = 1 and 1 / (n0 + 2) for the n0 others, so it exists even where x separates them.
+        Each image stands in it under both classes, weighted by its target.
+
+        Raises:
+            ValueError: one class or one value only, or larger x do not go with y = 1.
+        """
+        y, x = np.asarray(y, bool), np.asarray(x, float)
+        positive, negative = int(y.sum()), int((~y).sum())
+        if not (positive and negative):
+            found = f"{positive} images of sadness, {negative} others"
+            raise ValueError(f"only one class in y: {found}")
+        limits = float(x.min()), float(x.max())
+        if limits[0] == limits[1]:
+            raise ValueError(f"all x are {limits[0]}: x says nothing of y")
+        target = np.where(y, (positive + 1) / (positive + 2), 1 / (negative + 2))
+        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
+        model.fit(np.tile(x, 2)[:, None], np.repeat([1, 0], len(x)), np.append(target, 1 - target))
+        return cls(float(model.coef_.item()), float(model.intercept_.item()), *limits)

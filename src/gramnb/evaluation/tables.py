@@ -1,15 +1,15 @@
 """Tables over seeds and folds, in the paper's form.
 
 A predictions frame of many runs adds variant and, where they differ, k, backbone and dataset to the
-columns that `resampling` names. Variants keep the order in which they appear.
+columns that `intervals` names. Variants keep the order in which they appear.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 
+from gramnb.evaluation.intervals import estimate, paired_difference
 from gramnb.evaluation.metrics import CLASSES, report
-from gramnb.evaluation.resampling import estimate, paired_difference
 
 KEYS = ("dataset", "backbone", "variant", "k", "seed", "fold")
 TITLES = {"precision": "Precision", "recall": "Recall", "f1": "F1-score"}
@@ -36,64 +36,54 @@ def summary(
     predictions: pd.DataFrame, metrics: tuple[str, ...] = ("accuracy", "auc"), **options
 ) -> pd.DataFrame:
     """Return `estimate` (mean, sd, low, high, n) per variant and metric; options as there."""
+    names = _names(predictions)
     rows = {
         (*key, metric): estimate(frame, metric, **options)
-        for key, frame in _variants(predictions)
+        for key, frame in predictions.groupby(names, sort=False)
         for metric in metrics
     }
-    index = pd.MultiIndex.from_tuples(rows, names=[*_names(predictions), "metric"])
+    index = pd.MultiIndex.from_tuples(rows, names=[*names, "metric"])
     return pd.DataFrame(list(rows.values()), index)
 
 
 def compare(
     predictions: pd.DataFrame,
-    baseline: str,
-    metrics: tuple[str, ...] = ("accuracy", "auc"),
-    method: str = "",
-    **options,
-) -> pd.DataFrame:
-    """Return `paired_difference` of each other variant to the baseline, per variant and metric."""
-    if len(names := _names(predictions)) > 1:
-        raise ValueError(f"predictions hold several of {', '.join(names[:-1])}: select one")
-    pairs = {
-        variant: (variant, baseline)
-        for variant in predictions["variant"].unique()
-        if variant != baseline
-    }
-    return contrasts(predictions, pairs, metrics, method, **options)
-
-
-def contrasts(
-    predictions: pd.DataFrame,
-    pairs: Mapping[str, tuple[str, str]],
+    against: str | Mapping[str, tuple[str, str]],
     metrics: tuple[str, ...] = ("accuracy", "auc"),
     method: str = "",
     common: bool = False,
     **options,
 ) -> pd.DataFrame:
-    """Return `paired_difference` of chosen pairs of variants, per name and metric.
+    """Return `paired_difference` of variants, a row a name and metric.
 
     Args:
-        predictions: of all variants that `pairs` names.
-        pairs: {name in the table: (variant, the one it is compared with)}.
+        predictions: of all the variants, on one data set.
+        against: the baseline of every other variant, or chosen pairs: {name in the table: (variant,
+            the one it is compared with)}.
         metrics, method, options: as `paired_difference`.
-        common: compare the two on the seeds, and on the images of one and the same label, that both
+        common: compare two on the seeds, and on the images of one and the same label, that both
             answer, in the groups of the second; otherwise it is an error if these differ.
 
     Raises:
-        ValueError: there is no such variant; as `paired_difference`.
+        ValueError: there is no such variant, nothing is common; as `paired_difference`.
     """
+    if len(names := _names(predictions)) > 1:
+        raise ValueError(f"predictions hold several of {', '.join(names[:-1])}: select one")
     variants = dict(iter(predictions.groupby("variant", sort=False)))
+    if isinstance(against, str):
+        against = {name: (name, against) for name in variants if name != against}
     rows = {}
-    for name, pair in pairs.items():
+    for name, pair in against.items():
         if absent := [variant for variant in pair if variant not in variants]:
             there = ", ".join(map(str, variants))
             raise ValueError(f"no variant {absent[0]!r}; there are {there}")
         a, b = (variants[variant] for variant in pair)
         if common:
             keys = ["image_id", "seed", "y"]
-            both = a[keys].merge(b[[*keys, "group"]])
-            a, b = a.drop(columns="group").merge(both), b.merge(both)
+            both = a[keys].merge(b.filter([*keys, "group"]))
+            if both.empty:
+                raise ValueError(f"{pair[0]} and {pair[1]} have no seed and image in common")
+            a, b = a.drop(columns="group", errors="ignore").merge(both), b.merge(both)
         for metric in metrics:
             rows[name, metric] = paired_difference(a, b, metric, method, **options)
     index = pd.MultiIndex.from_tuples(rows, names=["variant", "metric"])
@@ -101,7 +91,7 @@ def contrasts(
 
 
 def points(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
-    """Return a table of `contrasts` as text, a row a name and two columns a metric.
+    """Return a table of `compare` as text, a row a name and two columns a metric.
 
     In points: the difference with its interval, and what could have been detected.
     """
@@ -114,18 +104,19 @@ def points(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def versus(
-    predictions: pd.DataFrame, baseline: str, metric: str = "accuracy", method: str = ""
+def difference_table(
+    predictions: pd.DataFrame, baseline: str, metric: str = "accuracy", method: str = "", **options
 ) -> pd.DataFrame:
     """Return every variant's mean and its difference to the baseline, in percent.
 
     Columns: the metric and sd (over seeds); difference, low, high (95 %), detectable and p as
-    `compare` has them, NaN for the baseline.
+    `compare` has them (options as there), NaN for the baseline.
     """
     means = _seeds(predictions).groupby(_names(predictions), sort=False)[metric]
     table = pd.DataFrame({metric: means.mean(), "sd": means.std()})
-    against = compare(predictions, baseline, (metric,), method).xs(metric, level="metric")
-    table = table.join(against.rename(columns={"estimate": "difference"}))
+    differences = compare(predictions, baseline, (metric,), method, **options)
+    differences = differences.xs(metric, level="metric").rename(columns={"estimate": "difference"})
+    table = table.join(differences)
     return table.drop(columns="p").mul(100).join(table["p"])
 
 
@@ -157,19 +148,14 @@ def class_report(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Averaged over seeds; support is images. Raises ValueError for several variants.
     """
-    means = _means(predictions)
-    if len(means) != 1:
+    table = table4(predictions)
+    if len(table) != 1:
         raise ValueError(
-            f"a class report is of one variant, got {', '.join(map(str, means.index))}"
+            f"a class report is of one variant, got {', '.join(map(str, table.index))}"
         )
-    rows = {
-        label.capitalize(): {
-            title: means[f"{name}_{label}"].item() for name, title in TITLES.items()
-        }
-        | {"Support": int(means[f"support_{label}"].item())}
-        for label in CLASSES
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Class")
+    supports = _means(predictions)[[f"support_{label}" for label in CLASSES]]
+    rows = table.iloc[0].unstack()[list(TITLES.values())]
+    return rows.assign(Support=supports.iloc[0].astype(int).to_numpy()).rename_axis("Class")
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +182,7 @@ def plus_minus(mean: float, sd: float, digits: int = 2) -> str:
 
 
 def with_interval(row: pd.Series, digits: int = 1) -> str:
-    """Format a row of `versus` as a difference and its interval: '+0.6 (-2.6 to +3.8)'."""
+    """Format a row of `difference_table` as '+0.6 (-2.6 to +3.8)', difference and interval."""
     sign = f"{{:+.{digits}f}}"
     return f"{sign} ({sign} to {sign})".format(*row[["difference", "low", "high"]])
 
@@ -209,10 +195,6 @@ def _names(predictions: pd.DataFrame) -> list[str]:
     counts = predictions.groupby("variant")[there].nunique()
     several = [name for name in there if counts[name].max() > 1]
     return [*several, "variant"]
-
-
-def _variants(predictions: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
-    return iter(predictions.groupby(_names(predictions), sort=False))
 
 
 def _seeds(predictions: pd.DataFrame) -> pd.DataFrame:

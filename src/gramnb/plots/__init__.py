@@ -1,11 +1,10 @@
 """The book's figures: each function takes frames or arrays and returns a Figure, in one look."""
 
 from gramnb.plots.data import class_balance, funnel, text_threshold
-from gramnb.plots.ensembles import effects, ensembles
 from gramnb.plots.images import (
     artworks,
     augmentations,
-    explanation,
+    ensembles,
     explanations,
     gram_comparison,
     gram_matrix,
@@ -15,16 +14,15 @@ from gramnb.plots.results import (
     by_size,
     confusion,
     differences,
+    effects,
     learning_curves,
     reliability,
     roc,
     table3_plot,
 )
-from gramnb.plots.style import OTHERS, SADNESS, SHEET, WIDTH, alt_text
+from gramnb.plots.style import SHEET, WIDTH, alt_text
 
 __all__ = [
-    "OTHERS",
-    "SADNESS",
     "SHEET",
     "WIDTH",
     "alt_text",
@@ -36,7 +34,6 @@ __all__ = [
     "differences",
     "effects",
     "ensembles",
-    "explanation",
     "explanations",
     "funnel",
     "gram_comparison",

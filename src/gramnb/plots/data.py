@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from gramnb.evaluation import CLASSES
-from gramnb.plots.style import CLASS_COLOURS, INK, PAPER, TRUTH_COLOURS, book_style, new, nothing
+from gramnb.plots.style import CLASS_COLOURS, INK, PAPER, SQUARES, book_style, legend, new, nothing
 
 
 @book_style
@@ -29,10 +28,9 @@ def funnel(attrition: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure
         _waterfall(ax, frame)
         ax.set_title(title)
     axes[-1, 0].set(xlabel="share of listed images, %", xlim=(0, 112), xticks=range(0, 101, 20))
-    colours = dict(zip(CLASSES, CLASS_COLOURS, strict=True))
-    if any(frame["others"].isna().any() for frame in frames.values()):
-        colours["class not published"] = PAPER
-    _legend(figure, colours)
+    unknown = {"class not published": SQUARES["others"] | {"color": PAPER}}
+    known = not any(frame["others"].isna().any() for frame in frames.values())
+    legend(figure, SQUARES | ({} if known else unknown), loc="outside upper right")
     return figure
 
 
@@ -75,7 +73,7 @@ def class_balance(table: pd.DataFrame) -> Figure:
     colours = [CLASS_COLOURS[sadness] for sadness, _ in emotions.index]
     bars = left.barh(range(len(emotions)), emotions, color=colours, height=0.72)
     left.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8.5)
-    names = [name for _, name in emotions.index]
+    names = emotions.index.get_level_values("emotion")
     left.set_yticks(range(len(emotions)), names, parse_math=False)
     left.set(xlabel="images", title="Emotion")
     left.margins(x=0.16)
@@ -95,7 +93,7 @@ def class_balance(table: pd.DataFrame) -> Figure:
     right.margins(y=0.22)
     left.grid(False, axis="y")
     right.grid(False, axis="x")
-    _legend(figure, dict(zip(CLASSES, CLASS_COLOURS, strict=True)))
+    legend(figure, SQUARES, loc="outside upper right")
     return figure
 
 
@@ -122,7 +120,7 @@ def text_threshold(fractions, threshold: float, truth=None) -> Figure:
     below = round(40 * 100 * threshold / highest)  # bins; an edge lies at the threshold
     width = 100 * threshold / below if below else highest / 40
     bins = np.arange(0, highest + width, width)
-    for (name, chosen), colour in zip(groups.items(), TRUTH_COLOURS, strict=False):
+    for (name, chosen), colour in zip(groups.items(), (INK, "#D55E00"), strict=False):
         values = percent[chosen]
         label = f"{name}: {(values > 100 * threshold).sum():,} of {len(values):,} above"
         ax.hist(values, bins, color=colour, alpha=0.35)
@@ -134,8 +132,3 @@ def text_threshold(fractions, threshold: float, truth=None) -> Figure:
     ax.set(xlabel="share of area under text, %", ylabel="images")
     ax.legend(loc="upper right")
     return figure
-
-
-def _legend(figure: Figure, colours: dict[str, str]) -> None:
-    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))

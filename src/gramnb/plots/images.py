@@ -1,6 +1,6 @@
-"""Figures made of images: grids, augmentations, Gram matrices, artworks, explanations."""
+"""Figures made of images: grids, augmentations, Gram matrices, answers, explanations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 import numpy as np
@@ -13,24 +13,23 @@ from gramnb.evaluation import CLASSES
 from gramnb.plots.style import (
     CLASS_COLOURS,
     OTHERS,
+    PAPER,
     SADNESS,
     WIDTH,
     bare,
     book_style,
+    legend,
+    look,
     new,
     nothing,
-    picture,
 )
 
-TOWARDS = LinearSegmentedColormap.from_list(  # a veil: towards others, nothing, towards sadness
-    "towards",
-    [
-        (0, to_rgba(OTHERS, 0.9)),
-        (0.5, to_rgba(OTHERS, 0)),
-        (0.5, to_rgba(SADNESS, 0)),
-        (1, to_rgba(SADNESS, 0.9)),
-    ],
-)
+VEIL = [(0, to_rgba(OTHERS, 0.9)), (0.5, to_rgba(OTHERS, 0)),
+        (0.5, to_rgba(SADNESS, 0)), (1, to_rgba(SADNESS, 0.9))]  # fmt: skip
+TOWARDS = LinearSegmentedColormap.from_list("towards", VEIL)  # others, nothing, sadness
+STRIP = 0.15  # inches below a picture for each network's answers
+DOT = {"marker": "o", "linestyle": "", "clip_on": False}
+ONE = DOT | {"markersize": 3.5, "markeredgewidth": 0, "alpha": 0.5}
 
 
 @book_style
@@ -46,70 +45,73 @@ def image_grid(
     """
     if not len(images):
         return nothing("no images")
-    rows = -(-len(images) // columns)
-    figure, axes = new(rows * (WIDTH / columns + (0.2 if titles is not None else 0)), rows, columns)
-    for ax in axes.flat[len(images) :]:
-        ax.set_axis_off()
-    for n, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
-        picture(ax, image, None if sadness is None else CLASS_COLOURS[int(sadness[n])])
-        if titles is not None:
-            ax.set_title(titles[n], fontsize=8, loc="center", pad=4, parse_math=False)
+    figure, axes, _ = _grid(images, columns, 0.2 if titles is not None else 0)
+    for n, (ax, image) in enumerate(zip(axes, images, strict=True)):
+        frame = None if sadness is None else CLASS_COLOURS[int(sadness[n])]
+        _picture(ax, image, frame, "" if titles is None else titles[n])
     return figure
 
 
-@book_style
 def augmentations(original, augmented: Sequence) -> Figure:
     """Draw an image and what augmentation makes of it, as the paper's Figure 4.
 
-    original: (H, W, 3) uint8; augmented: at most eight such images.
+    original: (H, W, 3) uint8; augmented: such images.
 
-    Alt text: An image on the left and, beside it, the same image after several random
-    augmentations, distorted in colour and geometry.
+    Alt text: An image and, beside it, the same image after several random augmentations, distorted
+    in colour and geometry.
     """
-    columns = -(-len(augmented) // 2)
-    figure, axes = new(WIDTH * 2 / (columns + 2) + 0.25, 2, columns + 2)
-    large = axes[0, 0].get_gridspec()[:, :2]
-    for ax in axes[:, :2].flat:
-        ax.remove()
-    ax = figure.add_subplot(large)
-    picture(ax, original)
-    ax.set_title("original")
-    ax.set_anchor("N")
-    for ax in axes[:, 2:].flat[len(augmented) :]:
-        ax.set_axis_off()
-    for ax, image in zip(axes[:, 2:].flat, augmented, strict=False):
-        picture(ax, image)
-        ax.set_anchor("N")
-    axes[0, 2].set_title("augmented")
-    return figure
+    titles = ["original", "augmented", *[""] * (len(augmented) - 1)]
+    return image_grid([original, *augmented], titles, columns=-(-(1 + len(augmented)) // 2))
 
 
 @book_style
-def artworks(images: Sequence, titles: Sequence[str], p, spread=None, columns: int = 4) -> Figure:
+def artworks(images: Sequence, titles: Sequence[str], p, columns: int = 4) -> Figure:
     """Draw pictures with the predicted class and its probability above, as the paper's Figure 8.
 
-    images: (H, W, 3) uint8; titles: set below; p: probability of sadness, 0-1; spread: its standard
-    deviation over runs, in the same unit. Class sadness is predicted where p is above 0.5.
+    images: n of (H, W, 3) uint8; titles: set below; p: (n,) or (runs, n), probabilities of sadness;
+    of several runs the mean and the SD. Class sadness is predicted where p is above 0.5.
 
     Alt text: Pictures, each with the predicted class and its probability above and the title below,
     framed in blue where sadness is predicted and in orange otherwise.
     """
-    shapes = [np.shape(image) for image in images]
-    tall = [height / width for height, width, _ in shapes]
-    heights = [max(tall[n : n + columns]) for n in range(0, len(tall), columns)]
-    height = sum(heights) * WIDTH / columns + 0.44 * len(heights)
-    figure, axes = new(height, len(heights), columns, height_ratios=heights)
-    for ax in axes.flat[len(images) :]:
-        ax.set_axis_off()
-    for n, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
-        sad = int(p[n] > 0.5)
-        picture(ax, image, CLASS_COLOURS[sad])
-        ax.set_anchor("S")
-        share = f"{p[n] if sad else 1 - p[n]:.2f}" + (
-            "" if spread is None else f" ± {spread[n]:.2f}"
-        )
-        ax.set_title(f"{CLASSES[sad]} {share}", fontsize=8.5, loc="center", pad=4)
-        ax.set_xlabel(fill(titles[n], 26), fontsize=8, parse_math=False)
+    figure, axes, _ = _grid(images, columns, 0.44)
+    for ax, image, title, runs in zip(axes, images, titles, np.atleast_2d(p).T, strict=True):
+        _picture(ax, image, CLASS_COLOURS[int(runs.mean() > 0.5)], _answer(runs), title)
+    return figure
+
+
+@book_style
+def ensembles(
+    images: Sequence, titles: Sequence[str], answers: Mapping[str, np.ndarray], columns: int = 4
+) -> Figure:
+    """Draw pictures, each network's class and probability above and every run's answer below.
+
+    images: (H, W, 3) uint8; titles: set below; answers: {network: (runs, pictures)}, probabilities
+    of sadness. Above stand the mean over runs and its SD, below a dot a run, the mean a larger one.
+    The frame has the colour of the class that the last network's mean predicts.
+
+    Alt text: Pictures, each with the class and probability that each network's runs predict on
+    average above, and below it a scale from 0 to 1 with a dot for every run and network.
+    """
+    words = 0.14 * len(answers) + 0.48  # inches of text a row of pictures
+    figure, axes, strips = _grid(images, columns, words, STRIP * (len(answers) + 0.6), 0.3)
+    for n, (ax, strip, image) in enumerate(zip(axes, strips, images, strict=True)):
+        p = {network: np.asarray(runs)[:, n] for network, runs in answers.items()}
+        lines = [f"{network}: {_answer(runs)}" for network, runs in p.items()]
+        _picture(ax, image, CLASS_COLOURS[int([*p.values()][-1].mean() > 0.5)], "\n".join(lines))
+        strip.axvline(0.5, color=PAPER, linewidth=1, linestyle=":")
+        for i, runs in enumerate(p.values()):
+            strip.plot(runs, np.full(len(runs), -i), **look(i) | ONE)
+            strip.plot(runs.mean(), -i, **look(i) | DOT, markersize=5.5)
+        strip.set(xlim=(0, 1), ylim=(0.6 - len(p), 0.6), yticks=[])
+        strip.set_xticks((0, 0.5, 1), ("0", "p = ½", "1"), fontsize=8)
+        strip.tick_params(axis="x", length=2, pad=1)
+        strip.grid(False)
+        strip.spines["left"].set_visible(False)
+        strip.set_xlabel(fill(titles[n], 28), fontsize=8, parse_math=False)
+    looks = {name: look(i, marker="", linewidth=4) for i, name in enumerate(answers)}
+    dots = {"mean of the runs": DOT | {"markersize": 5.5}, "one run": ONE | {"alpha": 1}}
+    legend(figure, looks | {name: each | {"color": PAPER} for name, each in dots.items()})
     return figure
 
 
@@ -137,28 +139,14 @@ def gram_comparison(images: Sequence, grams: Sequence, labels: Sequence[str]) ->
 
     Alt text: A row of images above a row of their Gram matrices as heat maps.
     """
-    figure, axes = new(2 * WIDTH / len(images) + 0.6, 2, len(images))
-    limit = _limit(grams)
-    for (above, below), image, gram, label in zip(axes.T, images, grams, labels, strict=True):
-        picture(above, image)
-        above.set_title(label, fontsize=9)
-        shown = _heat(below, gram, limit)
-        below.set(xticks=[], yticks=[])
-    figure.colorbar(shown, ax=list(axes[1]), location="bottom", extend="both", aspect=40,
+    figure, above, below = _grid(images, len(images), 0.2, WIDTH / len(images), 0.7)
+    for ax, heat, image, gram, label in zip(above, below, images, grams, labels, strict=True):
+        _picture(ax, image, above=label)
+        shown = _heat(heat, gram, _limit(grams))
+        heat.set(xticks=[], yticks=[])
+    figure.colorbar(shown, ax=list(below), location="bottom", extend="both", aspect=40,
                     label="inner product of two sub-maps")  # fmt: skip
     return figure
-
-
-def explanation(image, maps: Sequence, titles: Sequence[str]) -> Figure:
-    """Draw a picture and, over grey copies of it, what each place adds to the log-odds of sadness.
-
-    image: (H, W, 3) uint8; maps: (h, w) each, of any size, positive towards sadness, as
-    `explain.contribution_maps` gives them; titles: one a map.
-
-    Alt text: A picture beside grey copies of it, on which a blue veil lies over the places that
-    speak for sadness and an orange one over those that speak for others.
-    """
-    return explanations([image], [[map_] for map_ in maps], titles)
 
 
 @book_style
@@ -169,52 +157,77 @@ def explanations(
 
     Two pictures stand in a row, or one if it has three maps or more.
 
-    images: n of (H, W, 3) uint8; maps: for each title n of (h, w), positive towards sadness, drawn
-    on one scale that ends at the 99th percentile of absolute values; names: n, set below.
+    images: n of (H, W, 3) uint8; maps: for each title n of (h, w), of any size, positive towards
+    sadness, as `explain.contribution_maps` gives them, drawn on one scale that ends at the 99th
+    percentile of absolute values; names: n, set below.
 
     Alt text: Pictures, each beside grey copies of it, on which a blue veil lies over the places
     that speak for sadness and an orange one over those that speak for others.
     """
-    across = min(len(images), 2 if len(titles) < 3 else 1)
-    columns = across * (1 + len(titles))
-    tall = [min(np.shape(image)[0] / np.shape(image)[1], 3) for image in images]
-    heights = [max(tall[n : n + across]) for n in range(0, len(tall), across)]
-    height = sum(heights) * WIDTH / columns + 0.25 * len(heights) * (names is not None) + 1.1
-    figure, axes = new(height, len(heights), columns, height_ratios=heights)
-    blocks = axes.reshape(-1, 1 + len(titles))  # a picture's panels
-    for ax in axes.flat:
-        ax.set_anchor("N")
-    for ax in blocks[len(images) :].flat:
-        ax.set_axis_off()
+    panels = 1 + len(titles)  # a picture's
+    across = min(len(images), 2 if panels < 4 else 1)
+    below = 0.25 * (names is not None)
+    each = [image for image in images for _ in range(panels)]
+    figure, axes, _ = _grid(each, across * panels, below, extra=1.1)
     limits = [_limit(kind) for kind in maps]
-    for n, (panels, image) in enumerate(zip(blocks, images, strict=False)):
-        picture(panels[0], image)
-        for ax, kind, limit in zip(panels[1:], maps, limits, strict=True):
-            _veil(ax, image, np.asarray(kind[n]) / limit)
+    for n, image in enumerate(images):
+        first, *rest = axes[n * panels : (n + 1) * panels]
+        _picture(first, image)
+        for ax, kind, limit, title in zip(rest, maps, limits, titles, strict=True):
+            above = f"{title}\n± {limit:.2g}" if n < across else ""
+            grey = np.mean(image, axis=2) / 455 + 0.44  # no darker than the veil
+            _picture(ax, np.repeat(grey[..., None], 3, axis=2), above=above)
+            ax.imshow(np.asarray(kind[n]) / limit, TOWARDS, vmin=-1, vmax=1,
+                      extent=ax.images[0].get_extent(), interpolation="bilinear")  # fmt: skip
         if names is not None:  # below all of the picture's panels, where a label keeps a line free
-            panels[0].set_xlabel(" ", fontsize=8)
+            first.set_xlabel(" ", fontsize=8)
             name = names[n] if len(names[n]) <= 55 else names[n][:54] + "…"
-            panels[0].annotate(name, (0, 0), (0, -3), "axes fraction", "offset points", va="top",
-                               fontsize=8, parse_math=False, in_layout=False)  # fmt: skip
-    for panels in blocks[:across]:
-        for ax, title, limit in zip(panels[1:], titles, limits, strict=True):
-            ax.set_title(f"{title}\n± {limit:.2g}", fontsize=8.5, loc="center", pad=4)
-    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), TOWARDS), ax=list(axes.flat),
+            first.annotate(name, (0, 0), (0, -3), "axes fraction", "offset points", va="top",
+                           fontsize=8, parse_math=False, in_layout=False)  # fmt: skip
+    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), TOWARDS), ax=figure.axes,
                           location="bottom", shrink=0.6, aspect=40, extend="both",
-                          pad=0.3 / height, panchor=False)  # fmt: skip
+                          pad=0.3 / figure.get_size_inches()[1], panchor=False)  # fmt: skip
     bar.set_ticks([-1, 0, 1], labels=["others", "0", "sadness"])
     bar.set_label("what a place adds to the log-odds of sadness, full colour at the ± above")
     return figure
 
 
-def _veil(ax: Axes, image, values) -> None:
-    """Draw a map of values from -1 to 1, of any size, over all of a grey copy of the image."""
-    height, width, _ = np.shape(image)
-    ax.imshow(np.mean(image, axis=2), cmap="gray", vmin=-200, vmax=255)  # no darker than the veil
-    over = (-0.5, width - 0.5, height - 0.5, -0.5)
-    ax.imshow(values, TOWARDS, vmin=-1, vmax=1, extent=over, interpolation="bilinear")
+def _grid(images: Sequence, columns: int, words: float, strip: float = 0, extra: float = 0):
+    """Return a figure of rows of pictures, each picture's axes, and those of a strip below each.
+
+    A row is as high as its tallest picture; one taller than wide is drawn narrower. words: inches
+    of text a row; strip: inches (0 is none); extra: inches below all.
+    """
+    tall = [min(np.shape(image)[0] / np.shape(image)[1], 1) for image in images]
+    heights = [max(tall[n : n + columns]) * WIDTH / columns for n in range(0, len(tall), columns)]
+    rows = [inches for height in heights for inches in ((height, strip) if strip else (height,))]
+    figure, axes = new(
+        sum(rows) + words * len(heights) + extra, len(rows), columns, height_ratios=rows
+    )
+    above, below = (axes[::2].ravel(), axes[1::2].ravel()) if strip else (axes.ravel(), axes[0, :0])
+    for ax in above:
+        ax.set_anchor("N")
+    for ax in (*above[len(images) :], *below[len(images) :]):
+        ax.set_axis_off()
+    return figure, above[: len(images)], below[: len(images)]
+
+
+def _picture(ax: Axes, image, frame: str | None = None, above: str = "", below: str = "") -> None:
+    """Show an image without ticks, in a frame of the given colour, with text above and below."""
+    ax.imshow(image)
     ax.set(xticks=[], yticks=[])
     bare(ax)
+    if frame is not None:
+        ax.spines[:].set(visible=True, color=frame, linewidth=3)
+    ax.set_title(above, fontsize=8, loc="center", pad=4, parse_math=False)
+    ax.set_xlabel(fill(below, 26), fontsize=8, parse_math=False)
+
+
+def _answer(runs: np.ndarray) -> str:
+    """Return the class that the mean of runs predicts, its probability and the SD of several."""
+    p = runs.mean()
+    share = f"{CLASSES[int(p > 0.5)]} {max(p, 1 - p):.2f}"
+    return share + (f" ± {runs.std(ddof=1):.2f}" if len(runs) > 1 else "")
 
 
 def _limit(maps: Sequence) -> float:

@@ -1,4 +1,4 @@
-"""What all figures share: the style sheet, the colours of the classes, how a figure is made."""
+"""What all figures share: the style sheet, the colours, how a figure is made."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,14 +8,18 @@ from pathlib import Path
 from matplotlib import rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
+
+from gramnb.evaluation import CLASSES
 
 SHEET = Path(__file__).parents[1] / "gramnb.mplstyle"
 WIDTH = 7.0  # inches, the width of a page of the book
 OTHERS, SADNESS = "#E69F00", "#0072B2"  # of Okabe and Ito's palette
 INK, PAPER = "#333333", "#8A8A8A"  # text; what the paper published, and reference lines
 CLASS_COLOURS = (OTHERS, SADNESS)
-TRUTH_COLOURS = (INK, "#D55E00")  # without, with
+SQUARES = {c: {"color": colour, "marker": "s", "linestyle": ""}
+           for c, colour in zip(CLASSES, CLASS_COLOURS, strict=True)}  # fmt: skip
 ALT = "Alt text: "
 
 
@@ -60,10 +64,17 @@ def nothing(what: str) -> Figure:
     return figure
 
 
-def variant_colour(n: int) -> str:
-    """Return the n-th colour of the style sheet's cycle, resolved ("C0" would be so only later)."""
+def look(n: int, **more) -> dict:
+    """Return colour and marker of the n-th network, the colour resolved from the style's cycle."""
     cycle = rcParams["axes.prop_cycle"].by_key()["color"]
-    return cycle[n % len(cycle)]
+    return {"color": cycle[n % len(cycle)], "marker": "osD^v"[n % 5]} | more
+
+
+def legend(figure: Figure, looks: dict[str, dict], columns: int | None = None, **place) -> None:
+    """Set a legend of lines, {label: look}, outside the axes, below them unless told otherwise."""
+    handles = [Line2D([], [], label=label, **each) for label, each in looks.items()]
+    place = {"loc": "outside lower center"} | place
+    figure.legend(handles=handles, ncols=columns or len(handles), **place)
 
 
 def bare(axes: Axes) -> None:
@@ -71,15 +82,6 @@ def bare(axes: Axes) -> None:
     axes.grid(False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-
-
-def picture(axes: Axes, image, colour: str | None = None) -> None:
-    """Show an image, (H, W, 3) uint8, without ticks, in a frame of the given colour."""
-    axes.imshow(image)
-    axes.set(xticks=[], yticks=[])
-    bare(axes)
-    if colour is not None:
-        axes.spines[:].set(visible=True, color=colour, linewidth=3)
 
 
 def alt_text(draw: Callable[..., Figure]) -> str:

@@ -1,15 +1,20 @@
-"""Intervals and paired tests over runs, folds and images.
+"""Every interval of the repository: means over runs, differences between variants, ROC bands.
 
-Two sources of chance are kept apart: the run (initial values, order of images) and the test images.
-The SD over seeds shows the first only; more seeds do not shrink the second. Intervals add both:
-a bootstrap over groups of images, the same draws for every run and variant, gives the variance the
-images cause, and what the runs scatter beyond it is the runs' own. (Drawing runs and images in one
-nested bootstrap instead counts the chance of a run on an image up to three times.) A run with folds
-scores each fold and takes the mean.
+One function, `interval`, gives them all: mean ± t x standard error. Where the error comes from:
+
+- *Runs and images* (`estimate`, `roc_band`, `paired_difference` without folds). A bootstrap over
+  groups of near-duplicates, the same draws for every run and variant, gives the variance that the
+  test images cause. What the runs scatter beyond it is the runs' own. The two are added. (Drawing
+  runs and images in one nested bootstrap would count the chance of a run on an image up to three
+  times.) The SD over seeds shows the second part only, and more seeds do not shrink the first.
+- *Folds* (`paired_difference`). Nadeau and Bengio's corrected resampled t-test (2003), which also
+  allows for other training images.
+
+A share that is counted once has Wilson's interval (`metrics.wilson`).
 
 A predictions frame holds one row per image and run: image_id, y, p_sadness, and where there are
 any seed, fold, group (near-duplicates; -1 = none), n_train and n_test (images that the run of this
-row was trained and tested on).
+row was trained and tested on). A run with folds scores each fold and takes the mean.
 """
 
 from typing import NamedTuple, Self
@@ -18,7 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gramnb.evaluation.metrics import checked, curve, score
+from gramnb.evaluation.metrics import BINS, METRICS, bins, checked
 
 POWER = 0.8  # at which a difference counts as detectable
 CHUNK = 100  # resamples at a time: the weights of 6,107 images take 5 MB
@@ -36,6 +41,58 @@ class Difference(NamedTuple):
     high: float
     p: float
     detectable: float
+
+
+def interval(mean, error, freedom, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Return low and high: the mean ± t x standard error, t of so many degrees of freedom."""
+    half = stats.t.isf((1 - level) / 2, freedom) * error
+    return mean - half, mean + half
+
+
+def score(metric: str, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return one of METRICS for each of r resamples at once, (r,), at a threshold of 0.5.
+
+    weights: (r, n), how often each image is drawn; a row of ones is the data itself, and gives what
+    `metrics.report` gives. AUC needs both classes, else it is NaN.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}; there are {', '.join(METRICS)}")
+    if metric == "auc":
+        fpr, tpr = curve(y, p, weights)
+        return ((fpr[:, 1:] - fpr[:, :-1]) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
+    if metric == "brier":
+        return weights @ (p - y) ** 2 / weights.sum(axis=1)
+    if metric == "ece":
+        gaps = weights * (y - p) @ (bins(p)[:, None] == np.arange(BINS))  # (r, BINS)
+        return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
+    flagged = p > 0.5
+    cells = [y & flagged, ~y & 1 & flagged, y & ~flagged, ~y & 1 & ~flagged]
+    tp, fp, fn, tn = (weights @ np.stack(cells, axis=1)).T
+    if metric == "accuracy":
+        return (tp + tn) / weights.sum(axis=1)
+    name, label = metric.split("_")
+    hits, wrong, missed = (tp, fp, fn) if label == "sadness" else (tn, fn, fp)
+    top, bottom = {
+        "precision": (hits, hits + wrong),
+        "recall": (hits, hits + missed),
+        "f1": (2 * hits, 2 * hits + wrong + missed),
+    }[name]
+    return np.divide(top, bottom, out=np.zeros(bottom.shape), where=bottom > 0)
+
+
+def curve(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return false and true positive rates from (0, 0) to (1, 1), each (r, thresholds + 1).
+
+    Images of equal p pass the threshold together. A resample without one of the classes is NaN.
+    """
+    order = np.argsort(-p, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)  # of each run of equal p
+    rates = []
+    for label in (0, 1):
+        passed = np.cumsum(weights[:, order] * (y[order] == label), axis=1)[:, last]
+        total = np.where(passed[:, -1:] > 0, passed[:, -1:], np.nan)
+        rates.append(np.pad(passed / total, ((0, 0), (1, 0))))
+    return rates[0], rates[1]
 
 
 class Runs(NamedTuple):
@@ -132,14 +189,9 @@ def _error(values: np.ndarray, draws: np.ndarray, units: int) -> tuple[np.ndarra
     return np.sqrt(variance), np.maximum(freedom, 1)
 
 
-def _bounds(mean, error, freedom, level: float) -> tuple[np.ndarray, np.ndarray]:
-    half = stats.t.isf((1 - level) / 2, freedom) * error
-    return mean - half, mean + half
-
-
 def estimate(
     predictions: pd.DataFrame,
-    metric: str = "accuracy",
+    metric="accuracy",
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
@@ -147,36 +199,30 @@ def estimate(
     """Return mean, SD over seeds (ddof 1; NaN for one run), low, high and number of runs n.
 
     One variant's predictions; the interval covers runs and images, with one run the images only.
+    metric: one of METRICS, or (g,) false positive rates, where the ROC curve's heights are asked.
     """
     runs = Runs.of(predictions)
-    values = runs.scores(metric)[:, 0]  # (s,)
+    values = runs.scores(metric)[:, 0]  # (s,) or (s, g)
     error, freedom = _error(values, _draws(metric, [runs], resamples, seed)[0], runs.units)
-    low, high = np.clip(_bounds(values.mean(), error, freedom, level), 0, 1)
-    sd = values.std(ddof=1) if len(values) > 1 else np.nan
-    return {"mean": values.mean(), "sd": sd, "low": low, "high": high, "n": len(values)}
+    mean = values.mean(axis=0)
+    low, high = np.clip(interval(mean, error, freedom, level), 0, 1)
+    sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.nan
+    return {"mean": mean, "sd": sd, "low": low, "high": high, "n": len(values)}
 
 
-def roc_band(
-    predictions: pd.DataFrame,
-    points: int = 101,
-    level: float = 0.95,
-    resamples: int = 200,
-    seed: int = 0,
-) -> pd.DataFrame:
+def roc_band(predictions: pd.DataFrame, points: int = 101, **options) -> pd.DataFrame:
     """Return one variant's ROC curve, averaged over runs: fpr, tpr, sd, low, high.
 
     Runs are averaged at equal false positive rates; sd is over seeds (NaN for one), low and high
-    bound runs and images at each rate. `attrs` hold `auc` and `auc_sd`.
+    bound runs and images at each rate. `attrs` hold `auc` and `auc_sd`. Options as `estimate`'s.
     """
-    runs, rates = Runs.of(predictions), np.linspace(0, 1, points)
-    curves, areas = runs.scores(rates)[:, 0], runs.scores("auc")[:, 0]  # (s, g), (s,)
-    error, freedom = _error(curves, _draws(rates, [runs], resamples, seed)[0], runs.units)
-    low, high = np.clip(_bounds(curves.mean(axis=0), error, freedom, level), 0, 1)
-    sd, auc_sd = (x.std(axis=0, ddof=1) if len(x) > 1 else np.nan for x in (curves, areas))
+    rates = np.linspace(0, 1, points)
+    band = estimate(predictions, rates, **options)
+    area = Runs.of(predictions).scores("auc")[:, 0]
     table = pd.DataFrame(
-        {"fpr": rates, "tpr": curves.mean(axis=0), "sd": sd, "low": low, "high": high}
+        {"fpr": rates, "tpr": band["mean"], **{name: band[name] for name in ("sd", "low", "high")}}
     )
-    table.attrs = {"auc": float(areas.mean()), "auc_sd": float(auc_sd)}
+    table.attrs = {"auc": float(area.mean()), "auc_sd": float(pd.Series(area).std())}
     return table
 
 
@@ -193,11 +239,10 @@ def paired_difference(
 
     The method is "resampled t" where there are folds and "bootstrap" where there are none, unless
     one is named. "bootstrap" covers runs and groups of images, and speaks of these training images.
-    "resampled t" is the corrected t-test of Nadeau and Bengio (2003), which also allows for other
-    training images: the variance of the J differences, one a fold, times 1/J + n_test / n_train,
-    J - 1 degrees of freedom. Both counts are those of the runs; of two variants that were trained
-    on different numbers of images the smaller one counts. Seeds that share their folds are averaged
-    first, as they repeat no partition; seeds with folds of their own count as repetitions.
+    "resampled t" takes the variance of the J differences, one a fold, times 1/J + n_test / n_train,
+    and J - 1 degrees of freedom. Both counts are those of the runs; of two variants that were
+    trained on different numbers of images the smaller one counts. Seeds that share their folds are
+    averaged first, as they repeat no partition; seeds with folds of their own are repetitions.
 
     Raises:
         ValueError: images, labels, seeds, folds or groups differ; "resampled t" without folds, or
@@ -230,4 +275,5 @@ def paired_difference(
     mean = values.mean()
     p = 2 * stats.t.sf(abs(mean) / error, freedom) if error > 0 else float(mean == 0)
     detectable = (stats.t.isf((1 - level) / 2, freedom) + stats.t.ppf(POWER, freedom)) * error
-    return Difference(*map(float, (mean, *_bounds(mean, error, freedom, level), p, detectable)))
+    low, high = interval(mean, error, freedom, level)
+    return Difference(*map(float, (mean, low, high, p, detectable)))
