@@ -4,16 +4,16 @@
 
 Networks are built for images of 256 x 256 pixels, the paper's size, whatever size the study trains
 them at. Writes results/systems/costs.csv, which book/systems.md cites: system, parameters (moving
-statistics included, centres of a loss not), multiply_adds of one image (`fidelity.multiply_adds`).
+statistics included, centres of a loss not), and `architecture.multiply_adds` of one image.
 """
 
 import pandas as pd
 
-from gramnb import fidelity, runs
+from gramnb import architecture, runs
 from gramnb.config import TrainConfig
-from gramnb.models import build_multilevel_resnet50
 from gramnb.paper import SETTINGS
 from gramnb.study import Study
+from gramnb.variants import build_multilevel_resnet50
 
 FILE = "results/systems/costs.csv"
 
@@ -31,11 +31,11 @@ def costs(rows: dict[str, TrainConfig]) -> dict[str, dict[str, int]]:
     for backbone in dict.fromkeys(config.backbone for config in rows.values()):
         own = {name: config for name, config in rows.items() if config.backbone == backbone}
         ks = {config.k for config in own.values() if config.network == "gram"}
-        table = fidelity.costs(backbone, SETTINGS.image_size, sorted(ks)) if ks else None
+        table = architecture.costs(backbone, SETTINGS.image_size, sorted(ks)) if ks else None
         for name, config in own.items():
             if config.network == "multilevel":
                 network = build_multilevel_resnet50(SETTINGS.image_size, "none")
-                counts = network.count_params(), fidelity.multiply_adds(network)
+                counts = network.count_params(), architecture.multiply_adds(network)
             else:
                 counts = table.loc[config.k, ["parameters", "multiply-adds"]]
             found[name] = dict(zip(("parameters", "multiply_adds"), map(int, counts), strict=True))

@@ -1,4 +1,4 @@
-"""The Gram matrix of a feature map, the paper's Gram module, and k modules held as one bank.
+"""The Gram matrix of a feature map, the paper's Gram module, a bank of k modules, and a variant.
 
 Whatever the dtype policy, everything after the feature map is float32: a sum over 1,024 positions
 overflows float16. Only the 1x1 convolution follows the policy. Options that Section 3.1 mentions
@@ -6,6 +6,8 @@ or leaves open are arguments; the defaults are the paper's.
 """
 
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from gramnb._keras import keras, ops
 
@@ -25,10 +27,19 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
 
 
 class _Float32Layer(keras.layers.Layer):
-    """A layer that takes a feature map in any float dtype and answers in float32."""
+    """A layer that takes a feature map in any float dtype and answers in float32.
+
+    `options` names the attributes that `get_config` returns beside Keras's own.
+    """
+
+    options: tuple[str, ...] = ()
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
+
+    def get_config(self):
+        """Return the arguments that make this layer again."""
+        return {**super().get_config(), **{name: getattr(self, name) for name in self.options}}
 
     def compute_output_spec(self, features, **kwargs):
         return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
@@ -52,8 +63,9 @@ class GramMatrix(_Float32Layer):
         (B, C, C) float32, symmetric; positive semi-definite unless "signed_sqrt".
     """
 
+    options = ("scaling",)
+
     def __init__(self, scaling: str = "none", **kwargs):
-        """Check and keep the options."""
         super().__init__(**kwargs)
         check_choice("scaling", scaling, SCALINGS)
         self.scaling = scaling
@@ -69,10 +81,6 @@ class GramMatrix(_Float32Layer):
         elif self.scaling == "signed_sqrt":
             gram = gram / ops.sqrt(ops.abs(gram) + _SOFTENING)
         return gram
-
-    def get_config(self):
-        """Return the arguments that make this layer again."""
-        return {**super().get_config(), "scaling": self.scaling}
 
     def compute_output_shape(self, input_shape):
         """Return (B, C, C)."""
@@ -108,6 +116,15 @@ class GramModule(_Float32Layer):
         ValueError: an option out of range, or an input that is no feature map.
     """
 
+    options = (
+        "units",
+        "statistic",
+        "scaling",
+        "activation",
+        "fusion",
+        "negative_slope",
+        "momentum",
+    )
     k = 1  # modules held side by side
 
     def __init__(
@@ -121,7 +138,6 @@ class GramModule(_Float32Layer):
         momentum: float = 0.99,
         **kwargs,
     ):
-        """Check and keep the options."""
         super().__init__(**kwargs)
         if units is not None and units < 1:
             raise ValueError(f"units must be 1 or more, or None for the channels; got {units}")
@@ -149,17 +165,13 @@ class GramModule(_Float32Layer):
         units = self.units or self.channels
         width = self.k * units
         self.gram = GramMatrix(self.scaling, name="gram") if second_order else None
+        start = self._initializer(inputs, units)
         self.dense = keras.layers.Dense(
-            width,
-            kernel_initializer=self._initializer(inputs, units),
-            dtype="float32",
-            name="dense",
+            width, kernel_initializer=start, dtype="float32", name="dense"
         )
+        start = self._initializer(self.channels, units)
         self.convolution = keras.layers.Dense(  # at each position: a 1x1 convolution, but faster
-            width,
-            kernel_initializer=self._initializer(self.channels, units),
-            dtype=self.dtype_policy,
-            name="convolution",
+            width, kernel_initializer=start, dtype=self.dtype_policy, name="convolution"
         )
         self.normalisation = keras.layers.BatchNormalization(
             momentum=self.momentum, dtype="float32", name="normalisation"
@@ -203,19 +215,6 @@ class GramModule(_Float32Layer):
             return dense * means
         return (dense + means) / (2.0 if self.fusion == "average" else 1.0)
 
-    def get_config(self):
-        """Return the arguments that make this layer again."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "statistic": self.statistic,
-            "scaling": self.scaling,
-            "activation": self.activation,
-            "fusion": self.fusion,
-            "negative_slope": self.negative_slope,
-            "momentum": self.momentum,
-        }
-
     def compute_output_shape(self, input_shape):
         """Return (B, k * units), twice as wide for "concatenate"."""
         sides = 2 if self.fusion == "concatenate" else 1
@@ -244,8 +243,9 @@ class GramBank(GramModule):
         (8, 168)
     """
 
+    options = (*GramModule.options, "k")
+
     def __init__(self, k: int, units: int | None = None, **options):
-        """Check and keep the options."""
         super().__init__(units, **options)
         if k < 1:
             raise ValueError(f"k must be 1 or more in a bank, got {k}")
@@ -268,12 +268,67 @@ class GramBank(GramModule):
             held.assign(ops.concatenate(given, axis=-1))
         return bank
 
-    def get_config(self):
-        """Return the arguments that make this layer again."""
-        return {**super().get_config(), "k": self.k}
-
 
 def _kind(module: GramModule) -> dict:
     """Return what modules of one bank have in common: all options, and the channels they read."""
     options = {**module.get_config(), "channels": module.built and module.channels}
     return {name: value for name, value in options.items() if name not in ("name", "k")}
+
+
+@register
+class SecondOrderPooling(_Float32Layer):
+    """The upper triangle of a feature map's Gram matrix, row by row, in float32.
+
+    A variant beside the paper's module, for `models.HeadOptions(branch="linear")`: G becomes a
+    vector that one dense layer compresses, as it does the backbone's pooled features. G is
+    symmetric, so its upper triangle says all. The signed square root evens out entries that span
+    decades, as in bilinear pooling (Lin et al., ICCV 2015).
+
+    Args:
+        scaling: as `GramMatrix` takes it.
+        rank: project the C sub-maps onto this many learned ones first; None: no projection.
+
+    Call arguments:
+        features: (B, H, W, C) in any float dtype.
+
+    Returns:
+        (B, R (R + 1) / 2) float32, R = rank or C.
+
+    Raises:
+        ValueError: a rank below 1, or an option that `GramMatrix` refuses.
+    """
+
+    options = ("scaling", "rank")
+
+    def __init__(self, scaling: str = "signed_sqrt", rank: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if rank is not None and rank < 1:
+            raise ValueError(f"rank must be 1 or more, or None for no projection; got {rank}")
+        self.scaling = scaling
+        self.rank = rank
+        self.gram = GramMatrix(scaling, name="gram")
+
+    def build(self, input_shape):
+        """Create the projection, C -> rank, if there is one."""
+        self.projection = None
+        if self.rank:
+            self.projection = keras.layers.Dense(
+                self.rank, use_bias=False, dtype="float32", name="projection"
+            )
+            self.projection.build(input_shape)
+
+    def call(self, features):
+        """Return the triangle of each image's G."""
+        features = ops.cast(features, "float32")
+        if self.projection is not None:
+            features = self.projection(features)  # (B, H, W, R)
+        gram = self.gram(features)  # (B, R, R)
+        side = gram.shape[-1]
+        rows, columns = np.triu_indices(side)
+        flat = ops.reshape(gram, (-1, side * side))
+        return ops.take(flat, rows * side + columns, axis=-1)  # (B, R (R + 1) / 2)
+
+    def compute_output_shape(self, input_shape):
+        """Return (B, R (R + 1) / 2)."""
+        side = self.rank or input_shape[-1]
+        return (input_shape[0], side * (side + 1) // 2)
