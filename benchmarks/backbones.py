@@ -9,7 +9,7 @@ Multiply-adds stand beside them, since time depends on the machine.
 
 from bank import arguments, compared, in_turns, report, training_step
 
-from gramnb.fidelity import costs
+from gramnb.architecture import costs
 from gramnb.paper import CLAIMS
 
 BACKBONES, K = ("EfficientNetV2B2", "EfficientNetV2S"), 4

@@ -1,45 +1,44 @@
-"""Record what each system of this study costs: parameters and multiply-adds, nothing is trained.
+"""Count the parameters and multiply-adds of every system of `results/systems`.
 
     python -m studies.costs
 
 Networks are built for images of 256 x 256 pixels, the paper's size, whatever size the study trains
 them at. Writes results/systems/costs.csv, which book/systems.md cites: system, parameters (moving
-statistics included, centres of a loss not), multiply_adds of one image (`fidelity.multiply_adds`).
+statistics included, centres of a loss not), and `architecture.multiply_adds` of one image.
 """
 
 import pandas as pd
 
-from gramnb import fidelity, runs
-from gramnb.config import TrainConfig
-from gramnb.models import build_multilevel_resnet50
+from gramnb import architecture, runs
 from gramnb.paper import SETTINGS
 from gramnb.study import Study
+from gramnb.variants import build_multilevel_resnet50
 
 FILE = "results/systems/costs.csv"
+KS = range(6)
 
 
 def main() -> None:
-    rows = {name: configs[0] for name, configs in Study.read("systems").rows.items()}
-    table = pd.DataFrame(list(costs(rows).values()), pd.Index(rows, name="system"))
+    configs = [config for row in Study.read("systems").rows.values() for config in row]
     with runs.atomic(runs.resolve(FILE)) as temporary:
-        table.to_csv(temporary)
+        costs(dict.fromkeys(config.backbone for config in configs)).to_csv(temporary)
 
 
-def costs(rows: dict[str, TrainConfig]) -> dict[str, dict[str, int]]:
-    """Return each system's parameters and multiply-adds; a backbone is built once for all k."""
-    found = {}
-    for backbone in dict.fromkeys(config.backbone for config in rows.values()):
-        own = {name: config for name, config in rows.items() if config.backbone == backbone}
-        ks = {config.k for config in own.values() if config.network == "gram"}
-        table = fidelity.costs(backbone, SETTINGS.image_size, sorted(ks)) if ks else None
-        for name, config in own.items():
-            if config.network == "multilevel":
-                network = build_multilevel_resnet50(SETTINGS.image_size, "none")
-                counts = network.count_params(), fidelity.multiply_adds(network)
-            else:
-                counts = table.loc[config.k, ["parameters", "multiply-adds"]]
-            found[name] = dict(zip(("parameters", "multiply_adds"), map(int, counts), strict=True))
-    return {name: found[name] for name in rows}
+def costs(backbones) -> pd.DataFrame:
+    """Return each system's parameters and multiply_adds, for every k; a backbone is built once."""
+    rows = {}
+    for backbone in backbones:
+        table = architecture.costs(backbone, SETTINGS.image_size, KS)
+        counts = table[["parameters", "multiply-adds"]].itertuples()
+        rows |= {f"{backbone}, k = {k}": both for k, *both in counts}
+        if backbone == "EfficientNetV2S":  # the loss is no part of the network
+            rows[f"{backbone}, k = 4, centre loss"] = rows[f"{backbone}, k = 4"]
+        if backbone == "ResNet50":
+            network = build_multilevel_resnet50(SETTINGS.image_size, "none")
+            both = [network.count_params(), architecture.multiply_adds(network)]
+            rows[f"multi-level {backbone}"] = both
+    table = pd.DataFrame.from_dict(rows, "index", columns=["parameters", "multiply_adds"])
+    return table.rename_axis("system")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gramnb._keras import keras
-from gramnb.losses import WithCentres
 from gramnb.models import HeadOptions, build_classifier, build_head
+from gramnb.variants import WithCentres
 
 pytest.importorskip("jax")
 
@@ -14,7 +14,7 @@ import os, sys
 os.environ["KERAS_BACKEND"] = "jax"
 import numpy as np
 from gramnb._keras import keras
-import gramnb.layers, gramnb.losses, gramnb.models, gramnb.second_order
+import gramnb.layers, gramnb.models, gramnb.variants
 assert keras.backend.backend() == "jax"
 assert "tensorflow" not in sys.modules, "the layers and models imported TensorFlow"
 folder = sys.argv[1]
@@ -25,7 +25,7 @@ rows = tap.astype("float64").reshape(len(tap), -1, tap.shape[-1])
 expected = np.einsum("bpi,bpj->bij", rows, rows)
 gram = np.asarray(gramnb.layers.GramMatrix()(tap))
 np.testing.assert_allclose(gram, expected, rtol=1e-4, atol=1e-3)
-triangle = np.asarray(gramnb.second_order.SecondOrderPooling("none")(tap))
+triangle = np.asarray(gramnb.layers.SecondOrderPooling("none")(tap))
 upper = expected[:, *np.triu_indices(tap.shape[-1])]
 np.testing.assert_allclose(triangle, upper, rtol=1e-4, atol=1e-3)
 modules = [gramnb.layers.GramModule() for _ in range(3)]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from layer_checks import check_layer
 
 from gramnb._keras import keras
-from gramnb.layers import FUSIONS, SCALINGS, GramBank, GramMatrix, GramModule
+from gramnb.layers import FUSIONS, SCALINGS, GramBank, GramMatrix, GramModule, SecondOrderPooling
 
 SHAPES = [(1, 1, 1, 1), (2, 3, 5, 4), (3, 8, 8, 16), (2, 32, 32, 56)]
 
@@ -62,11 +62,11 @@ def test_gram_is_positive_semidefinite(shape):
     assert np.linalg.matrix_rank(gram[0]) <= shape[1] * shape[2]
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
-def test_gram_has_finite_gradients_where_a_map_is_empty(scaling):
+@pytest.mark.parametrize("layer", [*map(GramMatrix, SCALINGS), SecondOrderPooling()])
+def test_gradients_are_finite_where_a_map_is_empty(layer):
     features = tf.Variable(np.zeros((1, 4, 4, 3), "float32"))
     with tf.GradientTape() as tape:
-        total = tf.reduce_sum(GramMatrix(scaling)(features))
+        total = tf.reduce_sum(layer(features))
     assert np.isfinite(tape.gradient(total, features)).all()
 
 
@@ -106,33 +106,25 @@ def test_module_and_bank_as_layers(layer_class, options):
     check_layer(layer_class, options, *shapes, weights=(trainable, 2 * width))
 
 
-def test_module_is_figure_3():
+@pytest.mark.parametrize("activation", [True, False])
+def test_module_is_figure_3(activation):
     features = draw(5, (3, 4, 4, 6))
-    module = GramModule(units=5, negative_slope=0.1)
+    module = GramModule(units=5, activation=activation, negative_slope=0.1)
     module.build(features.shape)
     rng = np.random.default_rng(6)
     module.set_weights([rng.uniform(0.1, 1, w.shape) for w in module.weights])
-    dense, bias, filters, shift = (
-        np.asarray(w, dtype="float64") for w in (*module.dense.weights, *module.convolution.weights)
-    )
-    gamma, beta, mean, variance = (
-        np.asarray(w, dtype="float64") for w in module.normalisation.weights
+    parts = module.dense, module.convolution, module.normalisation
+    dense, bias, filters, shift, gamma, beta, mean, variance = (
+        np.asarray(w, dtype="float64") for part in parts for w in part.weights
     )
 
     def leaky(values):
-        return np.where(values > 0, values, 0.1 * values)
+        return np.where(values > 0, values, 0.1 * values) if activation else values
 
     left = leaky(gram_in_float64(features).reshape(3, 36) @ dense + bias)
     left = gamma * (left - mean) / np.sqrt(variance + 1e-3) + beta
     right = leaky(features @ filters + shift).mean(axis=(1, 2))
     np.testing.assert_allclose(module(features), left * right, rtol=1e-4, atol=1e-4)
-    linear = GramModule(units=5, activation=False)
-    linear.build(features.shape)
-    linear.set_weights(module.get_weights())
-    left = gram_in_float64(features).reshape(3, 36) @ dense + bias
-    left = gamma * (left - mean) / np.sqrt(variance + 1e-3) + beta
-    right = (features @ filters + shift).mean(axis=(1, 2))
-    np.testing.assert_allclose(linear(features), left * right, rtol=1e-4, atol=1e-4)
 
 
 def test_mean_statistic_reads_first_order_only():
@@ -199,10 +191,6 @@ def test_training_moves_the_statistics():
     bank = GramBank(2, momentum=0.5)
     bank(features, training=True)
     assert np.abs(bank.normalisation.moving_mean).max() > 0
-    first = GramBank(1, momentum=0.0)
-    first(features, training=True)
-    dense = first._activate(first.dense(gram_in_float64(features).reshape(5, 16)))
-    same(first.normalisation.moving_mean, np.mean(dense, axis=0))
 
 
 def test_fresh_bank_is_distributed_as_fresh_modules():
@@ -222,6 +210,53 @@ def test_fresh_bank_is_distributed_as_fresh_modules():
     assert np.abs(narrow).max() < 0.9 * np.abs(np.asarray(bank.dense.kernel)).max()
 
 
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 5, 4), (3, 8, 8, 16)])
+def test_pooling_is_the_upper_triangle_row_by_row(scaling, shape):
+    features = draw(0, shape)
+    gram = np.asarray(GramMatrix(scaling)(features))
+    side = shape[-1]
+    entries = [gram[:, i, j] for i in range(side) for j in range(i, side)]
+    pooled = SecondOrderPooling(scaling)(features)
+    np.testing.assert_allclose(pooled, np.stack(entries, axis=1), rtol=1e-5, atol=1e-5)
+
+
+def test_rank_projects_the_maps_first():
+    """The Gram matrix of P-projected maps is P' G P."""
+    features = draw(1, (3, 4, 5, 6))
+    layer = SecondOrderPooling("none", rank=2)
+    assert layer(features).shape == (3, 3)
+    (kernel,) = (np.asarray(weight) for weight in layer.weights)
+    assert kernel.shape == (6, 2)
+    rows = features.reshape(3, 20, 6)
+    gram = kernel.T @ (rows.transpose(0, 2, 1) @ rows) @ kernel
+    expected = np.stack([gram[:, 0, 0], gram[:, 0, 1], gram[:, 1, 1]], axis=1)
+    np.testing.assert_allclose(layer(features), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("rank", [None, 3])
+def test_pooling_keeps_float32_whatever_comes_in(dtype, rank):
+    rounded = tf.cast(np.random.default_rng(0).uniform(0, 100, (2, 32, 32, 4)), dtype)
+    layer = SecondOrderPooling("none", rank, dtype=f"mixed_{dtype}")
+    maps = tf.cast(rounded, "float64").numpy().reshape(2, -1, 4)
+    pooled = layer(rounded)
+    if rank:
+        maps = maps @ np.asarray(layer.projection.kernel, "float64")
+    gram = maps.transpose(0, 2, 1) @ maps
+    upper = gram[:, *np.triu_indices(rank or 4)]
+    assert keras.backend.standardize_dtype(pooled.dtype) == "float32"
+    assert np.abs(upper).max() > np.finfo("float16").max
+    np.testing.assert_allclose(pooled, upper, rtol=1e-4, atol=1e-5 * np.abs(upper).max())
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize(("rank", "width", "weights"), [(None, 21, 0), (1, 1, 6), (4, 10, 24)])
+def test_pooling_as_a_layer(scaling, rank, width, weights):
+    options = {"scaling": scaling, "rank": rank}
+    check_layer(SecondOrderPooling, options, (4, 32, 32, 6), (4, width), (weights, 0))
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -230,6 +265,7 @@ def test_fresh_bank_is_distributed_as_fresh_modules():
         (lambda: GramModule(fusion="max"), "multiply, add, concatenate, average; got 'max'"),
         (lambda: GramMatrix("sqrt"), "none, positions, signed_sqrt; got 'sqrt'"),
         (lambda: GramModule(statistic="var"), "gram, mean; got 'var'"),
+        (lambda: SecondOrderPooling(rank=0), "rank must be 1 or more, or None for no projection"),
         (lambda: GramModule(statistic="mean", scaling="positions"), "scaling must be one of none;"),
         (lambda: GramModule()(np.zeros((2, 8))), r"reads feature maps .* got shape \(2, 8\)"),
         (lambda: GramBank.from_modules([]), "built modules"),

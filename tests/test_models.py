@@ -9,7 +9,7 @@ import pytest
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
 from gramnb.layers import FUSIONS, GramBank
-from gramnb.models import HeadOptions, build_classifier, build_head, build_multilevel_resnet50, join
+from gramnb.models import HeadOptions, build_classifier, build_head, join
 
 B2 = 8_769_374  # EfficientNetV2B2 without its classifier, as Keras builds it
 LITE0 = 3_413_024
@@ -41,7 +41,6 @@ def test_parameters_of_every_variant(k):
 
 
 def test_parameters_as_numbers():
-    """What the closed forms say, once, for k = 0 and 4: by hand."""
     assert head_count(0, 168) == 237_050
     assert head_count(4, 224) == 1_032_418
 
@@ -84,26 +83,12 @@ def test_options_change_what_they_say(k, options, count):
 
 
 def test_options_reach_their_layers():
-    options = HeadOptions(
-        module_activation=False,
-        gram_scaling="positions",
-        module_fusion="average",
-        momentum=0.9,
-        dropout=0.25,
-        negative_slope=0.1,
-    )
-    head = build_head(2, 16, [(4, 4, 6)], options)
-    bank = head.get_layer("gram1").get_config()
-    expected = {
-        "k": 2,
-        "statistic": "gram",
-        "scaling": "positions",
-        "activation": False,
-        "fusion": "average",
-        "negative_slope": 0.1,
-        "momentum": 0.9,
-    }
-    assert expected.items() <= bank.items()
+    given = {"gram_scaling": "positions", "module_fusion": "average", "module_activation": False}
+    given |= {"momentum": 0.9, "dropout": 0.25, "negative_slope": 0.1}
+    head = build_head(2, 16, [(4, 4, 6)], HeadOptions(**given))
+    expected = {"k": 2, "statistic": "gram", "scaling": "positions", "activation": False}
+    expected |= {"fusion": "average", "negative_slope": 0.1, "momentum": 0.9}
+    assert expected.items() <= head.get_layer("gram1").get_config().items()
     assert head.get_layer("dropout").rate == 0.25
     assert head.get_layer("activation").negative_slope == 0.1
 
@@ -236,7 +221,6 @@ def test_linear_branch_reads_every_tap(options, lengths):
         (lambda: HeadOptions(dropout=1.0), r"dropout must be in \[0, 1\), got 1.0"),
         (lambda: HeadOptions(momentum=-0.1), r"momentum must be in \[0, 1\), got -0.1"),
         (lambda: HeadOptions(negative_slope=-1), "negative_slope must be 0 or more, got -1"),
-        (lambda: build_multilevel_resnet50(taps=()), "the network needs a tap"),
     ],
 )
 def test_bad_values_say_what_is_valid(make, message):
@@ -288,23 +272,7 @@ def test_probabilities_stay_float32(policy):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def multilevel():
-    return build_multilevel_resnet50(64, "none", reduced_channels=32, units=128)
-
-
-def test_multilevel_resnet50(multilevel):
-    model = multilevel
-    shallow = (256 + 1) * 32 + (512 + 1) * 32 + (2 * 32**2 + 1) * 128
-    assert model.count_params() == 23_587_712 + shallow + (2048 + 1) * 128 + 2 * 128 + 2
-    assert [layer.name for layer in model.layers] == ["image", "backbone", "head"]
-    images = np.random.default_rng(5).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
-    np.testing.assert_allclose(np.asarray(model(images)).sum(axis=1), 1, rtol=1e-5)
-    with pytest.raises(ValueError, match="tap 'conv9' is no feature map of ResNet50"):
-        build_multilevel_resnet50(64, "none", taps=("conv9",))
-
-
-def test_saved_classifiers_load_in_a_fresh_process(tmp_path, python, multilevel):
+def test_saved_classifiers_load_in_a_fresh_process(tmp_path, python):
     images = np.random.default_rng(6).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
     np.save(tmp_path / "images.npy", images)
     options = HeadOptions(module_fusion=FUSIONS[2], branch_fusion="concatenate", pooled_units=64)
@@ -313,7 +281,6 @@ def test_saved_classifiers_load_in_a_fresh_process(tmp_path, python, multilevel)
     models = {
         "k2": build_classifier("EfficientNetLite0", 2, 64, "none", taps, options),
         "linear": build_classifier("EfficientNetLite0", 2, 64, "none", taps, linear),
-        "multilevel": multilevel,
     }
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")

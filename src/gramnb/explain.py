@@ -33,7 +33,7 @@ def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
 
     Args:
         network: as `predict.load_network` returns it; if its head reads no taps, or reads their
-            Gram matrices without modules (`second_order`), there is Grad-CAM alone.
+            Gram matrices without modules, there is Grad-CAM alone.
         images: (B, S, S, 3), values 0-255; some dozens at once.
     """
     maps = {"Grad-CAM": grad_cam(network, images)}

@@ -86,7 +86,7 @@ def compute(
 
 def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> Path:
     """Name a layer's cache by all that its numbers depend on, a weights file by its content."""
-    weights = weights or BACKBONES[backbone].default_weights
+    weights = weights or "imagenet"
     content = Path(weights)
     if content.is_file():
         weights = hashlib.sha256(content.read_bytes()).hexdigest()

@@ -1,11 +1,12 @@
-"""The Gram matrix of a feature map, the paper's Gram module, and k modules held as one bank.
+"""The Gram matrix of a feature map, the paper's Gram module, a bank of k modules, and a variant.
 
 Whatever the dtype policy, everything after the feature map is float32: a sum over 1,024 positions
-overflows float16. Only the 1x1 convolution follows the policy. Options that Section 3.1 mentions
-or leaves open are arguments; the defaults are the paper's.
+overflows float16. Only the 1x1 convolution follows the policy. Defaults are the paper's.
 """
 
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from gramnb._keras import keras, ops
 
@@ -27,8 +28,14 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
 class _Float32Layer(keras.layers.Layer):
     """A layer that takes a feature map in any float dtype and answers in float32."""
 
+    saved: tuple[str, ...] = ()  # attributes that are arguments of the layer's own
+
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
+
+    def get_config(self):
+        """Return the arguments that make this layer again."""
+        return {**super().get_config(), **{name: getattr(self, name) for name in self.saved}}
 
     def compute_output_spec(self, features, **kwargs):
         return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
@@ -52,8 +59,9 @@ class GramMatrix(_Float32Layer):
         (B, C, C) float32, symmetric; positive semi-definite unless "signed_sqrt".
     """
 
+    saved = ("scaling",)
+
     def __init__(self, scaling: str = "none", **kwargs):
-        """Check and keep the options."""
         super().__init__(**kwargs)
         check_choice("scaling", scaling, SCALINGS)
         self.scaling = scaling
@@ -69,10 +77,6 @@ class GramMatrix(_Float32Layer):
         elif self.scaling == "signed_sqrt":
             gram = gram / ops.sqrt(ops.abs(gram) + _SOFTENING)
         return gram
-
-    def get_config(self):
-        """Return the arguments that make this layer again."""
-        return {**super().get_config(), "scaling": self.scaling}
 
     def compute_output_shape(self, input_shape):
         """Return (B, C, C)."""
@@ -94,8 +98,8 @@ class GramModule(_Float32Layer):
         fusion: "multiply" (the paper's), "add", "average", or "concatenate" (doubles the width:
             the side of G first, then the convolution's).
         negative_slope: of the leaky ReLUs.
-        momentum: of the batch normalisation's moving statistics. They need some 3 / (1 - momentum)
-            steps to forget their start; short trainings need less than 0.99.
+        momentum: of the batch normalisation's moving statistics, which forget their start after
+            some 3 / (1 - momentum) steps.
 
     Call arguments:
         features: (B, H, W, C).
@@ -108,6 +112,7 @@ class GramModule(_Float32Layer):
         ValueError: an option out of range, or an input that is no feature map.
     """
 
+    saved = ("units", "statistic", "scaling", "activation", "fusion", "negative_slope", "momentum")
     k = 1  # modules held side by side
 
     def __init__(
@@ -121,7 +126,6 @@ class GramModule(_Float32Layer):
         momentum: float = 0.99,
         **kwargs,
     ):
-        """Check and keep the options."""
         super().__init__(**kwargs)
         if units is not None and units < 1:
             raise ValueError(f"units must be 1 or more, or None for the channels; got {units}")
@@ -145,36 +149,24 @@ class GramModule(_Float32Layer):
             )
         self.channels = input_shape[-1]
         second_order = self.statistic == "gram"
-        inputs = self.channels**2 if second_order else self.channels
-        units = self.units or self.channels
-        width = self.k * units
+        inputs, units = self.channels ** (1 + second_order), self.units or self.channels
         self.gram = GramMatrix(self.scaling, name="gram") if second_order else None
-        self.dense = keras.layers.Dense(
-            width,
-            kernel_initializer=self._initializer(inputs, units),
-            dtype="float32",
-            name="dense",
-        )
-        self.convolution = keras.layers.Dense(  # at each position: a 1x1 convolution, but faster
-            width,
-            kernel_initializer=self._initializer(self.channels, units),
-            dtype=self.dtype_policy,
-            name="convolution",
+        self.dense = self._dense(inputs, units, dtype="float32", name="dense")
+        self.convolution = self._dense(  # at each position: a 1x1 convolution, but faster
+            self.channels, units, dtype=self.dtype_policy, name="convolution"
         )
         self.normalisation = keras.layers.BatchNormalization(
             momentum=self.momentum, dtype="float32", name="normalisation"
         )
-        self.dense.build((None, inputs))
-        self.convolution.build((None, None, self.channels))
-        self.normalisation.build((None, width))
+        self.normalisation.build((None, self.k * units))
 
-    def _initializer(self, inputs: int, units: int) -> keras.initializers.Initializer:
-        """Return glorot_uniform of one module, for k of them: limit sqrt(6 / (inputs + units)).
-
-        Over the whole kernel glorot_uniform would see k times the fan-out; the scale undoes that.
-        """
-        scale = (inputs + self.k * units) / (inputs + units)
-        return keras.initializers.VarianceScaling(scale, mode="fan_avg", distribution="uniform")
+    def _dense(self, inputs: int, units: int, **options) -> keras.layers.Dense:
+        """Return a built layer for k modules that starts as glorot_uniform does for one."""
+        scale = (inputs + self.k * units) / (inputs + units)  # it sees k times the fan-out
+        start = keras.initializers.VarianceScaling(scale, "fan_avg", "uniform")
+        layer = keras.layers.Dense(self.k * units, kernel_initializer=start, **options)
+        layer.build((None, inputs))
+        return layer
 
     def call(self, features, training=None):
         """Return the fused sides; widths below are of all k modules together."""
@@ -188,33 +180,16 @@ class GramModule(_Float32Layer):
         dense = self.normalisation(dense, training=training)
         maps = self._activate(self.convolution(rows))  # (B, HW, k * units)
         means = ops.mean(ops.cast(maps, "float32"), axis=1)  # (B, k * units)
-        return self._fuse(dense, means)
+        if self.fusion == "multiply":
+            return dense * means
+        if self.fusion == "concatenate":  # within each module, so that k modules keep their order
+            each = (-1, self.k, dense.shape[-1] // self.k)
+            sides = [ops.reshape(dense, each), ops.reshape(means, each)]  # (B, k, units)
+            return ops.reshape(ops.concatenate(sides, axis=-1), (-1, 2 * dense.shape[-1]))
+        return (dense + means) / (2.0 if self.fusion == "average" else 1.0)
 
     def _activate(self, values):
         return ops.leaky_relu(values, self.negative_slope) if self.activation else values
-
-    def _fuse(self, dense, means):
-        if self.fusion == "concatenate":  # within each module, so that k modules keep their order
-            sides = [
-                ops.reshape(side, (-1, self.k, side.shape[-1] // self.k)) for side in (dense, means)
-            ]
-            return ops.reshape(ops.concatenate(sides, axis=-1), (-1, 2 * dense.shape[-1]))
-        if self.fusion == "multiply":
-            return dense * means
-        return (dense + means) / (2.0 if self.fusion == "average" else 1.0)
-
-    def get_config(self):
-        """Return the arguments that make this layer again."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "statistic": self.statistic,
-            "scaling": self.scaling,
-            "activation": self.activation,
-            "fusion": self.fusion,
-            "negative_slope": self.negative_slope,
-            "momentum": self.momentum,
-        }
 
     def compute_output_shape(self, input_shape):
         """Return (B, k * units), twice as wide for "concatenate"."""
@@ -226,10 +201,8 @@ class GramModule(_Float32Layer):
 class GramBank(GramModule):
     """k Gram modules that read the same feature map, as one module of width k * units.
 
-    Dense, convolution and normalisation treat every output column on its own, so the columns of k
-    modules side by side are one layer's: outputs and gradients are those of k separate modules
-    (Figure 2, concatenated in order), while G is computed once. A fresh bank is distributed as k
-    fresh modules are.
+    Outputs and gradients are those of k separate modules (Figure 2, concatenated in order), while G
+    is computed once. A fresh bank is distributed as k fresh modules are.
 
     Args:
         k: number of modules, 1 or more.
@@ -244,8 +217,9 @@ class GramBank(GramModule):
         (8, 168)
     """
 
+    saved = (*GramModule.saved, "k")
+
     def __init__(self, k: int, units: int | None = None, **options):
-        """Check and keep the options."""
         super().__init__(units, **options)
         if k < 1:
             raise ValueError(f"k must be 1 or more in a bank, got {k}")
@@ -255,10 +229,12 @@ class GramBank(GramModule):
     def from_modules(cls, modules: Sequence[GramModule]) -> "GramBank":
         """Return the bank that holds the modules' weights, in their order.
 
-        Raises:
-            ValueError: the modules are not built, or differ in options or channels.
+        Raises ValueError if they are not built, or differ in options or channels.
         """
-        kinds = [_kind(module) for module in modules]
+        kinds = []  # what they must share: all options, and the channels they read
+        for module in modules:
+            kind = {**module.get_config(), "channels": module.built and module.channels}
+            kinds.append({name: kind[name] for name in kind if name not in ("name", "k")})
         if not all(kind["channels"] and kind == kinds[0] for kind in kinds) or not kinds:
             raise ValueError("a bank is made of built modules with the same options and channels")
         channels = kinds[0].pop("channels")
@@ -268,12 +244,58 @@ class GramBank(GramModule):
             held.assign(ops.concatenate(given, axis=-1))
         return bank
 
-    def get_config(self):
-        """Return the arguments that make this layer again."""
-        return {**super().get_config(), "k": self.k}
 
+@register
+class SecondOrderPooling(_Float32Layer):
+    """The upper triangle of a feature map's Gram matrix, row by row, in float32.
 
-def _kind(module: GramModule) -> dict:
-    """Return what modules of one bank have in common: all options, and the channels they read."""
-    options = {**module.get_config(), "channels": module.built and module.channels}
-    return {name: value for name, value in options.items() if name not in ("name", "k")}
+    A variant beside the paper's module, for `models.HeadOptions(branch="linear")`. G is symmetric,
+    so its upper triangle says all. The signed square root evens out entries that span decades, as
+    in bilinear pooling (Lin et al., ICCV 2015).
+
+    Args:
+        scaling: as `GramMatrix` takes it.
+        rank: project the C sub-maps onto this many learned ones first; None: no projection.
+
+    Call arguments:
+        features: (B, H, W, C) in any float dtype.
+
+    Returns:
+        (B, R (R + 1) / 2) float32, R = rank or C.
+
+    Raises:
+        ValueError: a rank below 1, or an option that `GramMatrix` refuses.
+    """
+
+    saved = ("scaling", "rank")
+
+    def __init__(self, scaling: str = "signed_sqrt", rank: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if rank is not None and rank < 1:
+            raise ValueError(f"rank must be 1 or more, or None for no projection; got {rank}")
+        self.scaling = scaling
+        self.rank = rank
+        self.gram = GramMatrix(scaling, name="gram")
+
+    def build(self, input_shape):
+        """Create the projection, C -> rank, if there is one."""
+        self.projection = None
+        if self.rank:
+            options = {"use_bias": False, "dtype": "float32", "name": "projection"}
+            self.projection = keras.layers.Dense(self.rank, **options)
+            self.projection.build(input_shape)
+
+    def call(self, features):
+        """Return the triangle of each image's G."""
+        features = ops.cast(features, "float32")
+        if self.projection is not None:
+            features = self.projection(features)  # (B, H, W, R)
+        gram = self.gram(features)  # (B, R, R)
+        side = gram.shape[-1]
+        upper = np.ravel_multi_index(np.triu_indices(side), (side, side))
+        return ops.take(ops.reshape(gram, (-1, side**2)), upper, axis=-1)  # (B, R (R + 1) / 2)
+
+    def compute_output_shape(self, input_shape):
+        """Return (B, R (R + 1) / 2)."""
+        side = self.rank or input_shape[-1]
+        return (input_shape[0], side * (side + 1) // 2)

@@ -1,4 +1,4 @@
-"""The paper's network (Figure 2), its baseline, and the comparison network of Zhang et al.
+"""The paper's network (Figure 2) and its baseline.
 
 A classifier is a backbone, global average pooling and a head, the first and the last as sub-models
 named "backbone" and "head": a head trained on cached features is joined to its backbone later. The
@@ -12,8 +12,7 @@ from pathlib import Path
 from gramnb import layers
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
-from gramnb.layers import GramBank, GramMatrix, check_choice
-from gramnb.second_order import SecondOrderPooling
+from gramnb.layers import GramBank, SecondOrderPooling, check_choice
 
 Shape = tuple[int, int, int]
 
@@ -34,7 +33,7 @@ class HeadOptions:
         branch_fusion: of the backbone's branch and the modules': "add" (Figure 2), "concatenate".
         statistic: "gram", or "mean": sub-map means in place of G, the first-order control.
         branch: what reads the taps: "modules" (the paper's), or "linear", a variant of ours:
-            the statistic of each tap, standardised, dropout, one dense layer (`second_order`).
+            the statistic of each tap, standardised, dropout, one dense layer.
         rank: of the linear branch: project each tap onto so many sub-maps first; None: do not.
         momentum: of the modules' batch normalisation.
         dropout: rate after pooling (Section 4.2).
@@ -123,7 +122,7 @@ def build_head(
         gram = read(maps, k, options)  # (B, width)
         fuse = keras.layers.Add if options.branch_fusion == "add" else keras.layers.Concatenate
         branch = fuse(name="fusion", dtype="float32")([branch, gram])
-    return keras.Model([pooled, *maps], _probabilities(branch), name="head")
+    return keras.Model([pooled, *maps], probabilities(branch), name="head")
 
 
 def _backbone_branch(
@@ -143,36 +142,31 @@ def _gram_branch(
     maps: Sequence[keras.KerasTensor], k: int, options: HeadOptions
 ) -> keras.KerasTensor:
     """A bank on each tap, side by side: (B, H, W, C) a tap -> (B, k * sum of C)."""
-    concatenate = keras.layers.Concatenate(dtype="float32", name="banks")
-    banks = [
-        GramBank(
-            k,
-            statistic=options.statistic,
-            scaling=options.gram_scaling,
-            activation=options.module_activation,
-            fusion=options.module_fusion,
-            negative_slope=options.negative_slope,
-            momentum=options.momentum,
-            name=f"gram{i}",
-        )(tapped)
-        for i, tapped in enumerate(maps, 1)
-    ]
-    return concatenate(banks) if len(banks) > 1 else banks[0]
+    bank = {
+        "k": k,
+        "statistic": options.statistic,
+        "scaling": options.gram_scaling,
+        "activation": options.module_activation,
+        "fusion": options.module_fusion,
+        "negative_slope": options.negative_slope,
+        "momentum": options.momentum,
+    }
+    read = [GramBank(**bank, name=f"gram{i}")(tapped) for i, tapped in enumerate(maps, 1)]
+    return side_by_side(read, "banks")
 
 
 def _linear_branch(
     maps: Sequence[keras.KerasTensor], k: int, options: HeadOptions
 ) -> keras.KerasTensor:
     """A tap's statistic as a vector, compressed as pooled features are: -> (B, k * sum of C)."""
-    pool = keras.layers.GlobalAveragePooling2D
-    vectors = [
-        pool(dtype="float32", name=f"mean{i}")(tapped)  # (B, C)
-        if options.statistic == "mean"
-        else SecondOrderPooling(options.gram_scaling, options.rank, name=f"gram{i}")(tapped)
-        for i, tapped in enumerate(maps, 1)
-    ]
-    concatenate = keras.layers.Concatenate(dtype="float32", name="statistics")
-    x = concatenate(vectors) if len(vectors) > 1 else vectors[0]
+    vectors = []
+    for i, tapped in enumerate(maps, 1):
+        if options.statistic == "mean":
+            pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"mean{i}")
+        else:
+            pool = SecondOrderPooling(options.gram_scaling, options.rank, name=f"gram{i}")
+        vectors.append(pool(tapped))  # (B, C) or (B, R (R + 1) / 2)
+    x = side_by_side(vectors, "statistics")
     x = keras.layers.BatchNormalization(
         momentum=options.momentum, dtype="float32", name="standardisation"
     )(x)
@@ -181,7 +175,14 @@ def _linear_branch(
     return keras.layers.Dense(width, dtype="float32", name="statistics_compression")(x)
 
 
-def _probabilities(embedding: keras.KerasTensor) -> keras.KerasTensor:
+def side_by_side(vectors: list[keras.KerasTensor], name: str) -> keras.KerasTensor:
+    """Concatenate vectors in float32; one alone stays as it is."""
+    if len(vectors) == 1:
+        return vectors[0]
+    return keras.layers.Concatenate(dtype="float32", name=name)(vectors)
+
+
+def probabilities(embedding: keras.KerasTensor) -> keras.KerasTensor:
     """Softmax over others and sadness: (B, width) -> (B, 2) float32."""
     dense = keras.layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")
     return dense(embedding)
@@ -234,58 +235,6 @@ def join(backbone: keras.Model, head: keras.Model) -> keras.Model:
     if expects != gives:
         raise ValueError(f"the head was built for features {expects}; the backbone gives {gives}")
     return keras.Model(image, head(given), name="classifier")
-
-
-def build_multilevel_resnet50(
-    image_size: int = 256,
-    weights: str | Path | None = None,
-    taps: Sequence[str] = ("conv2_block3_out", "conv3_block4_out"),
-    reduced_channels: int = 64,
-    units: int = 2048,
-    dropout: float = 0.5,
-) -> keras.Model:
-    """Return the multi-level network of Zhang et al., as Sections 2 and 3.1 describe it.
-
-    Gram matrices of shallow stages, flattened, are aggregated by a fully connected layer as wide as
-    ResNet-50's semantic vector, and fused with the deep features after a 1x1 convolution. Our
-    choices, because the paper does not say: which stages (the first two), a 1x1 reduction before
-    each Gram matrix (raw 256- and 512-channel ones would cost 670 million weights), division by the
-    number of positions, ReLU, fusion by addition, dropout before the softmax.
-
-    Args:
-        image_size: side S of the square images, in pixels.
-        weights: of ResNet50, as `backbones.build_backbone` takes them.
-        taps: layers that end the shallow stages.
-        reduced_channels: channels left of each tap before its Gram matrix.
-        units: width of the aggregating layer and of the 1x1 convolution.
-        dropout: rate before the softmax.
-
-    Returns:
-        A model from images (B, S, S, 3), values 0-255, to probabilities (B, 2) of others, sadness.
-
-    Raises:
-        ValueError, FileNotFoundError: a size below 1, no tap, or as `build_backbone`.
-    """
-    if not taps or min(reduced_channels, units) < 1:
-        raise ValueError("the network needs a tap, and 1 or more reduced_channels and units")
-    body = build_backbone("ResNet50", image_size, weights, taps)
-    top, *maps = (
-        keras.Input(map_.shape[1:], name=f"map{i}") for i, map_ in enumerate(body.outputs)
-    )
-    vectors = []
-    for i, shallow in enumerate(maps, 1):
-        reduced = keras.layers.Conv2D(reduced_channels, 1, activation="relu", name=f"reduce{i}")
-        gram = GramMatrix("positions", name=f"gram{i}")(reduced(shallow))  # (B, R, R)
-        flat = keras.layers.Flatten(dtype="float32", name=f"flatten{i}")
-        vectors.append(flat(gram))  # (B, R * R)
-    if len(vectors) > 1:
-        vectors = [keras.layers.Concatenate(dtype="float32", name="shallow")(vectors)]
-    visual = keras.layers.Dense(units, activation="relu", dtype="float32", name="aggregate")
-    deep = keras.layers.Conv2D(units, 1, activation="relu", name="deep")(top)  # (B, H, W, units)
-    semantic = keras.layers.GlobalAveragePooling2D(dtype="float32", name="semantic")(deep)
-    fused = keras.layers.Add(dtype="float32", name="fusion")([visual(vectors[0]), semantic])
-    fused = keras.layers.Dropout(dropout, dtype="float32", name="dropout")(fused)  # (B, units)
-    return join(body, keras.Model([top, *maps], _probabilities(fused), name="head"))
 
 
 def check_k(k: int) -> None:

@@ -26,10 +26,10 @@ from gramnb.data import manifest as manifests
 from gramnb.data.curation import SPLITS
 from gramnb.data.inspection import inspect_all
 from gramnb.features import Inputs, prepare_inputs
-from gramnb.losses import WithCentres
-from gramnb.models import build_classifier, build_head, build_multilevel_resnet50
+from gramnb.models import build_classifier, build_head
 from gramnb.replicas import available, device_names, strategy
 from gramnb.runs import Run, atomic, environment, resolve, write_json
+from gramnb.variants import WithCentres, build_multilevel_resnet50
 
 
 def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool = True) -> Run:

@@ -8,12 +8,7 @@ from math import ceil, sqrt
 import pandas as pd
 from scipy import stats
 
-from gramnb.paper.printed import DATA, PUBLISHED, TABLE4, TABLE5, TABLE6, Counts, Scores
-
-
-def network(k: int) -> str:
-    """Name the network with k Gram modules as Tables 3 and 4 do."""
-    return f"Improved B2, {k} Gram modules" if k else "Baseline B2"
+from gramnb.paper.printed import DATA, PUBLISHED, TABLE4, TABLE5, TABLE6, Scores
 
 
 def accuracy(others: Scores, sadness: Scores) -> float:
@@ -38,11 +33,6 @@ def least_disagreement(k: int) -> float:
     pairs = zip(TABLE4[k], TABLE4[0], strict=True)
     moved = [abs(ours.recall - baseline.recall) * ours.support for ours, baseline in pairs]
     return sum(moved) / DATA.test.total
-
-
-def standard_error(share: float, images: int) -> float:
-    """Return the sampling error of a share of so many images, both 0-1."""
-    return sqrt(share * (1 - share) / images)
 
 
 def paired_error(
@@ -104,6 +94,11 @@ def seeds_needed(gain: float, sd: float, level=0.05, target=0.8) -> int:
         runs += 1
 
 
+def _network(k: int) -> str:
+    """Name the network with k Gram modules as Tables 3 and 4 do."""
+    return f"Improved B2, {k} Gram modules" if k else "Baseline B2"
+
+
 def table3() -> pd.DataFrame:
     """Derive Table 3's accuracies from Table 4, indexed by k, in percent and percentage points.
 
@@ -117,11 +112,11 @@ def table3() -> pd.DataFrame:
         pairs = zip(scores, TABLE4[0], strict=True)
         balanced = sum(ours.recall - baseline.recall for ours, baseline in pairs) / 2
         rows[k] = {
-            "network": network(k),
+            "network": _network(k),
             "accuracy": 100 * share,
             "gain": 100 * (share - accuracy(*TABLE4[0])),
             "gain_balanced": 100 * balanced,
-            "error": 100 * standard_error(share, DATA.test.total),
+            "error": 100 * sqrt(share * (1 - share) / DATA.test.total),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
 
@@ -132,25 +127,18 @@ def table4() -> pd.DataFrame:
         [("Others", "Sadness"), ("Precision", "Recall", "F1-score")]
     )
     cells = [others[:3] + sadness[:3] for others, sadness in TABLE4.values()]
-    index = pd.Index([network(k) for k in TABLE4], name="Network")
-    return pd.DataFrame(cells, index=index, columns=columns)
+    return pd.DataFrame(cells, pd.Index(map(_network, TABLE4), name="Network"), columns)
 
 
-def _class_report(scores: tuple[Scores, Scores]) -> pd.DataFrame:
-    index = pd.Index(["Others", "Sadness"], name="Class")
-    return pd.DataFrame(scores, index=index).set_axis(
-        ["Precision", "Recall", "F1-score", "Support"], axis=1
-    )
-
-
-def table5() -> pd.DataFrame:
+def table5(scores: tuple[Scores, Scores] = TABLE5) -> pd.DataFrame:
     """Return Table 5 as printed: UnbiasedEmo, k = 4, shares and images."""
-    return _class_report(TABLE5)
+    columns = ["Precision", "Recall", "F1-score", "Support"]
+    return pd.DataFrame(map(tuple, scores), pd.Index(["Others", "Sadness"], name="Class"), columns)
 
 
 def table6() -> pd.DataFrame:
     """Return Table 6 as printed: Emotion-6, k = 4, shares and images."""
-    return _class_report(TABLE6)
+    return table5(TABLE6)
 
 
 def supports() -> pd.DataFrame:
@@ -162,21 +150,18 @@ def supports() -> pd.DataFrame:
     """
     columns = {}
     for name, table in (("UnbiasedEmo", TABLE5), ("Emotion-6", TABLE6)):
-        all_of, part = PUBLISHED[name], Counts(*(scores.support for scores in table))
-        share = part.sadness / all_of.sadness
-        balanced = part.sadness * (1 / DATA.sadness_share - 1)
-        columns[name] = {
-            "published": all_of,
-            "printed": part,
-            "same share of both classes": (round(share * all_of.others), part.sadness),
-            "others undersampled as in Section 4.1": (round(balanced), part.sadness),
-        }
-    classes = ["others", "sadness"]
-    tables = {
-        name: pd.DataFrame.from_dict(rows, orient="index", columns=classes)
-        for name, rows in columns.items()
-    }
-    return pd.concat(tables, axis=1).rename_axis("subset")
+        others, sadness = (scores.support for scores in table)
+        same = round(sadness / PUBLISHED[name].sadness * PUBLISHED[name].others)
+        balanced = round(sadness * (1 / DATA.sadness_share - 1))
+        columns[name, "others"] = [PUBLISHED[name].others, others, same, balanced]
+        columns[name, "sadness"] = [PUBLISHED[name].sadness, sadness, sadness, sadness]
+    rows = [
+        "published",
+        "printed",
+        "same share of both classes",
+        "others undersampled as in Section 4.1",
+    ]
+    return pd.DataFrame(columns, index=rows).rename_axis("subset")
 
 
 def attrition() -> pd.DataFrame:
@@ -186,20 +171,19 @@ def attrition() -> pd.DataFrame:
     data set only. "listed" counts the lines of WEBEmo's two lists, which the paper rounds.
     """
     listed = DATA.lines_train + DATA.lines_test
-    kept = [sum(part) for part in zip(DATA.train, DATA.validation, DATA.test, strict=True)]
+    others, sadness = map(sum, zip(DATA.train, DATA.validation, DATA.test, strict=True))
     rows = {
         "listed": (None, None, listed),
         "not retrieved": (None, None, listed - DATA.retrieved),
-        "text, undersampling": (None, None, DATA.retrieved - sum(kept)),
-        "kept": (*kept, sum(kept)),
+        "text, undersampling": (None, None, DATA.retrieved - others - sadness),
+        "kept": (others, sadness, others + sadness),
     }
-    columns = ["others", "sadness", "total"]
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    return frame.astype("Int64").rename_axis("step")
+    frame = pd.DataFrame(rows, ["others", "sadness", "total"], dtype="Int64").T
+    return frame.rename_axis("step")
 
 
 def operating_points() -> dict[str, tuple[float, float]]:
     """Return the false and true positive rate of each printed network and data set (Tables 4-6)."""
-    tables = {network(k): scores for k, scores in TABLE4.items()}
+    tables = {_network(k): scores for k, scores in TABLE4.items()}
     tables |= {"UnbiasedEmo": TABLE5, "Emotion-6": TABLE6}
     return {name: (1 - others.recall, sadness.recall) for name, (others, sadness) in tables.items()}

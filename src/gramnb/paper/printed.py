@@ -1,19 +1,11 @@
-"""The paper's published numbers and settings, each with the place that prints it.
+"""The paper's published numbers and settings; a comment names the section that prints one.
 
 Motiejauskas and Dzemyda, International Journal of Computers Communications & Control 19(5), 6697,
 2024. Nothing here is computed. Table 3 is absent: its cells are missing from the text this project
-worked from (`derived.table3` recovers its accuracies). Shares are 0-1.
+worked from (`paper.table3` derives its accuracies). Shares are 0-1.
 """
 
-from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
-
-import pandas as pd
-
-
-def _at(value: Any, section: str) -> Any:
-    """Return a dataclass field: the printed value and the place that prints it."""
-    return field(default=value, metadata={"section": section})
+from typing import NamedTuple
 
 
 class Counts(NamedTuple):
@@ -28,56 +20,53 @@ class Counts(NamedTuple):
         return self.others + self.sadness
 
 
-@dataclass(frozen=True)
-class Data:
-    """Images, Section 4.1, and the label counts of WEBEmo's own lists that bear on them."""
+class Data(NamedTuple):
+    """Images (Section 4.1), and the label counts of WEBEmo's own lists that bear on them."""
 
-    listed: int = _at(268_000, "4.1, 'about'")
-    retrieved: int = _at(220_854, "4.1")
-    filtered: int = _at(61_074, "4.1, 4.2")
-    sadness_share: float = _at(0.46, "4.1, 'about'")
-    train: Counts = _at(Counts(26_445, 22_413), "4.1")
-    validation: Counts = _at(Counts(3_284, 2_823), "4.1")
-    test: Counts = _at(Counts(3_284, 2_823), "4.1")
-    lines_train: int = _at(213_952, "WEBEmo, train25.txt")
-    lines_test: int = _at(53_489, "WEBEmo, test25.txt")
-    label_sadness: int = _at(4_715, "WEBEmo, test25.txt, label 19")
-    level2_sadness: int = _at(13_663, "WEBEmo, test25.txt, level-2 class sadness")
+    listed: int = 268_000  # "about"
+    retrieved: int = 220_854
+    filtered: int = 61_074  # also 4.2
+    sadness_share: float = 0.46  # "about"
+    train: Counts = Counts(26_445, 22_413)
+    validation: Counts = Counts(3_284, 2_823)
+    test: Counts = Counts(3_284, 2_823)
+    lines_train: int = 213_952  # WEBEmo, train25.txt
+    lines_test: int = 53_489  # WEBEmo, test25.txt
+    label_sadness: int = 4_715  # the same, label 19
+    level2_sadness: int = 13_663  # the same, level-2 class sadness
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The network and its training, Sections 3.1, 4.2 and 5."""
 
-    backbone: str = _at("EfficientNetV2B2", "3.1")
-    image_size: int = _at(256, "4.2")
-    tap: str = _at("block3b_project_conv", "3.1")
-    tap_channels: int = _at(56, "3.1, Table 2")
-    features: int = _at(1408, "3.1, Table 2")
-    head_units: int = _at(168, "3.1, 4.2")
-    convolutional_layers: int = _at(91, "3.1")
-    stages: int = _at(6, "3.1")
-    dropout: float = _at(0.5, "4.2")
-    negative_slope: float = _at(0.2, "4.2")
-    optimizer: str = _at("Adagrad", "4.2")
-    learning_rate: float = _at(0.002, "4.2, per GPU")
-    gpus: int = _at(2, "4.2")
-    batch_size: int = _at(64, "4.2, per GPU")
-    randaugment: tuple[int, int] = _at((3, 7), "4.2, N and M")
-    epochs: int = _at(25, "5")
-    epochs_zhang: int = _at(60, "5, the model of Zhang et al.")
-    runs: int = _at(5, "5, Tables 3-6")
-    modules: tuple[int, ...] = _at((2, 3, 4, 5), "5, Table 4")
-    modules_transfer: int = _at(4, "5.1, 5.2")
+    backbone: str = "EfficientNetV2B2"  # 3.1
+    image_size: int = 256  # 4.2
+    tap: str = "block3b_project_conv"  # 3.1
+    tap_channels: int = 56  # 3.1, Table 2
+    features: int = 1408  # 3.1, Table 2
+    head_units: int = 168  # 3.1, 4.2
+    convolutional_layers: int = 91  # 3.1
+    stages: int = 6  # 3.1
+    dropout: float = 0.5  # 4.2
+    negative_slope: float = 0.2  # 4.2
+    optimizer: str = "Adagrad"  # 4.2
+    learning_rate: float = 0.002  # 4.2, per GPU
+    gpus: int = 2  # 4.2
+    batch_size: int = 64  # 4.2, per GPU
+    randaugment: tuple[int, int] = (3, 7)  # 4.2, N and M
+    epochs: int = 25  # 5
+    epochs_zhang: int = 60  # 5, the model of Zhang et al.
+    runs: int = 5  # 5, Tables 3-6
+    modules: tuple[int, ...] = (2, 3, 4, 5)  # 5, Table 4
+    modules_transfer: int = 4  # 5.1, 5.2
 
 
-@dataclass(frozen=True)
-class Claims:
+class Claims(NamedTuple):
     """Sizes claimed in running text."""
 
-    gain: float = _at(0.4, "5, percent accuracy over the baseline, 'around'")
-    gain_randaugment: tuple[float, float] = _at((3.0, 4.0), "5, percent, baseline and proposed")
-    training_time_v2s: float = _at(2.0, "3.1, EfficientNetV2S over B2")
+    gain: float = 0.4  # 5, percent accuracy over the baseline, "around"
+    gain_randaugment: tuple[float, float] = (3.0, 4.0)  # 5, percent, baseline and proposed
+    training_time_v2s: float = 2.0  # 3.1, EfficientNetV2S over B2
 
 
 class Stage(NamedTuple):
@@ -135,13 +124,3 @@ PUBLISHED = {  # all images of the sets of which Tables 5 and 6 take a part, as 
     "UnbiasedEmo": Counts(2_287, 758),
     "Emotion-6": Counts(6_129, 2_221),
 }
-
-
-def constants() -> pd.DataFrame:
-    """List the printed data counts, settings and sizes: name, value, section."""
-    rows = [
-        (each.name, getattr(group, each.name), each.metadata["section"])
-        for group in (DATA, SETTINGS, CLAIMS)
-        for each in fields(group)
-    ]
-    return pd.DataFrame(rows, columns=["name", "value", "section"])

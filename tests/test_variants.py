@@ -1,4 +1,4 @@
-"""Contrastive-centre loss against its definition, and training with it by plain `fit`."""
+"""The multi-level network, and contrastive-centre loss: its definition, training with `fit`."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,27 @@ import tensorflow as tf
 from layer_checks import check_layer
 
 from gramnb._keras import keras
-from gramnb.losses import CentreDistances, ContrastiveCentreLoss, WithCentres
 from gramnb.models import build_classifier, build_head
+from gramnb.variants import (
+    CentreDistances,
+    ContrastiveCentreLoss,
+    WithCentres,
+    build_multilevel_resnet50,
+)
+
+
+def test_multilevel_resnet50(tmp_path):
+    with pytest.raises(ValueError, match="the network needs a tap"):
+        build_multilevel_resnet50(taps=())
+    model = build_multilevel_resnet50(64, "none", reduced_channels=32, units=128)
+    shallow = (256 + 1) * 32 + (512 + 1) * 32 + (2 * 32**2 + 1) * 128
+    assert model.count_params() == 23_587_712 + shallow + (2048 + 1) * 128 + 2 * 128 + 2
+    assert [layer.name for layer in model.layers] == ["image", "backbone", "head"]
+    images = np.random.default_rng(5).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    np.testing.assert_allclose(np.asarray(model(images)).sum(axis=1), 1, rtol=1e-5)
+    model.save(tmp_path / "multilevel.keras")
+    again = keras.saving.load_model(tmp_path / "multilevel.keras")
+    np.testing.assert_allclose(again(images), model(images), rtol=1e-4)
 
 
 def definition(embeddings, labels, centres):
@@ -46,16 +65,6 @@ def test_loss_is_its_definition(classes):
         np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
-def test_loss_of_known_points():
-    layer = CentreDistances(2)
-    layer.build((None, 2))
-    layer.centres.assign([[0.0, 0.0], [3.0, 4.0]])
-    loss = ContrastiveCentreLoss()
-    np.testing.assert_allclose(loss([0], layer(np.array([[0.0, 0.0]]))), 0)
-    np.testing.assert_allclose(loss([1], layer(np.array([[0.0, 0.0]]))), 25 / 2)
-    np.testing.assert_allclose(loss([0], layer(np.array([[3.0, 0.0]]))), 9 / (16 + 1) / 2)
-
-
 def test_total_is_cross_entropy_plus_weighted_loss():
     inputs, labels = features()
     model = wrapped(0.25)
@@ -70,7 +79,7 @@ def test_total_is_cross_entropy_plus_weighted_loss():
     assert accuracy == (probabilities.argmax(axis=1) == labels).mean()
 
 
-def test_fit_moves_centres_and_classifier():
+def test_fit_moves_centres_and_leaves_a_classifier_without_them(tmp_path):
     inputs, labels = features()
     model = wrapped()
     before = model.get_weights()
@@ -78,18 +87,11 @@ def test_fit_moves_centres_and_classifier():
     assert logs["loss"][-1] < logs["loss"][0]
     assert {"accuracy", "val_accuracy", "val_loss"} <= set(logs)
     assert all((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
-
-
-def test_classifier_is_free_of_centres(tmp_path):
-    inputs, labels = features()
-    model = wrapped()
-    model.fit(inputs, labels, verbose=0)
-    count = model.classifier.count_params()
-    assert model.count_params() == count + 2 * model.classifier.get_layer("fusion").output.shape[-1]
     model.classifier.save(tmp_path / "head.keras")
     head = keras.saving.load_model(tmp_path / "head.keras")
     assert [tuple(t.shape[1:]) for t in head.inputs] == [(12,), (4, 4, 3)]
-    assert head.count_params() == count
+    centres = 2 * head.get_layer("fusion").output.shape[-1]
+    assert head.count_params() == model.count_params() - centres
     expected = model.predict(inputs, verbose=0)[0]
     np.testing.assert_allclose(head.predict(inputs, verbose=0), expected, rtol=1e-5)
 
@@ -103,10 +105,8 @@ def test_interrupted_training_goes_on(tmp_path):
     assert int(again.optimizer.iterations) == int(model.optimizer.iterations) > 0
     for one, other in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    before = again.evaluate(inputs, labels, verbose=0)
-    assert before == model.evaluate(inputs, labels, verbose=0)
+    assert again.evaluate(inputs, labels, verbose=0) == model.evaluate(inputs, labels, verbose=0)
     again.fit(inputs, labels, verbose=0)
-    assert again.evaluate(inputs, labels, verbose=0) != before
     one, other = again.classifier.predict(inputs, verbose=0), again.predict(inputs, verbose=0)[0]
     np.testing.assert_array_equal(one, other)  # still the same weights, not a copy
 
@@ -131,13 +131,6 @@ def test_whole_classifier_trains_with_centres():
 
 def test_centre_distances_are_a_layer_like_all_others():
     check_layer(CentreDistances, {"classes": 3}, (4, 6), (4, 3), (18, 0))
-
-
-def test_loss_comes_back_from_its_configuration():
-    loss = keras.saving.deserialize_keras_object(
-        keras.saving.serialize_keras_object(ContrastiveCentreLoss(reduction="sum"))
-    )
-    assert isinstance(loss, ContrastiveCentreLoss) and loss.reduction == "sum"
 
 
 @pytest.mark.parametrize("weight", [0, -1.0, float("nan")])

@@ -1,13 +1,69 @@
-"""Contrastive-centre loss (Qi and Su, ICIP 2017), added to cross-entropy in training.
+"""Two variants: the multi-level network of Zhang et al., and contrastive-centre loss.
 
-The embedding that the last layer reads is drawn to a learned centre of its own class and away from
-those of the others. `WithCentres` trains a network so, with the usual `compile` and `fit`; what is
-saved and asked afterwards is its `classifier`, which knows neither centres nor labels.
+The loss (Qi and Su, ICIP 2017) is added to cross-entropy in training. It draws the embedding that
+the last layer reads to a learned centre of its own class, and away from those of the others.
+`WithCentres` trains a network so, with the usual `compile` and `fit`. What is saved and asked
+afterwards is its `classifier`, which knows neither centres nor labels.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from gramnb._keras import keras, ops
-from gramnb.layers import register
-from gramnb.models import join
+from gramnb.backbones import build_backbone
+from gramnb.layers import GramMatrix, register
+from gramnb.models import join, probabilities, side_by_side
+
+
+def build_multilevel_resnet50(
+    image_size: int = 256,
+    weights: str | Path | None = None,
+    taps: Sequence[str] = ("conv2_block3_out", "conv3_block4_out"),
+    reduced_channels: int = 64,
+    units: int = 2048,
+    dropout: float = 0.5,
+) -> keras.Model:
+    """Return the multi-level network of Zhang et al., as Sections 2 and 3.1 describe it.
+
+    Gram matrices of shallow stages, flattened, are aggregated by a fully connected layer as wide as
+    ResNet-50's semantic vector, and fused with the deep features after a 1x1 convolution. Our
+    choices, because the paper does not say: which stages (the first two), a 1x1 reduction before
+    each Gram matrix (raw 256- and 512-channel ones would cost 670 million weights), division by the
+    number of positions, ReLU, fusion by addition, dropout before the softmax.
+
+    Args:
+        image_size: side S of the square images, in pixels.
+        weights: of ResNet50, as `backbones.build_backbone` takes them.
+        taps: layers that end the shallow stages.
+        reduced_channels: channels left of each tap before its Gram matrix.
+        units: width of the aggregating layer and of the 1x1 convolution.
+        dropout: rate before the softmax.
+
+    Returns:
+        A model from images (B, S, S, 3), values 0-255, to probabilities (B, 2) of others, sadness.
+
+    Raises:
+        ValueError, FileNotFoundError: a size below 1, no tap, or as `build_backbone`.
+    """
+    if not taps or min(reduced_channels, units) < 1:
+        raise ValueError("the network needs a tap, and 1 or more reduced_channels and units")
+    body = build_backbone("ResNet50", image_size, weights, taps)
+    top, *maps = (
+        keras.Input(map_.shape[1:], name=f"map{i}") for i, map_ in enumerate(body.outputs)
+    )
+    vectors = []
+    for i, tapped in enumerate(maps, 1):
+        reduced = keras.layers.Conv2D(reduced_channels, 1, activation="relu", name=f"reduce{i}")
+        gram = GramMatrix("positions", name=f"gram{i}")(reduced(tapped))  # (B, R, R)
+        flat = keras.layers.Flatten(dtype="float32", name=f"flatten{i}")
+        vectors.append(flat(gram))  # (B, R * R)
+    visual = keras.layers.Dense(units, activation="relu", dtype="float32", name="aggregate")
+    shallow = side_by_side(vectors, "shallow")
+    deep = keras.layers.Conv2D(units, 1, activation="relu", name="deep")(top)  # (B, H, W, units)
+    semantic = keras.layers.GlobalAveragePooling2D(dtype="float32", name="semantic")(deep)
+    fused = keras.layers.Add(dtype="float32", name="fusion")([visual(shallow), semantic])
+    fused = keras.layers.Dropout(dropout, dtype="float32", name="dropout")(fused)  # (B, units)
+    return join(body, keras.Model([top, *maps], probabilities(fused), name="head"))
 
 
 @register
@@ -18,7 +74,6 @@ class CentreDistances(keras.layers.Layer):
     """
 
     def __init__(self, classes: int = 2, **kwargs):
-        """Keep the number of classes."""
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.classes = classes
 
@@ -52,7 +107,6 @@ class ContrastiveCentreLoss(keras.losses.Loss):
     """
 
     def __init__(self, name: str = "contrastive_centre", **kwargs):
-        """Keep the reduction, by default the mean."""
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
@@ -78,7 +132,6 @@ class WithCentres(keras.Model):
     """
 
     def __init__(self, classifier: keras.Model, weight: float, **kwargs):
-        """Keep the classifier and give its embedding centres."""
         super().__init__(**kwargs)
         if not weight > 0:
             raise ValueError(f"the contrastive-centre loss's weight must be above 0, got {weight}")

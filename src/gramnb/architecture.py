@@ -6,46 +6,57 @@ the weights, multiply-adds from the shapes of kernels and feature maps. Nothing 
 
 import re
 from collections.abc import Iterable
-from itertools import chain, groupby, product
+from itertools import groupby
 from math import prod
 
 import pandas as pd
 
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
-from gramnb.layers import GramMatrix, GramModule
+from gramnb.layers import GramMatrix, GramModule, SecondOrderPooling
 from gramnb.models import build_head
 from gramnb.paper import SETTINGS, TABLE1, TABLE2
-from gramnb.second_order import SecondOrderPooling
 
-_TABLES = {1: ("EfficientNetV2S", TABLE1), 2: (SETTINGS.backbone, TABLE2)}
+TABLES = {1: ("EfficientNetV2S", TABLE1), 2: (SETTINGS.backbone, TABLE2)}
+COMPARED = ("operation", "stride", "channels", "layers")
 _BLOCK = re.compile(r"block(\d)([a-z])_")
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 _NORMALISATIONS = (keras.layers.BatchNormalization, keras.layers.Normalization)
 
 
+def beside_paper(table: int) -> pd.DataFrame:
+    """Return the paper's Table 1 (V2S) or Table 2 (B2) beside the network that Keras builds.
+
+    Cells that the text at hand has lost are empty and not compared. The printed pooling and fully
+    connected layer come after the backbone (`models.build_head`) and are not compared either.
+
+    Returns:
+        Indexed by stage: operation, stride, channels and layers, each (..., "printed") and
+        (..., "Keras"), and the differences in words, empty where there are none.
+    """
+    name, printed = TABLES[table]
+    paper = pd.DataFrame(printed, dtype=object)[list(COMPARED)].rename_axis("stage")
+    sides = pd.concat({"printed": paper.where(paper.notna(), ""), "Keras": stages(name)}, axis=1)
+    sides = sides.swaplevel(axis=1)[[(c, side) for c in COMPARED for side in ("printed", "Keras")]]
+    return sides.assign(differences=sides.apply(_differences, axis=1))
+
+
 def stages(backbone: str) -> pd.DataFrame:
-    """Return the stages of one of the EfficientNets in `backbones.BACKBONES`, as Keras builds it.
+    """Return the stages of an EfficientNet as Keras builds it, in the notation of Tables 1 and 2.
 
     Stage 0 is the convolution before the blocks, the last stage the one after them. A block with a
     depthwise convolution is an MBConv, one without a Fused-MBConv. The number after it is the
     expansion, SE the squeeze-and-excitation's narrowest width as a share of the block's input.
 
     Returns:
-        Indexed by stage: operation, kernel, stride (of the first block), channels (of the output),
-        layers (the number of blocks).
-
-    Raises:
-        ValueError: an unknown backbone, or one that is not built of such blocks (ResNet50).
+        Indexed by stage: operation, stride (of the first block), channels (of the output), layers
+        (the number of blocks).
     """
-    layers = _convolutions(backbone)
-    if not any(map(_block, layers)):
-        raise ValueError(f"{backbone} is not built of MBConv blocks")
-    blocks = pd.DataFrame([_describe(list(block)) for _, block in groupby(layers, _block)])
-    grouped = blocks.groupby("stage", sort=False)
+    blocks = [_describe(list(block)) for _, block in groupby(_convolutions(backbone), _block)]
+    grouped = pd.DataFrame(blocks, dtype=object).groupby("stage", sort=False)
     if (grouped["operation"].nunique() > 1).any():
         raise ValueError(f"{backbone}: the blocks of a stage differ")
-    table = grouped.first().assign(layers=grouped.size())
+    table = grouped.first().assign(layers=grouped.size().astype(object))
     return table.reset_index(drop=True).rename_axis("stage")
 
 
@@ -63,85 +74,51 @@ def _block(layer: keras.Layer) -> str:
 def _describe(layers: list[keras.Layer]) -> dict:
     """Describe a block, or the one layer before or after the blocks, by its convolutions."""
     first, last = layers[0], layers[-1]
-    inputs, expanded = first.input.shape[-1], last.input.shape[-1]
     depthwise = [c for c in layers if isinstance(c, keras.layers.DepthwiseConv2D)]
-    operation = f"{'' if depthwise else 'Fused-'}MBConv{expanded // inputs}"
-    for layer in layers:
-        if layer.name.endswith("se_reduce"):
-            operation += f", SE{layer.filters / inputs:.2f}"
-    spatial = (depthwise or layers)[0]  # the convolution that sees neighbours
+    kernel = "x".join(
+        map(str, (depthwise or layers)[0].kernel_size)
+    )  # the one that sees neighbours
+    operation = f"Conv{kernel}"
+    if _block(first):
+        inputs, expanded = first.input.shape[-1], last.input.shape[-1]
+        operation = f"{'' if depthwise else 'Fused-'}MBConv{expanded // inputs}, k{kernel}"
+        for layer in layers:
+            if layer.name.endswith("se_reduce"):
+                operation += f", SE{layer.filters / inputs:.2f}"
     return {
         "stage": _block(first)[:1] or first.name,
-        "operation": operation if _block(first) else "Conv",
-        "kernel": "x".join(map(str, spatial.kernel_size)),
+        "operation": operation,
         "stride": max(layer.strides[0] for layer in layers),
         "channels": last.output.shape[-1],
     }
 
 
-def beside_paper(table: int) -> pd.DataFrame:
-    """Return the paper's Table 1 (V2S) or Table 2 (B2) beside the network that Keras builds.
-
-    Cells that the text at hand has lost are empty and not compared. The printed pooling and fully
-    connected layer come after the backbone (`models.build_head`) and are not compared either.
-
-    Returns:
-        Indexed by stage: operation, stride, channels and layers, each (..., "printed") and
-        (..., "Keras"), and the differences in words, empty where there are none.
-
-    Raises:
-        ValueError: another table.
-    """
-    if table not in _TABLES:
-        raise ValueError(f"the stages of networks are Tables 1 and 2, not {table}")
-    name, printed = _TABLES[table]
-    rows = []
-    for built, paper in zip(stages(name).itertuples(), printed, strict=True):
-        cells = {"operation": (paper.operation, _in_print(built.operation, built.kernel))}
-        for column in ("stride", "channels", "layers"):
-            cells[column] = getattr(paper, column), getattr(built, column)
-        rows.append([*chain(*cells.values()), _differences(cells)])
-    sides = product(("operation", "stride", "channels", "layers"), ("printed", "Keras"))
-    columns = pd.MultiIndex.from_tuples([*sides, ("differences", "")])
-    frame = pd.DataFrame(rows, columns=columns, dtype=object).rename_axis("stage")
-    return frame.where(frame.notna(), "")
-
-
-def _in_print(operation: str, kernel: str) -> str:
-    """Write an operation as the paper does: "Conv3x3", "MBConv4, k3x3, SE0.25"."""
-    if operation == "Conv":
-        return operation + kernel
-    name, comma, squeeze = operation.partition(", ")
-    return f"{name}, k{kernel}{comma}{squeeze}"
-
-
-def _differences(cells: dict[str, tuple]) -> str:
+def _differences(cells: pd.Series) -> str:
     """Say what Keras builds where that is not what is printed."""
     printed, built = cells["operation"]
     found = []
     if built not in printed.split(" & "):
         one, other = (operation.split(",")[0] for operation in (built, printed))
         found.append(f"{one}, not {other}" if "MBConv" in printed else f"{one} is not printed")
-    for column in ("stride", "channels", "layers"):
+    for column in COMPARED[1:]:
         given, has = cells[column]
-        if given not in (None, has):
+        if given not in ("", has):
             found.append(f"{column} {has}, not {given}")
     return "; ".join(found)
 
 
 def convolutions(backbone: str) -> pd.Series:
     """Count convolutional layers: ordinary, pointwise (1x1), depthwise, squeeze-excite, all."""
-    kinds = pd.Series([_kind(layer) for layer in _convolutions(backbone)]).value_counts()
-    counts = kinds.reindex(["ordinary", "pointwise", "depthwise", "squeeze-excite"], fill_value=0)
-    return pd.concat([counts, pd.Series({"all": counts.sum()})]).rename(backbone)
-
-
-def _kind(layer: keras.Layer) -> str:
-    if "_se_" in layer.name:
-        return "squeeze-excite"
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
-        return "depthwise"
-    return "pointwise" if layer.kernel_size == (1, 1) else "ordinary"
+    counts = dict.fromkeys(("ordinary", "pointwise", "depthwise", "squeeze-excite", "all"), 0)
+    for layer in _convolutions(backbone):
+        kind = "pointwise" if layer.kernel_size == (1, 1) else "ordinary"
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            kind = "depthwise"
+        if "_se_" in layer.name:
+            kind = "squeeze-excite"
+        counts[kind] += 1
+        counts["all"] += 1
+    return pd.Series(counts, name=backbone)
 
 
 def costs(
@@ -157,11 +134,15 @@ def costs(
     """
     body = build_backbone(backbone, image_size, "none")
     top, *maps = (tuple(output.shape[1:]) for output in body.outputs)
-    table = pd.DataFrame(index=pd.Index([0, *(k for k in ks if k)], name="k"))
-    heads = [build_head(k, top[-1], maps) for k in table.index]
-    table["parameters"] = [body.count_params() + head.count_params() for head in heads]
-    shared = multiply_adds(body)
-    table["multiply-adds"] = [shared + multiply_adds(head) for head in heads]
+    heads = {k: build_head(k, top[-1], maps) for k in (0, *(k for k in ks if k))}
+    rows = {
+        k: {
+            "parameters": body.count_params() + head.count_params(),
+            "multiply-adds": multiply_adds(body) + multiply_adds(head),
+        }
+        for k, head in heads.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
     for column in list(table):
         table[f"{column} added, %"] = 100 * (table[column] / table.at[0, column] - 1)
     return table
@@ -185,17 +166,16 @@ def _multiply_adds(layer: keras.Layer) -> int:
         return multiply_adds(layer)
     if isinstance(layer, (*_CONVOLUTIONS, keras.layers.Dense)):  # a kernel at every position
         return prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
-    if isinstance(layer, GramMatrix | GramModule):
+    if isinstance(layer, GramMatrix | GramModule | SecondOrderPooling):
         positions, channels = prod(layer.input.shape[1:3]), layer.input.shape[-1]
+        if isinstance(layer, SecondOrderPooling):
+            side = layer.rank or channels
+            return positions * (side**2 + channels * side * bool(layer.rank))
         gram = positions * channels**2
         if isinstance(layer, GramMatrix):
             return gram
         dense, convolution = (prod(x.kernel.shape) for x in (layer.dense, layer.convolution))
         return gram * (layer.gram is not None) + dense + positions * convolution
-    if isinstance(layer, SecondOrderPooling):
-        positions, channels = prod(layer.input.shape[1:3]), layer.input.shape[-1]
-        side = layer.rank or channels
-        return positions * (side**2 + channels * side * bool(layer.rank))
     if layer.weights and not isinstance(layer, _NORMALISATIONS):
         raise ValueError(f"{layer.name}: multiply-adds of {type(layer).__name__} are not known")
     return 0
