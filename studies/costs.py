@@ -13,13 +13,13 @@ from gramnb import fidelity, runs
 from gramnb.config import TrainConfig
 from gramnb.models import build_multilevel_resnet50
 from gramnb.paper import SETTINGS
-from gramnb.study import Study
+from studies.experiment import Experiment
 
 FILE = "results/systems/costs.csv"
 
 
 def main() -> None:
-    rows = {name: configs[0] for name, configs in Study.read("systems").rows.items()}
+    rows = {name: configs[0] for name, configs in Experiment.study("systems").configs().items()}
     table = pd.DataFrame(list(costs(rows).values()), pd.Index(rows, name="system"))
     with runs.atomic(runs.resolve(FILE)) as temporary:
         table.to_csv(temporary)
