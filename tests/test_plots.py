@@ -102,7 +102,7 @@ def figures(attrition, manifest, images, predictions, history):
         "gram_comparison": plots.gram_comparison(images[:3], [gram, 2 * gram, gram.T], list("abc")),
         "learning_curves": plots.learning_curves(history),
         "confusion": plots.confusion(predictions),
-        "roc": plots.roc({"x": {"k = 4": band}, "y": {"k = 4": band}}, {"x": points}),
+        "roc": plots.roc({"x": {"k = 4": band}, "y $_$": {"k = 4": band}}, {"x": points}),
         "table3_plot": plots.table3_plot(
             evaluation.table3(predictions, resamples=50), paper.table3()
         ),

@@ -105,7 +105,8 @@ def roc(bands: dict[str, dict[str, pd.DataFrame]], paper: dict | None = None) ->
             ax.fill_between(band["fpr"], band["low"], band["high"], **shade)
         for n, (label, point) in enumerate((paper or {}).get(name, {}).items()):
             ax.plot(*point, "osD^v"[n % 5], color=PAPER, markeredgecolor=INK, label=label)
-        ax.set(xlabel="false positive rate", title=name, xlim=(0, 1), ylim=(0, 1.005))
+        ax.set(xlabel="false positive rate", xlim=(0, 1), ylim=(0, 1.005))
+        ax.set_title(name, parse_math=False)
         ax.set_aspect("equal")
         ax.legend(loc="lower right", title="AUC, mean ± SD over runs")
     axes[0, 0].set_ylabel("true positive rate")
