@@ -217,8 +217,10 @@ rule gram:
 
 def train(output, part, parts):
     """Train one part of the runs, or compute what all of them read of frozen backbones."""
-    from studies import runs
+    from gramnb._keras import quiet
 
+    with quiet():
+        from studies import runs
     try:
         if part:
             files = runs.train(EXPERIMENT, int(part), int(parts))

@@ -8,12 +8,12 @@ statistics included, centres of a loss not), multiply_adds of one image (`fideli
 """
 
 import pandas as pd
+from studies.experiment import Experiment
 
 from gramnb import fidelity, runs
 from gramnb.config import TrainConfig
 from gramnb.models import build_multilevel_resnet50
 from gramnb.paper import SETTINGS
-from studies.experiment import Experiment
 
 FILE = "results/systems/costs.csv"
 

@@ -103,6 +103,11 @@ class Experiment(BaseModel):
         """Of the study's folder."""
         return Path(self.file).parent.name
 
+    @property
+    def others(self) -> dict[str, str]:
+        """Data sets that every run answers beside its own: name to manifest."""
+        return self.transfer if isinstance(self.transfer, dict) else {}
+
     def expanded(self) -> dict[str, list[dict[str, Any]]]:
         """Return each row's settings, one a fold and seed: its own over the shared ones."""
         found = {}
@@ -123,9 +128,11 @@ class Experiment(BaseModel):
         Raises:
             ValueError: a setting that there is not or that cannot be, with file and row.
         """
-        from gramnb.config import TrainConfig
-        from gramnb.models import HeadOptions
+        from gramnb._keras import quiet
 
+        with quiet():
+            from gramnb.config import TrainConfig
+            from gramnb.models import HeadOptions
         found = {}
         for row, each in self.expanded().items():
             try:

@@ -35,7 +35,7 @@ def record(study: Experiment, allow_dirty: bool = False) -> None:
             f"{study.name}: {len(unfinished)} runs are not finished, {unfinished[0].path.name} "
             f"first; make study STUDY={study.name} goes on with them"
         )
-    wanted = {"split": study.splits, "dataset": ["own", *study.transfer]}
+    wanted = {"split": study.splits, "dataset": ["own", *study.others]}
     write(study.name, found, wanted, allow_dirty)
 
 
@@ -90,7 +90,9 @@ def write(
     first = next(iter(said.values()))
     shared = {k: v for k, v in first.items() if all(each.get(k) == v for each in said.values())}
     own = {run: {k: v for k, v in each.items() if k not in shared} for run, each in said.items()}
-    recipes = [manifest.read(file).attrs["recipe"] for file in {d["manifest"] for d in said.values()}]
+    recipes = [
+        manifest.read(file).attrs["recipe"] for file in {d["manifest"] for d in said.values()}
+    ]
     drawn = all(recipe.get("source") == "demo" for recipe in recipes)
     recorded = {"commit": commit(), "allow_dirty": allow_dirty}
     about = {"recorded": recorded, "drawn": drawn}

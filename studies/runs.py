@@ -12,7 +12,7 @@ from pathlib import Path
 from studies.experiment import Experiment
 
 from gramnb import features, predict, training
-from gramnb._keras import keras
+from gramnb._keras import keras, quiet
 from gramnb.backbones import BACKBONES
 from gramnb.config import TrainConfig
 from gramnb.data import manifest
@@ -35,8 +35,7 @@ def found(experiment: Experiment) -> dict[str, list[Pair]]:
 
 def files(experiment: Experiment, run: Run) -> list[Path]:
     """Return what a run has written when it is finished and has answered every other data set."""
-    names = experiment.transfer if isinstance(experiment.transfer, dict) else ()
-    answers = [run.path / "transfer" / f"{name}.parquet" for name in names]
+    answers = [run.path / "transfer" / f"{name}.parquet" for name in experiment.others]
     return [run.path / "metrics.json", *answers]
 
 
@@ -46,21 +45,12 @@ def done(experiment: Experiment, run: Run) -> bool:
 
 
 def in_order(experiment: Experiment) -> list[tuple[str, TrainConfig, Run]]:
-    """Return every run once, with its row's name; those that share images, backbone and fold meet.
-
-    What they read of the cache then stays in memory.
-    """
-    runs = {
-        run.path: (row, config, run)
-        for row, pairs in found(experiment).items()
-        for config, run in pairs
-    }
-
-    def key(each: tuple[str, TrainConfig, Run]) -> tuple:
-        config = each[1]
-        return (not config.frozen, config.manifest, config.backbone, config.image_size, config.fold)
-
-    return sorted(runs.values(), key=key)
+    """Return every run once, with its row's name; those that share features and fold meet."""
+    with quiet():
+        rows = found(experiment).items()
+    runs = {run.path: (row, config, run) for row, pairs in rows for config, run in pairs}
+    shared = ("manifest", "backbone", "image_size", "fold")
+    return sorted(runs.values(), key=lambda each: [getattr(each[1], name) for name in shared])
 
 
 def train(experiment: Experiment, part: int = 1, parts: int = 1) -> list[Path]:
@@ -77,8 +67,8 @@ def train(experiment: Experiment, part: int = 1, parts: int = 1) -> list[Path]:
             continue
         began = time.perf_counter()
         run = training.train(config, experiment.runs, progress=False)
-        for file in files(experiment, run)[1:]:
-            predict.transfer(run, experiment.transfer[file.stem], file.stem, progress=False)
+        for name, file in experiment.others.items():
+            predict.transfer(run, file, name, progress=False)
         keras.backend.clear_session()
         gc.collect()
         where = f", fold {config.fold}" if config.fold >= 0 else ""
@@ -101,12 +91,11 @@ def _limit(threads: int) -> None:
 def compute_features(experiment: Experiment) -> None:
     """Fill the cache for the frozen runs that are missing, every tap of a backbone in one pass."""
     taps: dict[tuple, dict[str, None]] = {}
-    transfer = experiment.transfer if isinstance(experiment.transfer, dict) else {}
     for _, config, run in in_order(experiment):
         if not config.frozen or done(experiment, run):
             continue
         own = (config.taps or (BACKBONES[config.backbone].tap,)) if config.k else ()
-        for file in (config.manifest, *transfer.values()):
+        for file in (config.manifest, *experiment.others.values()):
             key = (file, config.backbone, config.image_size, config.weights)
             taps.setdefault(key, {}).update(dict.fromkeys(own))
     for (file, backbone, image_size, weights), layers in taps.items():

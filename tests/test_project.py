@@ -198,7 +198,7 @@ def test_modules_import_only_what_stands_above_them():
     floors = [
         "_keras", "runs", "paper", "layers", "second_order", "lite0", "backbones", "models",
         "losses", "fidelity", "evaluation", "data", "config", "replicas", "checkpoints", "features",
-        "training", "predict", "study", "explain", "interventions", "plots", "cli",
+        "training", "predict", "explain", "interventions", "plots", "cli",
     ]  # fmt: skip
     order = {name: floor for floor, name in enumerate(floors)}
     package = ROOT / "src" / "gramnb"
