@@ -1,5 +1,6 @@
 """The three files that say what is installed agree, and the repository keeps its own rules."""
 
+import pkgutil
 import re
 import tomllib
 from pathlib import Path
@@ -148,7 +149,7 @@ def typed(text, of_the_paper=False):
 # These pages still have numbers to glue; a name leaves the list once its page has none.
 PENDING = (
     "02_gram_module", "03_training", "04_evaluation", "choices", "intro", "results",
-    "run_it_yourself", "systems",
+    "systems",
 )  # fmt: skip
 PAGES = [
     pytest.param(path, marks=pytest.mark.xfail(reason="numbers to glue"))
@@ -189,8 +190,17 @@ def test_places_names_and_the_papers_numbers_are_no_findings():
 def test_the_books_contents_are_the_files_there_are():
     toc = (ROOT / "_toc.yml").read_text()
     listed = set(re.findall(r"(?:file|root): (\S+)", toc))
-    pages = {f"book/{path.stem}" for path in (ROOT / "book").glob("*.md")}
+    pages = {f"book/{path.stem}" for path in (ROOT / "book").glob("*.[im]*")}
     assert listed == pages | {f"notebooks/{path.stem}" for path in NOTEBOOKS}
+
+
+def test_every_function_on_one_images_way_is_there():
+    from studies import graph
+
+    named = re.findall(r"`(gramnb\.[\w.]+)`", (ROOT / "book" / "one_image.md").read_text())
+    assert len(named) > 15 and all(pkgutil.resolve_name(name) for name in named)
+    drawn = (ROOT / "book" / "images" / "imports.svg").read_text()
+    assert drawn == graph.svg(graph.imports())
 
 
 def test_modules_import_only_what_stands_above_them():
