@@ -5,6 +5,8 @@
 #   make test                                 lint, pytest, nbval, the published book
 #   make record [PROFILE=...]                 keep that run's tables under results/
 #   make study STUDY=frozen                   train and record a study (results/<study>/study.yaml)
+#     ALLOW_DIRTY=1   record (or study) although files differ from the commit
+#     PARTS=8         processes that training is cut into, CORES=4 of them side by side
 #   make summary                              results/summary.csv of all recorded studies
 #   make notebooks                            execute the six with default parameters, in place
 #   make lab | book | lint | bench | clean
@@ -13,13 +15,15 @@ SUITS   := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <
 PYTHON  ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,\
              $(shell $(python) -c '$(SUITS)' 2>/dev/null && command -v $(python))))
 PROFILE ?= demo
+STUDY   ?= NAME
 BIN     := .venv/bin
 
 # What is typed reaches programs through the environment, as it stands: neither make nor a shell
 # reads a quote or a dollar in it.
-GIVEN := PROFILE DATA SADNESS TRANSFER ARTWORKS K SEEDS STUDY CORES
-unexport $(GIVEN)
+GIVEN := PROFILE DATA SADNESS TRANSFER ARTWORKS K SEEDS CORES PARTS ALLOW_DIRTY
+unexport $(GIVEN) STUDY
 $(foreach name,$(GIVEN),$(eval export GRAMNB_$(name) := $$(value $(name))))
+run-study: export GRAMNB_STUDY = $(value STUDY)
 
 SNAKE = $(BIN)/snakemake --cores "$${GRAMNB_CORES:-all}" --rerun-incomplete --quiet rules host progress \
         --configfile "profiles/$$GRAMNB_PROFILE.yaml" --
@@ -59,11 +63,11 @@ book: run-published_book
 record: run-record
 	$(ended)
 
-study: .venv/installed
-	$(BIN)/python -m gramnb.study "$$GRAMNB_STUDY"
+study: run-study
+	$(ended)
 
 summary: .venv/installed
-	$(BIN)/python -m gramnb.study --summary
+	$(BIN)/python -m studies.record
 
 notebooks: run-committed_notebooks
 	$(ended)

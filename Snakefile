@@ -1,13 +1,16 @@
-"""The one orchestrator: a profile's notebooks by papermill, then a book of what they found.
+"""The one orchestrator: the runs of an experiment, notebooks by papermill, then a book of them.
 
 `make` calls it; `snakemake --configfile profiles/demo.yaml -c 2 -n` shows what it would do. A
-notebook is executed into `runs/<profile>/`, never in place, so nothing of anyone's images enters
-the checkout. Variants run side by side, what is done is skipped, an interrupted run continues.
+profile's notebooks are executed into `runs/<profile>/`, never in place, so nothing of anyone's
+images enters the checkout. Runs are trained several in a process, side by side; what is done is
+skipped, an interrupted run continues. A study (`make study STUDY=frozen`) takes the same way to
+its record. Snakemake's executors take the parts elsewhere: `--executor slurm --config parts=20`.
 
 What `make` is given (DATA=..., SADNESS=...) comes through the environment, where no shell reads it.
 Why a run failed is written into `runs/failed.txt`, in one line that `make` prints last.
 """
 
+import ast
 import os
 import shutil
 import sys
@@ -17,14 +20,20 @@ import nbformat
 import papermill
 from snakemake.exceptions import WorkflowError
 
-GIVEN = ("data", "sadness", "transfer", "artworks", "k", "seeds", "profile")
+sys.path.insert(0, str(Path.cwd()))
+from studies.experiment import Experiment
+
+SHARED = ("data", "sadness", "transfer", "artworks")  # what any chapter may ask for
+GIVEN = (*SHARED, "k", "seeds", "profile", "parts", "study", "allow_dirty")
 config.update({name: os.environ[f"GRAMNB_{name.upper()}"] for name in GIVEN
                if os.environ.get(f"GRAMNB_{name.upper()}")})
-PROFILE = config.get("profile", "demo")
-OUT = Path("runs") / PROFILE
+PROFILE, STUDY = config.pop("profile", "demo"), config.pop("study", "")
+ALLOW_DIRTY = bool(config.pop("allow_dirty", ""))
+OUT = Path("runs") / (f"studies/{STUDY}" if STUDY else PROFILE)
 IMAGES = OUT / "images.txt"  # which images its runs are of
 CHAPTERS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 CURATION, GRAM, TRAINING, EVALUATION, TRANSFER, ARTWORKS = CHAPTERS
+KNOWN = {chapter: papermill.inspect_notebook(f"notebooks/{chapter}.ipynb") for chapter in CHAPTERS}
 BOOK_FILES = ["_config.yml", "_toc.yml", *map(str, sorted(Path("book").glob("**/*.*")))]
 
 
@@ -36,57 +45,83 @@ def refuse(why):
     raise WorkflowError(line)
 
 
-def listed(name):
-    """Return a profile's list of numbers, also when it came from the command line as "0,4"."""
-    value = config.get(name, [])
+def numbers(name, value):
+    """Return a list of numbers, also when it came from the command line as "0,4"."""
     try:
         return [int(part) for part in (value if isinstance(value, list) else str(value).split(","))]
     except ValueError:
         refuse(f"{name.upper()}={value}: whole numbers between commas are expected, such as 0,4")
 
 
-VARIANTS = {f"k{k}-s{seed}": {"k": k, "seed": seed}
-            for k in listed("k") for seed in listed("seeds")}
-for name, own in config.get("extra", {}).items():  # once for each seed, unless it says one
-    VARIANTS |= {name: own} if "seed" in own else {
-        f"{name}-s{seed}": {**own, "seed": seed} for seed in listed("seeds")}
+def profile():
+    """Return the profile, under what was given, over the defaults of the notebook that trains."""
+    given = {name: value for name, value in config.items() if name != "parts"}
+    given |= {name: numbers(name, given[name]) for name in ("k", "seeds") if name in given}
+    given |= {name: str(given[name]) for name in SHARED if name in given}
+    own = {name: ast.literal_eval(said["default"]) for name, said in KNOWN[TRAINING].items()
+           if name not in ("seed", "settings", "runs")}
+    given["base"] = {**own, **(given.get("base") or {}), "manifest": str(OUT / "manifest.parquet")}
+    return Experiment.parse({**given, "runs": str(OUT)}, f"profiles/{PROFILE}.yaml")
 
 
-def parameters(chapter, **more):
-    """Return a notebook's parameters: the profile's, under those of the rule."""
-    shared = {name: str(config[name]) for name in ("data", "sadness", "transfer", "artworks")
-              if name in config}
-    known = papermill.inspect_notebook(f"notebooks/{chapter}.ipynb")
-    given = {**shared, **config.get(chapter, {}), "runs": str(OUT),
-             "manifest": str(OUT / "manifest.parquet"), "results": str(OUT), **more}
+try:
+    EXPERIMENT = Experiment.study(STUDY) if STUDY else profile()
+    EXPANDED = EXPERIMENT.expanded()
+except (OSError, ValueError) as error:
+    refuse(error)
+
+
+def parameters(chapter):
+    """Return a notebook's parameters: the profile's; of chapter 3 those of the run it shows."""
+    known, own = KNOWN[chapter], EXPERIMENT.chapters.get(chapter, {})
+    if chapter == TRAINING:
+        row = EXPERIMENT.shown if EXPERIMENT.shown in EXPANDED else [*EXPANDED][-1]
+        own = {**EXPANDED[row][0]}
+        own["settings"] = {name: own.pop(name) for name in set(own) - set(known)}
+    shared = {name: getattr(EXPERIMENT, name) for name in SHARED if getattr(EXPERIMENT, name)}
+    given = {**shared, "runs": str(OUT), "results": str(OUT),
+             "manifest": str(OUT / "manifest.parquet"), **own}
     return {name: value for name, value in given.items() if name in known}
 
 
 def check_names():
     """Refuse parameters that no chapter has, and other images than those of earlier runs."""
-    if unknown := sorted(set(config) - {*(names := [*GIVEN, "extra", "shown", *CHAPTERS])}):
-        refuse(f"profiles/{PROFILE}.yaml: nothing is named {', '.join(unknown)}; there are: "
-               f"{', '.join(names)}")
+    if unknown := sorted(set(EXPERIMENT.chapters) - ({*CHAPTERS} - {TRAINING})):
+        refuse(f"{EXPERIMENT.file}: {unknown[0]}: there is no such chapter, or, if it is {TRAINING}, "
+               "its settings are those of `base` and `rows`")
+    for chapter, names in EXPERIMENT.chapters.items():
+        if unknown := sorted(set(names) - set(KNOWN[chapter])):
+            refuse(f"{EXPERIMENT.file}: {chapter} has no parameter named {', '.join(unknown)}; "
+                   f"it has: {', '.join(KNOWN[chapter])}")
     before = IMAGES.read_text(encoding="utf-8") if IMAGES.is_file() else images()
     if before != images():
         refuse(f"{OUT} holds a run of {before}; give the same again, or move {OUT} away")
-    given = {chapter: config.get(chapter, {}) for chapter in CHAPTERS}
-    given[f"{TRAINING} (extra)"] = {name: "" for one in VARIANTS.values() for name in one}
-    for chapter, names in given.items():
-        known = papermill.inspect_notebook(f"notebooks/{chapter.split()[0]}.ipynb")
-        if unknown := sorted(set(names or {}) - set(known)):
-            refuse(f"profiles/{PROFILE}.yaml: {chapter} has no parameter named "
-                   f"{', '.join(unknown)}; it has: {', '.join(known)}")
 
 
 def images():
     """Say in one line which images a run is of."""
-    data, sadness = (str(config.get(name, "")) for name in ("data", "sadness"))
+    data, sadness = EXPERIMENT.data, EXPERIMENT.sadness
     return f"DATA={os.path.abspath(data)} SADNESS={sadness}" if data else "the profile's own images"
 
 
+def check():
+    """Refuse what cannot be trained, recorded or found, before anything starts."""
+    from studies import record
+
+    from gramnb.runs import commit
+
+    try:
+        EXPERIMENT.configs()
+        if STUDY and not ALLOW_DIRTY:
+            record.check_commits([commit()])
+    except ValueError as error:
+        refuse(error)
+    if not STUDY:
+        check_folders()
+
+
 def check_folders():
-    """Refuse a folder or a class that is not there, before any notebook starts."""
+    """Refuse a folder or a class that is not there."""
     from gramnb.data import sources
     from gramnb.data.curation import Recipe
     from gramnb.data.transfer import transfer_sets
@@ -94,11 +129,11 @@ def check_folders():
 
     given = parameters(CURATION)
     try:
-        transfer_sets(str(config.get("transfer", "")))
+        transfer_sets(EXPERIMENT.transfer or "")
     except (OSError, ValueError) as error:
         refuse(error)
-    if config.get("artworks") and not resolve(config["artworks"]).is_dir():
-        refuse(f"{config['artworks']}: no such folder; give make ARTWORKS=folder")
+    if EXPERIMENT.artworks and not resolve(EXPERIMENT.artworks).is_dir():
+        refuse(f"{EXPERIMENT.artworks}: no such folder; give make ARTWORKS=folder")
     if given.get("source", "demo") not in sources.demo.DATASETS:
         try:
             sadness = Recipe(sadness=given.get("sadness", "")).sadness
@@ -109,24 +144,27 @@ def check_folders():
     IMAGES.write_text(images(), encoding="utf-8")
 
 
-def execute(chapter, output, **more):
+def refuse_error(kind, why, more=""):
+    """Refuse with an error of a cell or of a run: its kind is said where it is not the user's."""
+    why = why if kind in ("ValueError", "FileNotFoundError") else f"{kind}: {why}"
+    refuse(f"{why}{more}")
+
+
+def execute(chapter, output):
     """Execute a notebook beside `output`, move it there and print how long it took.
 
     One that fails stays where it was executed, since Snakemake removes a failed job's output.
     """
-    given = parameters(chapter, **more)
-    what = ", ".join(f"{name} {value}" for name, value in more.items())
     failed = Path(output).with_suffix(".failed.ipynb")
     try:
-        done = papermill.execute_notebook(f"notebooks/{chapter}.ipynb", str(failed), given,
-                                          kernel_name="python3")
+        done = papermill.execute_notebook(f"notebooks/{chapter}.ipynb", str(failed),
+                                          parameters(chapter), kernel_name="python3")
     except Exception as error:  # of a cell, or the kernel's own end
         kind = getattr(error, "ename", type(error).__name__)
-        why = getattr(error, "evalue", str(error))[:600]
-        why = why if kind in ("ValueError", "FileNotFoundError") else f"{kind}: {why}"
-        refuse(f"{why} (chapter {chapter}{what and ', '}{what}; as far as it got: {failed})")
+        refuse_error(kind, getattr(error, "evalue", str(error))[:600],
+                     f" (chapter {chapter}; as far as it got: {failed})")
     failed.replace(output)
-    print(f"{chapter} {what}: {done.metadata.papermill['duration']:.0f} s", flush=True)
+    print(f"{chapter}: {done.metadata.papermill['duration']:.0f} s", flush=True)
 
 
 def stage(folder, notebooks):
@@ -142,12 +180,19 @@ def stage(folder, notebooks):
 
 
 BUILD = f"{Path(sys.executable).with_name('jupyter-book')} build " + "{params.folder} -n -W --keep-going -q && test -s {output}"
-VARIANT = str(OUT / "notebooks" / f"{TRAINING}-{{variant}}.ipynb")
 CHAPTER = str(OUT / "notebooks" / "{chapter}.ipynb")
+RUNS_A_PROCESS = 10  # TensorFlow keeps some memory of every network it has trained
+PART = str(OUT / "parts" / "{part}-of-{parts}.txt")  # the last files of the runs of a part
+FROZEN = any(one.get("frozen") for row in EXPANDED.values() for one in row)
+COUNT = sum(map(len, EXPANDED.values()))
+CORES = int(os.environ.setdefault("GRAMNB_CORES_GIVEN", str(workflow.cores or 1)))
+PARTS = numbers("parts", config.get("parts", 0))[0] or min(-(-COUNT // (CORES * RUNS_A_PROCESS)) * CORES, COUNT)
+GPU = shutil.which("nvidia-smi")  # one process takes all GPUs
+for marker in OUT.glob("parts/*.txt"):  # not done any more if somebody removed a run
+    if not all(Path(file).exists() for file in marker.read_text().splitlines()):
+        marker.unlink()
 check_names()
-onstart: check_folders()
-SHOWN = config.get("shown")  # the variant that is the book's chapter 3; the last if not said
-MAIN = f"{TRAINING}-{SHOWN if SHOWN in VARIANTS else [*VARIANTS, ''][-1]}"
+onstart: check()
 
 
 rule reproduce:
@@ -170,23 +215,51 @@ rule gram:
     run: execute(GRAM, output[0])
 
 
-def after(wildcards):
-    """Let the first variant fill the cache of features that the others read."""
-    first = next(iter(VARIANTS))
-    return [] if wildcards.variant == first else VARIANT.format(variant=first)
+def train(output, part, parts):
+    """Train one part of the runs, or compute what all of them read of frozen backbones."""
+    from gramnb._keras import quiet
+
+    with quiet():
+        from studies import runs
+    try:
+        if part:
+            files = runs.train(EXPERIMENT, int(part), int(parts))
+            Path(output).write_text("".join(f"{file}\n" for file in files))
+        else:
+            runs.compute_features(EXPERIMENT)
+    except Exception as error:
+        refuse_error(type(error).__name__, str(error))
 
 
-rule variant:
-    input: f"notebooks/{TRAINING}.ipynb", rules.curation.output.manifest, after
-    output: VARIANT
-    wildcard_constraints: variant="|".join(VARIANTS)
-    run: execute(TRAINING, output[0], **VARIANTS[wildcards.variant])
+rule features:
+    input: [] if STUDY else rules.curation.output.manifest
+    output: touch(OUT / "parts" / "features")
+    params: EXPERIMENT.model_dump_json()
+    threads: CORES
+    run: train(output[0], 0, 0)
+
+
+rule part:
+    input: rules.features.output if FROZEN else rules.features.input
+    output: PART
+    params: EXPERIMENT.model_dump_json()
+    threads: CORES if GPU else 1
+    run: train(output[0], wildcards.part, wildcards.parts)
+
+
+RUNS = [PART.format(part=part, parts=PARTS) for part in range(1, PARTS + 1)]
+
+
+rule training:
+    input: f"notebooks/{TRAINING}.ipynb", RUNS
+    output: CHAPTER.format(chapter=TRAINING)
+    run: execute(TRAINING, output[0])
 
 
 rule chapter_from_runs:
     input:
         "notebooks/{chapter}.ipynb",
-        expand(VARIANT, variant=VARIANTS),
+        RUNS,
     output: CHAPTER
     wildcard_constraints: chapter="|".join([EVALUATION, TRANSFER, ARTWORKS])
     run: execute(wildcards.chapter, output[0])
@@ -194,7 +267,7 @@ rule chapter_from_runs:
 
 rule book_of_run:
     input:
-        notebooks=[CHAPTER.format(chapter=MAIN if c == TRAINING else c) for c in CHAPTERS],
+        notebooks=[CHAPTER.format(chapter=chapter) for chapter in CHAPTERS],
         sources=BOOK_FILES,
     output: OUT / "book/_build/html/index.html"
     params: folder=OUT / "book"
@@ -206,11 +279,27 @@ rule book_of_run:
 rule record:
     # Keep the tables of the profile's runs, transfer included, as results/<profile>.
     input: CHAPTER.format(chapter=TRANSFER)
-    run:
-        from gramnb import study
+    run: keep(PROFILE)
 
-        study.record_folder(OUT, PROFILE)
-        print(f"Recorded in results/{PROFILE}.")
+
+rule study:
+    # Train results/<study>/study.yaml and keep the tables of its runs beside it.
+    input: RUNS
+    run: keep(STUDY)
+
+
+def keep(name):
+    """Record the runs of the study, or of the profile, as results/<name>."""
+    from studies import record
+
+    try:
+        if STUDY:
+            record.record(EXPERIMENT, ALLOW_DIRTY)
+        else:
+            record.record_folder(OUT, name, ALLOW_DIRTY)
+    except (OSError, ValueError) as error:
+        refuse(error)
+    print(f"Recorded in results/{name}.")
 
 
 rule published_book:

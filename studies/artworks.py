@@ -1,26 +1,23 @@
-"""Ask an ensemble about paintings, and about the same paintings changed in one respect each.
+"""Ask ten networks about paintings, and about the same paintings changed in one respect each.
 
     python -m studies.artworks FOLDER [MANIFEST]
 
 FOLDER holds the paintings and, in artworks.csv (file, title), their titles. The rows k = 0 and
 k = 4 of the study `shipped` answer, five seeds each. A dozen paintings are few, so the test
 photographs of MANIFEST (default runs/states/manifest.parquet, whose other photographs these runs
-were trained on) are asked the same. Recorded beside this file, without any photograph:
+were trained on) are asked the same. Recorded in results/artworks, without any photograph:
 
     paintings.csv        FOLDER's files: title, size, luminance, why one is left out or renamed
     predictions.csv      painting, title, intervention, strength, k, seed, p_sadness, log_odds
     photographs.parquet  the same by image_id, with label y, group and luminance
-    effects.csv          `interventions.effects` of both
     scores.csv           AUC and accuracy on the photographs, and what each intervention costs them
     paintings.jpg        the paintings with all answers; interventions.jpg: one of them changed;
-    maps.jpg             where the runs with modules looked; effects.png: the effects drawn
+    maps.jpg             where the runs with modules looked
 
 A painting is named by its `image_id`, a luminance is the mean over a picture, from 0 to 1.
 """
 
 import sys
-import time
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -28,18 +25,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
+from studies import runs as trained
+from studies.experiment import Experiment
 from tqdm import tqdm
 
 from gramnb import evaluation, plots
-from gramnb._keras import keras, quiet
+from gramnb._keras import keras, load_model, quiet
 from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import images, manifest
 from gramnb.explain import contribution_maps
-from gramnb.interventions import UNTOUCHED, effects, intervene, label, luminance
+from gramnb.interventions import UNTOUCHED, intervene, label, luminance
 from gramnb.predict import find_images, load_network
 from gramnb.runs import Run, atomic, resolve
-from gramnb.study import Study
 
 OUT = "results/artworks"
 STUDY, ROWS = "shipped", ("k = 0", "k = 4")
@@ -57,18 +55,19 @@ MAPPED = 6  # paintings with maps: half with the highest log-odds, half with the
 
 
 def main(folder: str, file: str = "runs/states/manifest.parquet") -> None:
-    began = time.perf_counter()
-    runs = [run for row in ROWS for _, run in Study.read(STUDY).found()[row]]
+    rows = trained.found(Experiment.study(STUDY))
+    runs = [run for row in ROWS for _, run in rows[row]]
     if unfinished := [run.path.name for run in runs if not run.complete]:
-        raise SystemExit(f"{unfinished[0]}: not finished; python -m gramnb.study {STUDY}")
-    config = TrainConfig.load(runs[-1].config)
+        raise SystemExit(f"{unfinished[0]}: not finished; make study STUDY={STUDY}")
+    config = rows[ROWS[-1]][-1][0]
 
     listed = listed_paintings(Path(folder))
     write(listed.drop(columns="path"), "paintings.csv")
-    kept = listed[listed["title"] != ""].reset_index(drop=True)
-    pictures = [images.read_image(path, config.image_size) for path in kept["path"]]
-    paintings = ask(pictures, kept[["painting", "title"]], runs, config)
+    shown = listed[listed["title"] != ""].reset_index(drop=True)
+    pictures = [images.read_image(path, config.image_size) for path in shown["path"]]
+    paintings = ask(pictures, shown[["painting", "title"]], runs, config)
     write(paintings, "predictions.csv")
+    draw(shown, pictures, paintings, [run for run in runs if run.config["k"]])
 
     table = manifest.kept(manifest.read(resolve(file)))
     table = table[table["split"] == "test"].reset_index(drop=True)
@@ -78,14 +77,7 @@ def main(folder: str, file: str = "runs/states/manifest.parquet") -> None:
     )
     photographs = ask(pictures, known, runs, config)
     write(photographs, "photographs.parquet")
-
-    moved = recorded_effects(paintings, photographs)
-    write(pd.concat(moved, names=["pictures"]).reset_index(), "effects.csv")
     write(scores(photographs), "scores.csv")
-    draw_answers(kept, paintings, config)
-    draw_maps(kept, paintings, [run for run in runs if run.config["k"]], config)
-    show(plots.effects(moved), "effects.png")
-    print(f"{time.perf_counter() - began:.0f} s")
 
 
 def listed_paintings(folder: Path) -> pd.DataFrame:
@@ -128,42 +120,19 @@ def ask(pictures: list, known: pd.DataFrame, runs: list[Run], config: TrainConfi
         top, *taps = body.outputs
         pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(top)
         features = keras.Model(body.inputs, [pooled, *taps])
-        heads = [log_odds_of(run) for run in runs]
+        heads = [load_model(run.path / "model.keras") for run in runs]
     frames = []
     for name, strength in tqdm(STEPS, unit="step"):
         changed = [intervene(each, name, strength, seed=n) for n, each in enumerate(pictures)]
         with quiet():
             inputs = features.predict(np.stack(changed), batch_size=32, verbose=0)
-            answers = [head(inputs) for head in heads]
-        for run, log_odds in zip(runs, answers, strict=True):
-            p = 1 / (1 + np.exp(-log_odds))
+            answers = [head.predict(inputs[: len(head.inputs)], verbose=0) for head in heads]
+        for run, (others, sadness) in zip(runs, (answer.T for answer in answers), strict=True):
+            log_odds = evaluation.log_odds(sadness, others)
             frames.append(known.assign(
                 intervention=name, strength=strength, k=run.config["k"], seed=run.config["seed"],
-                p_sadness=p.round(5), log_odds=log_odds.round(4)))  # fmt: skip
+                p_sadness=sadness.round(5), log_odds=log_odds.round(4)))  # fmt: skip
     return pd.concat(frames, ignore_index=True)
-
-
-def log_odds_of(run: Run) -> Callable[[list], np.ndarray]:
-    """Return a run's head, from features to log-odds, which no softmax has rounded to 0 or 1."""
-    head = keras.models.load_model(run.path / "model.keras", compile=False)
-    last = head.get_layer("probabilities")
-    before = keras.Model(head.inputs, last.input)
-    kernel, bias = (np.asarray(weight, float) for weight in last.get_weights())
-
-    def log_odds(inputs: list) -> np.ndarray:
-        hidden = np.asarray(before(inputs[: len(head.inputs)], training=False), float)
-        return hidden @ (kernel[:, 1] - kernel[:, 0]) + bias[1] - bias[0]
-
-    return log_odds
-
-
-def recorded_effects(paintings: pd.DataFrame, photographs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the effects on both sets of pictures, by what a figure calls them."""
-    few, many = paintings["painting"].nunique(), photographs["image_id"].nunique()
-    return {
-        f"{few} paintings": effects(paintings),
-        f"{many} photographs": effects(photographs, "image_id"),
-    }
 
 
 def scores(photographs: pd.DataFrame) -> pd.DataFrame:
@@ -181,34 +150,28 @@ def scores(photographs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw_answers(kept: pd.DataFrame, paintings: pd.DataFrame, config: TrainConfig) -> None:
-    """Draw the paintings from sadness to others, and one of them under interventions."""
+def draw(shown: pd.DataFrame, pictures: list, paintings: pd.DataFrame, mapped: list[Run]) -> None:
+    """Draw the paintings from sadness to others, one of them changed, and the maps of some."""
     whole = paintings[paintings["intervention"] == UNTOUCHED]
     order = in_order(whole)
-    rows = kept.set_index("painting").loc[order]
-    pictures = [images.read_image(path) for path in rows["path"]]
-    show(plots.ensembles(pictures, list(rows["title"]), by_network(whole, "painting", order)),
-         "paintings.jpg")  # fmt: skip
-    if (chosen := kept["title"] == CHANGED).any():
-        n = int(chosen.idxmax())
-        picture = images.read_image(kept["path"][n], config.image_size)
-        steps = [STEPS[step] for step in CHANGED_BY]
-        own = with_steps(paintings[paintings["painting"] == kept["painting"][n]])
-        names = [label(*step) for step in steps]
-        changed = [intervene(picture, *step, seed=n) for step in steps]
-        show(plots.ensembles(changed, names, by_network(own, "step", names)), "interventions.jpg")
-
-
-def draw_maps(kept: pd.DataFrame, paintings: pd.DataFrame, runs: list[Run], config) -> None:
-    """Draw the maps of some paintings, each the mean over the runs."""
-    order = in_order(paintings[paintings["intervention"] == UNTOUCHED])
-    rows = kept.set_index("painting").loc[[*order[: MAPPED // 2], *order[-MAPPED // 2 :]]]
-    batch = np.stack([images.read_image(path, config.image_size) for path in rows["path"]])
+    row = {painting: n for n, painting in enumerate(shown["painting"])}
+    large = [images.read_image(path) for path in shown["path"]]
+    titles, answers = shown["title"], by_network(whole, "painting", order)
+    places = [row[painting] for painting in order]
+    show(plots.ensembles([large[n] for n in places], list(titles[places]), answers), "paintings")
+    places = [*places[: MAPPED // 2], *places[-MAPPED // 2 :]]
     with quiet():
-        found = [contribution_maps(load_network(run), batch) for run in runs]
-    maps = [np.mean([each[title] for each in found], axis=0) for title in found[0]]
-    pictures = [images.read_image(path) for path in rows["path"]]
-    show(plots.explanations(pictures, maps, list(found[0]), list(rows["title"])), "maps.jpg")
+        batch = np.stack([pictures[n] for n in places])
+        found = [contribution_maps(load_network(run), batch) for run in mapped]
+    maps = [np.mean([each[name] for each in found], axis=0) for name in found[0]]
+    drawn = [large[n] for n in places]
+    show(plots.explanations(drawn, maps, list(found[0]), list(titles[places])), "maps")
+    if (titles == CHANGED).any():
+        n, steps = int((titles == CHANGED).idxmax()), [STEPS[step] for step in CHANGED_BY]
+        names = [label(*step) for step in steps]
+        own = with_steps(paintings[paintings["painting"] == shown["painting"][n]])
+        changed = [intervene(pictures[n], *step, seed=n) for step in steps]
+        show(plots.ensembles(changed, names, by_network(own, "step", names)), "interventions")
 
 
 def in_order(answers: pd.DataFrame) -> list[str]:
@@ -242,11 +205,10 @@ def write(table: pd.DataFrame, name: str) -> None:
 
 
 def show(figure: Figure, name: str) -> None:
-    """Write a figure; as JPEG where it holds paintings, which take several times as much as PNG."""
+    """Write a figure as JPEG: of paintings, PNG takes several times as much."""
     picture = Image.open(BytesIO(figure._repr_png_())).convert("RGB")
-    options = {"quality": 82, "subsampling": 0} if name.endswith("jpg") else {}
-    with atomic(resolve(OUT) / name) as temporary:
-        picture.save(temporary, optimize=True, **options)
+    with atomic(resolve(OUT) / f"{name}.jpg") as temporary:
+        picture.save(temporary, optimize=True, quality=82, subsampling=0)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ statistics included, centres of a loss not), and `architecture.multiply_adds` of
 """
 
 import pandas as pd
+from studies.experiment import Experiment
 
 from gramnb import architecture, runs
 from gramnb.paper import SETTINGS
-from gramnb.study import Study
 from gramnb.variants import build_multilevel_resnet50
 
 FILE = "results/systems/costs.csv"
@@ -19,7 +19,7 @@ KS = range(6)
 
 
 def main() -> None:
-    configs = [config for row in Study.read("systems").rows.values() for config in row]
+    configs = [each for row in Experiment.study("systems").configs().values() for each in row]
     with runs.atomic(runs.resolve(FILE)) as temporary:
         costs(dict.fromkeys(config.backbone for config in configs)).to_csv(temporary)
 

@@ -1,22 +1,19 @@
-"""Make the model that ships with the package, from the study `results/shipped`.
+"""Make the model that ships with the package, from the recorded study `shipped`.
 
+    make study STUDY=shipped
     python -m studies.ship
 
-Trains and records the candidates of study.yaml, as far as that is not done, then
-
-- fits Platt's scaling of each candidate on the validation images, and chooses the row whose
+- Fits Platt's scaling of each candidate on the validation images, and chooses the row whose
   calibrated log-loss there is lowest in the mean of its seeds, among heads that are small enough to
   ship, and the best seed of that row (the first version took the best seed of all; that is mostly
-  luck, and its answers to the test images were known when this was seen);
-- sets the threshold to 0.5, unless another one is right on so many more validation images that
-  McNemar's test tells them apart (p < 0.05; the other one being the best of all, p is too small);
-- asks it about pictures unlike any it learned from, and once about the test images;
-- writes src/gramnb/shipped/, the tables of book/model_card.md and the example in README.md.
+  luck, and its answers to the test images were known when this was seen).
+- Sets the threshold to 0.5, unless another one is right on so many more validation images that
+  McNemar's test tells them apart (p < 0.05; the other one being the best of all, p is too small).
+- Asks it about pictures unlike any it learned from, and once about the test images.
+- Writes src/gramnb/shipped/, the tables of book/model_card.md and the example in README.md.
 
-No computation of a choice uses test images. Everything but `unlike` comes from predictions.parquet,
-where probabilities stand with five decimals, so anyone can compute it again without the images;
-what the pictures were searched for and whether faces were found in them stands in
-results/states_curation/images.csv.
+No choice uses test images. Everything but `unlike` is computed from recorded tables, where
+probabilities stand with five decimals, so anyone can compute it again without the images.
 """
 
 import contextlib
@@ -29,12 +26,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
+from studies import runs as trained
+from studies.experiment import Experiment
 from studies.pages import fill, table
 
-from gramnb import cli, evaluation, runs, study, training
+from gramnb import cli, evaluation, runs
 from gramnb.backbones import BACKBONES
-from gramnb.config import TrainConfig
-from gramnb.data import demo, manifest
+from gramnb.data import demo
 from gramnb.data.images import read_image
 from gramnb.evaluation import Calibration, log_odds
 from gramnb.predict import SHIPPED, SadnessClassifier, load_network
@@ -55,40 +53,37 @@ WORDS = (
 
 
 def main() -> None:
-    candidates = study.Study.read(NAME)
-    study.train(candidates, jobs=1)
-    study.record(candidates)
     frame = runs.predictions(f"results/{NAME}")
-    found = [(row, config, run) for row, pairs in candidates.found().items()
-             for config, run in pairs]  # fmt: skip
+    found = [
+        (row, config.seed, run)
+        for row, pairs in trained.found(Experiment.study(NAME)).items()
+        for config, run in pairs
+    ]
     tried = [
-        {"row": row, "seed": config.seed, **judged(frame, row, config.seed),
+        {"row": row, "seed": seed, **judged(frame, row, seed),
          "bytes": (run.path / "model.keras").stat().st_size}
-        for row, config, run in found
+        for row, seed, run in found
     ]  # fmt: skip
-    row, config, run = found[chosen(tried)]
-    card = described(frame, row, config, run) | {"candidates": tried}
-    card["first_rule"] = first_rule(frame, tried)
+    row, seed, run = found[chosen(tried)]
+    card = known(frame, row, seed, run)
+    card |= {"candidates": tried, "first_rule": first_rule(frame, tried)}
     paintings = demo.draw_dataset(runs.cache_dir() / "demo-artworks", "demo-artworks")
-    calibration = Calibration(**card["calibration"])
-    classifier = SadnessClassifier(load_network(run), config.image_size, calibration)
-    card["unlike"] = unlike(classifier, paintings)
+    size, calibration = run.config["image_size"], Calibration(**card["calibration"])
+    card["unlike"] = unlike(SadnessClassifier(load_network(run), size, calibration), paintings)
     fill(PAGE, tables(card))
-    SHIPPED.mkdir(exist_ok=True)
     with runs.atomic(SHIPPED / "head.keras") as temporary:
         shutil.copyfile(run.path / "model.keras", temporary)
     runs.write_json(SHIPPED / "card.json", card)
     fill("README.md", {"answers": answers(card, paintings)})
-    print(f"shipped: {row}, seed {config.seed}")
+    print(f"shipped: {row}, seed {seed}")
 
 
-def described(frame: pd.DataFrame, row: str, config: TrainConfig, run: runs.Run) -> dict:
-    """Return the card of the chosen run."""
-    calibration, _ = calibrated(frame, row, config.seed)
-    limit, checked = threshold(*parts(frame, row, config.seed, "val"), calibration)
-    kept = manifest.kept(manifest.read(runs.resolve(config.manifest)))
-    rows = training.splits(kept, config.fold)
-    sadness = {split: int(kept["sadness"].iloc[of].sum()) for split, of in rows.items()}
+def known(frame: pd.DataFrame, row: str, seed: int, run: runs.Run) -> dict:
+    """Return the card of the chosen run, but for what compares it with others."""
+    calibration, _ = calibrated(frame, row, seed)
+    limit, checked = threshold(*parts(frame, row, seed, "val"), calibration)
+    curated = pd.read_csv(runs.resolve(IMAGES), keep_default_na=False).query("dropped == ''")
+    curated = curated.groupby("split")["sadness"].agg(["size", "sum"]).loc[["train", "val", "test"]]
     return {
         "network": run.config,
         "row": row,
@@ -99,19 +94,18 @@ def described(frame: pd.DataFrame, row: str, config: TrainConfig, run: runs.Run)
         "data": {
             "words": WORDS,
             "manifest": run.config["data"],
-            "images": {split: len(of) for split, of in rows.items()},
-            "sadness": sadness,
+            "images": curated["size"].to_dict(),
+            "sadness": curated["sum"].to_dict(),
         },
-        "test": tested(recorded(frame, row, config.seed, "test"), calibration, limit),
-        "groups": groups(frame, row, config.seed, calibration, limit),
+        "test": tested(recorded(frame, row, seed, "test"), calibration, limit),
+        "groups": groups(frame, row, seed, calibration, limit),
         "versions": {"python": run.environment["python"], **run.environment["packages"]},
     }
 
 
 def recorded(frame: pd.DataFrame, row: str, seed: int, split: str) -> pd.DataFrame:
     """Return a candidate's recorded answers on a split."""
-    wanted = {"variant": row, "seed": seed, "split": split}
-    return frame[np.logical_and.reduce([frame[name] == value for name, value in wanted.items()])]
+    return frame.query("variant == @row and seed == @seed and split == @split")
 
 
 def parts(frame: pd.DataFrame, row: str, seed: int, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -292,20 +286,20 @@ def _metrics(card: dict) -> list[list[str]]:
     both = (card["test"]["before"], card["test"]["after"])
     first = card["first_rule"]
     others = [100 * candidate["test_accuracy"] for candidate in card["candidates"]]
-    shares = {"Precision of sadness": "precision_sadness", "Recall of sadness": "recall_sadness"}
-    scores = {"AUC": "auc", "Brier score": "brier", "Log-loss": "log_loss", "ECE, 15 bins": "ece",
+    by_first = f"The same by the first rule of choice: {first['row']}, seed {first['seed']}"
+    scores = {"Precision of sadness": "precision_sadness", "Recall of sadness": "recall_sadness",
+              "AUC": "auc", "Brier score": "brier", "Log-loss": "log_loss", "ECE, 15 bins": "ece",
               "ECE of a perfect calibration": "ece_by_chance"}  # fmt: skip
     return [
         [f"Accuracy on {both[0]['n']} test images, 95 % interval", *map(_accuracy, both)],
-        [
-            f"The same by the first rule of choice: {first['row']}, seed {first['seed']}",
-            "",
-            _accuracy(first),
-        ],
+        [by_first, "", _accuracy(first)],
         ["Accuracy of all candidates", f"{min(others):.1f} to {max(others):.1f} %", ""],
-        *([name, *(f"{100 * found[key]:.1f} %" for found in both)] for name, key in shares.items()),
-        *([name, *(f"{found[key]:.3f}" for found in both)] for name, key in scores.items()),
-    ]
+        *(
+            [name, *(f"{100 * found[key]:.1f} %" if "_sadness" in key else f"{found[key]:.3f}"
+                     for found in both)]
+            for name, key in scores.items()
+        ),
+    ]  # fmt: skip
 
 
 def _accuracy(scores: dict) -> str:

@@ -44,7 +44,7 @@ def tree(tmp_path_factory):
     tree = tmp_path_factory.mktemp("tree")
     for name in ("Makefile", "Snakefile", "pyproject.toml", "requirements.lock", "_config.yml"):
         shutil.copy(ROOT / name, tree)
-    for name in ("src", "notebooks", "book", "_toc.yml"):
+    for name in ("src", "studies", "notebooks", "book", "_toc.yml"):
         (tree / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "profiles", tree / "profiles")
     (tree / "profiles" / "misspelt.yaml").write_text("01_data_curation: {sedness: sad}\n")

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from studies import record
+from studies.experiment import Experiment
 
-from gramnb import evaluation, runs, study
+from gramnb import evaluation, runs
 
 RESULTS = Path(__file__).parents[1] / "results"
 RECORDED = sorted(file.parent.name for file in RESULTS.glob("*/metrics.csv"))
@@ -32,10 +34,9 @@ class TestStudy:
     def test_every_configuration_of_the_study_is_there_once(self, name):
         if not (RESULTS / name / "study.yaml").exists():
             pytest.skip("a profile's runs, recorded without a study's file")
-        said = study.Study.read(name)
         wanted = {
             (row, config.k, config.seed, config.fold)
-            for row, configs in said.rows.items()
+            for row, configs in Experiment.study(name).configs().items()
             for config in configs
         }
         written = pd.read_csv(RESULTS / name / "metrics.csv").query("dataset == 'own'")
@@ -69,7 +70,7 @@ def test_groups_and_counts_are_those_of_the_manifest(name):
 
 
 def test_the_summary_recomputes_to_the_same_bytes(tmp_path):
-    study.summarise().to_csv(tmp_path / "again.csv", index=False, float_format="%.6g")
+    record.summarise().to_csv(tmp_path / "again.csv", index=False, float_format="%.6g")
     written = (RESULTS / "summary.csv").read_bytes()
     assert (tmp_path / "again.csv").read_bytes() == written
     summary = pd.read_csv(RESULTS / "summary.csv")
@@ -80,7 +81,7 @@ def test_the_summary_recomputes_to_the_same_bytes(tmp_path):
 def test_the_intervals_of_the_summary_draw_groups_as_one():
     """Ignoring near-duplicates narrows them."""
     answers = runs.predictions(RESULTS / "frozen").query("split == 'test' and variant == 'k = 4'")
-    alone = evaluation.estimate(answers.assign(group=-1), resamples=study.RESAMPLES)
+    alone = evaluation.estimate(answers.assign(group=-1), resamples=record.RESAMPLES)
     summary = pd.read_csv(RESULTS / "summary.csv").query(
         "study == 'frozen' and variant == 'k = 4' and metric == 'accuracy'"
     )

@@ -1,22 +1,21 @@
 """The page of systems against what is built, the profiles that train them, and their study."""
 
-import itertools
+import ast
 import re
 from collections import Counter
 from pathlib import Path
 
-import nbformat
 import pandas as pd
+import papermill
 import pytest
 import yaml
 from studies import costs
+from studies.experiment import Experiment
 
 from gramnb import paper
 from gramnb._keras import keras
 from gramnb.backbones import BACKBONES
-from gramnb.config import TrainConfig
 from gramnb.models import HeadOptions
-from gramnb.study import Study
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "results" / "systems"
@@ -34,7 +33,7 @@ TAPS = {
 def systems():
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return {name: config for name, (config,) in Study.read("systems").rows.items()}
+        return {name: one for name, (one,) in Experiment.study("systems").configs().items()}
 
 
 def test_every_backbone_is_trained_and_the_others_are_there(systems):
@@ -80,26 +79,18 @@ def test_the_recorded_numbers_are_those_of_the_networks():
     pd.testing.assert_frame_equal(found, recorded.loc[found.index])
 
 
+def profile(name):
+    """A profile over notebook 03's defaults, as the Snakefile reads it."""
+    file = ROOT / "profiles" / f"{name}.yaml"
+    said = yaml.safe_load(file.read_text())
+    known = papermill.inspect_notebook(ROOT / "notebooks" / "03_training.ipynb")
+    own = {name: ast.literal_eval(each["default"]) for name, each in known.items()
+           if name not in ("seed", "settings", "runs")}  # fmt: skip
+    return Experiment.parse({**said, "base": own | said.get("base", {})}, file.name)
+
+
 def profile_configs(name):
-    """What a profile's variants train: its settings over notebook 03's defaults, as papermill's."""
-    profile = yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text())
-    notebook = nbformat.read(ROOT / "notebooks" / "03_training.ipynb", as_version=4)
-    (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    defaults = {}
-    exec(cell.source, defaults)
-    del defaults["__builtins__"]
-    sweep = itertools.product(profile["k"], profile["seeds"])
-    variants = {f"k{k}-s{seed}": {"k": k, "seed": seed} for k, seed in sweep}
-    for name, own in profile.get("extra", {}).items():
-        once = [own] if "seed" in own else [{**own, "seed": seed} for seed in profile["seeds"]]
-        variants |= {f"{name}-s{each['seed']}": each for each in once}
-    for variant, own in variants.items():
-        given = profile.get("03_training", {}) | own
-        assert set(given) <= set(defaults), f"{variant}: notebook 03 has no such parameter"
-        settings = defaults | given
-        head, more = HeadOptions(**settings.pop("head")), settings.pop("settings")
-        settings.pop("runs")
-        yield variant, TrainConfig(**settings, **more, head=head)
+    return [(row, one) for row, each in profile(name).configs().items() for one in each]
 
 
 def test_profile_webemo_is_the_papers_and_zhangs_network_beside_it():
@@ -116,11 +107,11 @@ def test_profile_webemo_is_the_papers_and_zhangs_network_beside_it():
 
 
 def test_profile_webemo_v2s_is_the_later_work():
-    found = dict(profile_configs("webemo_v2s"))
-    counted = pd.Series([(c.k, c.centre_loss) for c in found.values()]).value_counts()
+    found = [config for _, config in profile_configs("webemo_v2s")]
+    counted = pd.Series([(c.k, c.centre_loss) for c in found]).value_counts()
     assert counted.to_dict() == {(0, 0.0): 5, (4, 0.0): 5, (4, 0.1): 5}
-    assert len({(c.k, c.seed, c.centre_loss) for c in found.values()}) == 15
-    for config in found.values():
+    assert len({(c.k, c.seed, c.centre_loss) for c in found}) == 15
+    for config in found:
         assert config.backbone == "EfficientNetV2S"
         assert config.epochs == paper.SETTINGS.epochs
         papers_recipe(config)
@@ -140,10 +131,7 @@ def papers_recipe(config):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml")))
 def test_profiles_name_parameters_that_notebooks_have(name):
-    profile = yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text())
-    assert list(profile_configs(name))
-    notebooks = {path.stem: path for path in (ROOT / "notebooks").glob("*.ipynb")}
-    for chapter in set(profile) - {"k", "seeds", "extra", "sadness", "shown"}:
-        cells = nbformat.read(notebooks[chapter], as_version=4).cells
-        (cell,) = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
-        assert set(profile[chapter]) <= set(re.findall(r"^(\w+) = ", cell.source, re.MULTILINE))
+    assert profile_configs(name)
+    for chapter, given in profile(name).chapters.items():
+        known = papermill.inspect_notebook(ROOT / "notebooks" / f"{chapter}.ipynb")
+        assert set(given) <= set(known)

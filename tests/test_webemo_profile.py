@@ -21,10 +21,10 @@ LABELS = {"anger": 17, "fear": 10, "joy": 1, "love": 0, "sadness": 21, "surprise
 SMALL = {
     "k": [0, 2],
     "seeds": [0],
-    "03_training": {"backbone": "EfficientNetLite0", "weights": "none", "image_size": 32,
-                    "epochs": 1, "global_batch": 16},
+    "base": {"backbone": "EfficientNetLite0", "weights": "none", "image_size": 32, "epochs": 1,
+             "global_batch": 16},
     "05_transfer": {"k": 2},
-    "extra": {"zhang": {"epochs": 1}},
+    "rows": {"zhang": {"epochs": 1}},
 }  # fmt: skip
 
 
@@ -61,8 +61,8 @@ def tree(folder, pictures, levels):
 def reproduced(tmp_path_factory, own_caches):
     """What Snakemake makes of the profile, in a checkout of its own."""
     checkout = tmp_path_factory.mktemp("check out")
-    for name in ("Snakefile", "pyproject.toml", "src", "notebooks", "profiles", "results", "book",
-                 "_config.yml", "_toc.yml"):  # fmt: skip
+    for name in ("Snakefile", "pyproject.toml", "src", "studies", "notebooks", "profiles",
+                 "results", "book", "_config.yml", "_toc.yml"):  # fmt: skip
         (checkout / name).symlink_to(ROOT / name)
     data = checkout / "data"
     drawn = {

@@ -1,0 +1,164 @@
+"""What is trained: named rows, each with every seed on every fold, over shared settings.
+
+One format for `profiles/*.yaml` (whose file may also hold the notebooks' parameters) and
+`results/<study>/study.yaml`, and one function that expands it. CONTRIBUTING.md has an example.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+
+from gramnb.runs import resolve
+
+if TYPE_CHECKING:
+    from gramnb.config import TrainConfig
+
+STUDY = "results/{}/study.yaml"
+CHAPTER = re.compile(r"\d\d_\w+")
+
+
+class Experiment(BaseModel):
+    """An experiment's file.
+
+    Attributes:
+        seeds, folds: every row is trained with each seed on each fold; fold -1 is the split of the
+            manifest. A row may say its own.
+        base: settings of `TrainConfig` that all rows share; `head` holds those of `HeadOptions`.
+        rows: a row's name and the settings it changes.
+        k: short for rows "k = 0", "k = 4", ... that change k alone.
+        runs: folder of the runs, relative to the project root.
+        data: a study's images in words; a profile's image folder.
+        baseline: of a study: the row that the others are compared with.
+        splits: of a study: whose predictions are recorded.
+        transfer: of a study: other data sets that every run answers, name to manifest; of a
+            profile: folders between commas.
+        sadness, artworks: of a profile: classes that count as sadness, a folder of pictures.
+        shown: of a profile: the row that is the book's chapter 3; the last if it does not say.
+        chapters: of a profile: each notebook's parameters, in the file under the notebook's name.
+        file: where it stands, for messages.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
+    folds: Annotated[list[int], Field(min_length=1)] = [-1]
+    base: dict[str, Any] = {}
+    rows: dict[str, dict[str, Any] | None] = {}
+    k: list[NonNegativeInt] = []
+    runs: str = ""
+    data: str = ""
+    baseline: str = ""
+    splits: list[Literal["val", "test"]] = ["test"]
+    transfer: dict[str, str] | str = {}
+    sadness: str = ""
+    artworks: str = ""
+    shown: str = ""
+    chapters: dict[str, dict[str, Any]] = {}
+    file: str = ""
+
+    @classmethod
+    def parse(cls, content: Mapping, file: str) -> "Experiment":
+        """Return the experiment that a file's content describes.
+
+        Raises:
+            ValueError: a key or a value that cannot be, one line each with file and key.
+        """
+        chapters = {key: own or {} for key, own in content.items() if CHAPTER.fullmatch(str(key))}
+        own = {key: value for key, value in content.items() if key not in chapters}
+        try:
+            return cls.model_validate({**own, "chapters": chapters, "file": file})
+        except ValidationError as error:
+            raise ValueError("\n".join(f"{file}: {line}" for line in _mistakes(error))) from None
+
+    @classmethod
+    def study(cls, name: str) -> "Experiment":
+        """Return the study of this name, its settings checked.
+
+        Raises:
+            FileNotFoundError: there is no such study.
+            ValueError: as `parse` and `configs`; something that a study has to say is lacking.
+        """
+        file = STUDY.format(name)
+        if not resolve(file).exists():
+            there = sorted(path.parent.name for path in resolve("results").glob("*/study.yaml"))
+            raise FileNotFoundError(f"{file}: not there; studies: {', '.join(there)}")
+        try:
+            content = yaml.safe_load(resolve(file).read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError(f"{file}: {' '.join(str(error).split())}") from None
+        if lacking := [key for key in ("data", "baseline", "runs") if not (content or {}).get(key)]:
+            raise ValueError(f"{file}: lacks {', '.join(lacking)}")
+        found = cls.parse(content, file)
+        if found.baseline not in found.configs():
+            raise ValueError(f"{file}: the baseline {found.baseline!r} is no row")
+        return found
+
+    @property
+    def name(self) -> str:
+        """Of the study's folder."""
+        return Path(self.file).parent.name
+
+    @property
+    def others(self) -> dict[str, str]:
+        """Data sets that every run answers beside its own: name to manifest."""
+        return self.transfer if isinstance(self.transfer, dict) else {}
+
+    def expanded(self) -> dict[str, list[dict[str, Any]]]:
+        """Return each row's settings, one a fold and seed: its own over the shared ones."""
+        found = {}
+        shared = {"seeds": self.seeds, "folds": self.folds, **self.base}
+        for row, own in ({f"k = {k}": {"k": k} for k in self.k} | self.rows).items():
+            settings = shared | (own or {})
+            settings["head"] = {**shared.get("head", {}), **settings.get("head", {})}
+            seeds, folds = settings.pop("seeds"), settings.pop("folds")
+            if said := {"seed", "fold"} & set(settings):
+                raise ValueError(f"{self.file}: row {row!r}: {said.pop()}: say seeds or folds: [0]")
+            both = itertools.product(folds, seeds)
+            found[row] = [{**settings, "seed": seed, "fold": fold} for fold, seed in both]
+        return found
+
+    def configs(self) -> dict[str, list["TrainConfig"]]:
+        """Return each row's configurations, one a fold and seed.
+
+        Raises:
+            ValueError: a setting that there is not or that cannot be, with file and row.
+        """
+        from gramnb._keras import quiet
+
+        with quiet():
+            from gramnb.config import TrainConfig
+            from gramnb.models import HeadOptions
+        found = {}
+        for row, each in self.expanded().items():
+            try:
+                found[row] = [
+                    TrainConfig(**_tuples(one) | {"head": HeadOptions(**one["head"])})
+                    for one in each
+                ]
+            except (TypeError, ValueError) as error:
+                said = "; ".join(_mistakes(error))
+                raise ValueError(f"{self.file}: row {row!r}: {said}") from None
+        return found
+
+
+def _tuples(settings: Mapping) -> dict:
+    """Return settings with the lists of a YAML file as what they mean: tuples."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+
+
+def _mistakes(error: Exception) -> Iterable[str]:
+    """Yield a line for each mistake that an error speaks of."""
+    if not isinstance(error, ValidationError):
+        yield str(error)
+        return
+    names = ", ".join(name for name in Experiment.model_fields if name != "file")
+    for each in error.errors():
+        key = ".".join(str(part) for part in each["loc"])
+        unknown = error.title == "Experiment" and each["type"] == "extra_forbidden"
+        message = f"there is no such key; there are: {names}" if unknown else each["msg"]
+        yield f"{key}: {message}" if key else message

@@ -1,0 +1,139 @@
+"""Keep the tables of finished runs below `results`, and make one summary of all that is kept.
+
+    python -m studies.record     makes results/summary.csv of all recorded studies
+
+`make study` and `make record` call the rest. Recorded are tables, neither images nor models.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+import yaml
+from studies.experiment import STUDY, Experiment
+
+from gramnb import evaluation
+from gramnb.data import manifest
+from gramnb.runs import Run, atomic, commit, labels, resolve, write_json
+
+SUMMARY = "results/summary.csv"
+RESAMPLES = 200
+
+
+def record(study: Experiment, allow_dirty: bool = False) -> None:
+    """Write the tables of a study's runs beside its file.
+
+    Raises:
+        FileNotFoundError: a run is not finished.
+        ValueError: as `check_commits`.
+    """
+    from studies import runs  # TensorFlow, which a summary does not need
+
+    found = [(row, run) for row, pairs in runs.found(study).items() for _, run in pairs]
+    if unfinished := [run for _, run in found if not runs.done(study, run)]:
+        raise FileNotFoundError(
+            f"{study.name}: {len(unfinished)} runs are not finished, {unfinished[0].path.name} "
+            f"first; make study STUDY={study.name} goes on with them"
+        )
+    wanted = {"split": study.splits, "dataset": ["own", *study.others]}
+    write(study.name, found, wanted, allow_dirty)
+
+
+def record_folder(folder: str, name: str, allow_dirty: bool = False) -> None:
+    """Write the tables of all finished runs below a folder, a profile's say, as a study.
+
+    Raises:
+        ValueError: as `check_commits`.
+    """
+    found = [(label, run) for run, label in labels(folder).items()]
+    write(name, found, {"split": ["val", "test"]}, allow_dirty)
+
+
+def check_commits(commits: Iterable[str]) -> None:
+    """Raise ValueError, with the way out, unless each is a clean git commit.
+
+    A record from files that no commit holds cannot be traced back to the code that made it.
+    """
+    if unclean := [name for name in commits if name == "unknown" or name.endswith("-dirty")]:
+        raise ValueError(
+            f"recording needs a clean commit, {len(unclean)} are not ({unclean[0]}): commit the "
+            "changes and train again, or give ALLOW_DIRTY=1, which is written into runs.json"
+        )
+
+
+def write(
+    name: str, found: list[tuple[str, Run]], wanted: Mapping[str, list], allow_dirty: bool = False
+) -> None:
+    """Write the tables of runs, each with the name of its row, into a study's folder.
+
+    `predictions.parquet` (the columns of `runs.predictions`, `variant` being the row's name; of
+    columns in `wanted` these values alone), `metrics.csv` (one row a run and data set),
+    `history.csv`, and `runs.json`: configuration and environment, what all runs share said once;
+    `recorded` by which commit, and `drawn`, whether the images are the package's own drawings.
+
+    Raises:
+        ValueError: as `check_commits`, of the runs' commits and the present one.
+    """
+    if not allow_dirty:
+        check_commits([commit(), *(run.environment["commit"] for _, run in found)])
+    folder = resolve(STUDY.format(name)).parent
+    frame = pd.concat([run.predictions.assign(variant=row) for row, run in found])
+    frame = frame[frame[[*wanted]].isin(wanted).all(axis="columns")].round({"p_sadness": 5})
+    with atomic(folder / "predictions.parquet") as temporary:
+        frame.to_parquet(temporary, index=False, compression="zstd")
+    metrics = evaluation.by_seed(frame[frame["split"] == "test"])
+    history = pd.concat([_history(row, run) for row, run in found])
+    for file, table in {"metrics.csv": metrics, "history.csv": history}.items():
+        with atomic(folder / file) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+    said = {run.path.name: run.config | run.environment for _, run in found}
+    first = next(iter(said.values()))
+    shared = {k: v for k, v in first.items() if all(each.get(k) == v for each in said.values())}
+    own = {run: {k: v for k, v in each.items() if k not in shared} for run, each in said.items()}
+    recipes = [
+        manifest.read(file).attrs["recipe"] for file in {d["manifest"] for d in said.values()}
+    ]
+    drawn = all(recipe.get("source") == "demo" for recipe in recipes)
+    recorded = {"commit": commit(), "allow_dirty": allow_dirty}
+    about = {"recorded": recorded, "drawn": drawn}
+    write_json(folder / "runs.json", {**about, "all": shared, "runs": own})
+
+
+def _history(row: str, run: Run) -> pd.DataFrame:
+    known = {"variant": row, **{c: run.config[c] for c in ("backbone", "k", "seed", "fold")}}
+    return run.history.assign(**known)[[*known, *run.history.columns]]
+
+
+def summarise() -> pd.DataFrame:
+    """Return `evaluation.estimate` of every recorded study, row and metric, as one table.
+
+    Left out: studies of drawn images, which measure no quality, and images under both labels.
+
+    Columns study, data (own images under the name in the study's file), backbone, variant, k,
+    metric, mean, sd, low, high, n: mean over runs, SD over seeds, a 95 % interval that covers runs
+    and images, number of seeds.
+    """
+    tables = []
+    for file in sorted(resolve("results").glob("*/predictions.parquet")):
+        stated = file.with_name("study.yaml")
+        said = yaml.safe_load(stated.read_text("utf-8")) if stated.exists() else {}
+        if json.loads(file.with_name("runs.json").read_text("utf-8"))["drawn"]:
+            continue
+        frame = pd.read_parquet(file).query("split == 'test'")
+        frame = frame.replace({"dataset": {"own": said.get("data", file.parent.name)}})
+        once = ["dataset", "variant", "seed", "fold", "image_id"]
+        frame = frame.drop_duplicates(once, keep=False)  # no answer is right under both labels
+        for (data, backbone, variant, k), part in frame.groupby(
+            ["dataset", "backbone", "variant", "k"], sort=False
+        ):
+            known = {"study": file.parent.name, "data": data, "backbone": backbone,
+                     "variant": variant, "k": k}  # fmt: skip
+            for metric in evaluation.METRICS:
+                values = evaluation.estimate(part, metric, resamples=RESAMPLES)
+                tables.append({**known, "metric": metric, **values})
+    return pd.DataFrame(tables)
+
+
+if __name__ == "__main__":
+    with atomic(resolve(SUMMARY)) as summary:
+        summarise().to_csv(summary, index=False, float_format="%.6g")

@@ -1,0 +1,104 @@
+"""Train the runs of an experiment, several in one process: TensorFlow's start is paid once.
+
+Snakemake calls this part by part (see Snakefile). What is done is skipped, so whatever was
+interrupted goes on when it is called again. Studies that share a configuration share its run.
+"""
+
+import gc
+import os
+import time
+from pathlib import Path
+
+from studies.experiment import Experiment
+
+from gramnb import features, predict, training
+from gramnb._keras import keras, quiet
+from gramnb.backbones import BACKBONES
+from gramnb.config import TrainConfig
+from gramnb.data import manifest
+from gramnb.runs import Run, resolve
+
+Pair = tuple[TrainConfig, Run]
+
+
+def found(experiment: Experiment) -> dict[str, list[Pair]]:
+    """Return each row's configurations with their runs, whether these have begun or not.
+
+    Raises:
+        FileNotFoundError: a manifest is not there.
+    """
+    return {
+        row: [(config, Run.of(experiment.runs, training.described(config))) for config in configs]
+        for row, configs in experiment.configs().items()
+    }
+
+
+def files(experiment: Experiment, run: Run) -> list[Path]:
+    """Return what a run has written when it is finished and has answered every other data set."""
+    answers = [run.path / "transfer" / f"{name}.parquet" for name in experiment.others]
+    return [run.path / "metrics.json", *answers]
+
+
+def done(experiment: Experiment, run: Run) -> bool:
+    """Return whether a run is finished and has answered every other data set."""
+    return all(file.exists() for file in files(experiment, run))
+
+
+def in_order(experiment: Experiment) -> list[tuple[str, TrainConfig, Run]]:
+    """Return every run once, with its row's name; those that share features and fold meet."""
+    with quiet():
+        rows = found(experiment).items()
+    runs = {run.path: (row, config, run) for row, pairs in rows for config, run in pairs}
+    shared = ("manifest", "backbone", "image_size", "fold")
+    return sorted(runs.values(), key=lambda each: [getattr(each[1], name) for name in shared])
+
+
+def train(experiment: Experiment, part: int = 1, parts: int = 1) -> list[Path]:
+    """Train what is missing of one part of the runs, on a share of the cores; return its files.
+
+    Raises:
+        ValueError, FileNotFoundError: as `training.train`.
+    """
+    _limit(max((os.cpu_count() or 1) // parts, 1))
+    runs = in_order(experiment)
+    own = runs[len(runs) * (part - 1) // parts : len(runs) * part // parts]
+    for row, config, run in own:
+        if done(experiment, run):
+            continue
+        began = time.perf_counter()
+        run = training.train(config, experiment.runs, progress=False)
+        for name, file in experiment.others.items():
+            predict.transfer(run, file, name, progress=False)
+        keras.backend.clear_session()
+        gc.collect()
+        where = f", fold {config.fold}" if config.fold >= 0 else ""
+        seconds = time.perf_counter() - began
+        print(f"{row}, seed {config.seed}{where}: {seconds:.0f} s", flush=True)
+    return [file for _, _, run in own for file in files(experiment, run)]
+
+
+def _limit(threads: int) -> None:
+    """Give this process its share of the cores, if TensorFlow has not counted them yet."""
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        return
+
+
+def compute_features(experiment: Experiment) -> None:
+    """Fill the cache for the frozen runs that are missing, every tap of a backbone in one pass."""
+    taps: dict[tuple, dict[str, None]] = {}
+    for _, config, run in in_order(experiment):
+        if not config.frozen or done(experiment, run):
+            continue
+        own = (config.taps or (BACKBONES[config.backbone].tap,)) if config.k else ()
+        for file in (config.manifest, *experiment.others.values()):
+            key = (file, config.backbone, config.image_size, config.weights)
+            taps.setdefault(key, {}).update(dict.fromkeys(own))
+    for (file, backbone, image_size, weights), layers in taps.items():
+        table = manifest.kept(manifest.read(resolve(file))).reset_index(drop=True)
+        training.check_files(table, file)
+        features.compute(table, backbone, image_size, weights or None, tuple(layers))
