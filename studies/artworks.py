@@ -61,7 +61,7 @@ def main(folder: str, file: str = "runs/states/manifest.parquet") -> None:
     runs = [run for row in ROWS for _, run in Study.read(STUDY).found()[row]]
     if unfinished := [run.path.name for run in runs if not run.complete]:
         raise SystemExit(f"{unfinished[0]}: not finished; python -m gramnb.study {STUDY}")
-    config = TrainConfig.load(runs[-1].config)
+    config = TrainConfig.of(runs[-1])
 
     listed = listed_paintings(Path(folder))
     write(listed.drop(columns="path"), "paintings.csv")

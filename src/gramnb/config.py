@@ -58,7 +58,9 @@ class TrainConfig(Settings):
     network: Literal["gram", "multilevel"] = "gram"
     backbone: Literal[*BACKBONES] = "EfficientNetV2B2"
     weights: str = ""
-    taps: Annotated[tuple[str, ...], Strict(False)] = ()  # a list, as JSON and YAML write it, will do
+    taps: Annotated[
+        tuple[str, ...], Strict(False)
+    ] = ()  # a list, as JSON and YAML write it, will do
     image_size: Annotated[int, Field(ge=32)] = 256
     epochs: Count = 25
     batch_size: Count = 64
@@ -140,10 +142,7 @@ class TrainConfig(Settings):
             )
         rate = self.learning_rate * (1 if self.global_batch else replicas)
         return self.replace(
-            replicas=replicas,
-            global_batch=whole,
-            batch_size=whole // replicas,
-            learning_rate=rate,
+            replicas=replicas, global_batch=whole, batch_size=whole // replicas, learning_rate=rate
         )
 
     @property

@@ -78,8 +78,11 @@ class HeadOptions(Settings):
         return self
 
 
+DEFAULTS = HeadOptions()
+
+
 def build_head(
-    k: int, pooled_channels: int, tap_shapes: Sequence[Shape], options: HeadOptions = HeadOptions()
+    k: int, pooled_channels: int, tap_shapes: Sequence[Shape], options: HeadOptions = DEFAULTS
 ) -> keras.Model:
     """Return the part of Figure 2 after the backbone, as a model named "head".
 
@@ -182,7 +185,7 @@ def build_classifier(
     image_size: int = 256,
     weights: str | Path | None = None,
     taps: Sequence[str] | None = None,
-    options: HeadOptions = HeadOptions(),
+    options: HeadOptions = DEFAULTS,
 ) -> keras.Model:
     """Return the network of Figure 2, or with k = 0 the paper's baseline.
 

@@ -18,7 +18,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import pandas as pd
 import yaml
@@ -27,7 +27,6 @@ from tqdm import tqdm
 from gramnb import evaluation
 from gramnb.config import TrainConfig
 from gramnb.data import manifest
-from gramnb.models import HeadOptions
 from gramnb.runs import Run, atomic, commit, labels, resolve, write_json
 
 FILE = "results/{}/study.yaml"
@@ -91,10 +90,10 @@ class Study:
 
     def found(self) -> dict[str, list[tuple[TrainConfig, Run]]]:
         """Return each row's configurations with their runs, whether these have begun or not."""
-        from gramnb.training import described
+        from gramnb.training import run_of
 
         return {
-            row: [(config, Run.of(self.runs, described(config))) for config in configs]
+            row: [(config, run_of(config, self.runs)) for config in configs]
             for row, configs in self.rows.items()
         }
 
@@ -108,13 +107,8 @@ def _configs(shared: Mapping, own: Mapping) -> tuple[TrainConfig, ...]:
     """Return a row's configurations: its own settings over the shared ones, by seed and fold."""
     settings = {**shared, **own, "head": {**shared.get("head", {}), **own.get("head", {})}}
     seeds, folds = settings.pop("seeds"), settings.pop("folds")
-    for kind, given in ((TrainConfig, settings), (HeadOptions, settings["head"])):
-        if unknown := set(given) - {field.name for field in fields(kind)}:
-            raise ValueError(f"{kind.__name__} has no setting {', '.join(sorted(unknown))}")
-    head = HeadOptions(**settings.pop("head"))
-    lists = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
     return tuple(
-        TrainConfig(**lists, head=head, seed=seed, fold=fold)
+        TrainConfig(**settings, seed=seed, fold=fold)
         for fold, seed in itertools.product(folds, seeds)
     )
 
