@@ -23,7 +23,6 @@ and, where TRANSFER names a folder of another collection, `<its name>.parquet` w
 that are near-duplicates of FOLDER's, and `<its name>_shared.parquet` with them.
 """
 
-import dataclasses
 import pathlib
 import sys
 import time
@@ -47,8 +46,10 @@ SIDE = 224  # of a central square, in pixels: what the studies' networks take
 
 def main(folder: str, sadness: str = "sad,crying,lonely", transfer: str = "") -> None:
     began = time.perf_counter()
-    recipe = curation.Recipe("folder", folder, sadness, face_threshold=1.0, folds=5)
-    table = curation.prepare(FOLDER.format("manifest"), recipe)
+    recipe = curation.Recipe(
+        source="folder", root=folder, sadness=sadness, face_threshold=1.0, folds=5
+    )
+    table = curation.curate(FOLDER.format("manifest"), recipe)
     print(manifest.attrition(table).to_string())
     kept = manifest.kept(table)
     print(kept.groupby(["split", "sadness"]).size().unstack().to_string())
@@ -65,7 +66,7 @@ def main(folder: str, sadness: str = "sad,crying,lonely", transfer: str = "") ->
         name = pathlib.Path(transfer).name
         for end, exclude in (("", FOLDER.format("manifest")), ("_shared", "")):
             recipe = curation.transfer_recipe("folder", transfer, sadness, exclude)
-            other = curation.prepare(FOLDER.format(name + end), recipe)
+            other = curation.curate(FOLDER.format(name + end), recipe)
             print(manifest.attrition(other).to_string())
 
 
@@ -82,8 +83,7 @@ def others(table: pd.DataFrame, recipe: curation.Recipe) -> dict[str, pd.DataFra
         "without_faces": manifest.drop(table, table["face_fraction"] >= FACES, "face"),
     } | {
         name: refolded(
-            curation.prepare(FOLDER.format(f"all_{name}"), dataclasses.replace(recipe, **change)),
-            table,
+            curation.curate(FOLDER.format(f"all_{name}"), recipe.replace(**change)), table
         )
         for name, change in more.items()
     }

@@ -28,7 +28,7 @@ def found(experiment: Experiment) -> dict[str, list[Pair]]:
         FileNotFoundError: a manifest is not there.
     """
     return {
-        row: [(config, Run.of(experiment.runs, training.described(config))) for config in configs]
+        row: [(config, training.run_of(config, experiment.runs)) for config in configs]
         for row, configs in experiment.configs().items()
     }
 

@@ -18,7 +18,7 @@ def demo_manifest(tmp_path_factory):
     recipe = curation.Recipe(
         root=str(folder / "images"), count=90, text_threshold=None, sadness_share=None
     )
-    curation.prepare(folder / "manifest.parquet", recipe, progress=False)
+    curation.curate(folder / "manifest.parquet", recipe, progress=False)
     return folder / "manifest.parquet"
 
 

@@ -1,7 +1,5 @@
 """From listing to split: every step as arithmetic on random tables, and whole, twice, on files."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +8,7 @@ from PIL import Image
 from gramnb.data import curation, inspection, manifest
 from gramnb.data.curation import Recipe
 
+replace = Recipe.replace
 EASY = Recipe(source="folder", text_threshold=None, sadness_share=None, fractions=(0.5, 0.25, 0.25))
 
 
@@ -45,11 +44,17 @@ def random_listing(seed):
     [
         ({"source": "flickr"}, "source must be one of demo, .*got 'flickr'"),
         ({"conflicts": "vote"}, "conflicts must be one of drop, majority, keep, got 'vote'"),
-        ({"duplicate_distance": -1}, "duplicate_distance must be from 0 to 16, got -1"),
-        ({"text_threshold": 1.5}, "text_threshold must be None or from 0"),
-        ({"sadness_share": 0}, "sadness_share must be None or between 0 and 1, got 0"),
-        ({"fractions": (0.8, 0.1)}, "fractions must be three shares"),
-        ({"fractions": (1.2, -0.1, -0.1)}, "fractions must be three shares"),
+        (
+            {"duplicate_distance": -1},
+            "duplicate_distance must be a whole number from 0 to 16, got -1",
+        ),
+        ({"text_threshold": 1.5}, "text_threshold must be a number from 0 to 1, or None"),
+        (
+            {"sadness_share": 0},
+            "sadness_share must be a number above 0 and below 1, or None, got 0",
+        ),
+        ({"fractions": (0.8, 0.1)}, "fractions must "),
+        ({"fractions": (1.2, -0.1, -0.1)}, "fractions must "),
         ({"folds": 1}, "folds must be 0 or at least 2, got 1"),
     ],
 )
@@ -188,14 +193,14 @@ def recipe(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def prepare(tmp_path):
-    return lambda recipe, name="m": curation.prepare(
+def curate(tmp_path):
+    return lambda recipe, name="m": curation.curate(
         tmp_path / f"{name}.parquet", recipe, progress=False
     )
 
 
-def test_curation_end_to_end(recipe, prepare):
-    table = prepare(recipe)
+def test_curation_end_to_end(recipe, curate):
+    table = curate(recipe)
     lost = table[table["dropped"] != ""]
     names = lost["path"].str.removeprefix(f"{recipe.root}/")
     assert dict(zip(names, lost["dropped"], strict=True)) == {
@@ -211,39 +216,39 @@ def test_curation_end_to_end(recipe, prepare):
     assert table.attrs == {"recipe": recipe.record(), "report": []}
 
 
-def test_the_same_recipe_gives_the_same_bytes_anywhere(recipe, prepare, tmp_path, monkeypatch):
+def test_the_same_recipe_gives_the_same_bytes_anywhere(recipe, curate, tmp_path, monkeypatch):
     recipe, path = replace(recipe, sadness_share=0.8, folds=3), tmp_path / "m.parquet"
-    prepare(recipe)
+    curate(recipe)
     first = path.read_bytes()
     path.unlink()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "another cache"))
-    prepare(recipe)
+    curate(recipe)
     assert path.read_bytes() == first
-    prepare(replace(recipe, seed=1))
+    curate(replace(recipe, seed=1))
     assert path.read_bytes() != first
 
 
-def test_prepare_works_only_when_something_changed(recipe, prepare, tmp_path, monkeypatch):
-    runs, real = [], curation.curate
-    monkeypatch.setattr(curation, "curate", lambda *a, **k: runs.append(1) or real(*a, **k))
-    made = prepare(recipe)
-    pd.testing.assert_frame_equal(prepare(recipe), made)
+def test_curation_works_only_when_something_changed(recipe, curate, tmp_path, monkeypatch):
+    runs, real = [], curation.follow
+    monkeypatch.setattr(curation, "follow", lambda *a, **k: runs.append(1) or real(*a, **k))
+    made = curate(recipe)
+    pd.testing.assert_frame_equal(curate(recipe), made)
     assert len(runs) == 1
     (tmp_path / "photos" / "happy" / "00.jpg").unlink()
-    assert len(prepare(recipe)) == len(made) - 1
-    prepare(replace(recipe, conflicts="keep"))
+    assert len(curate(recipe)) == len(made) - 1
+    curate(replace(recipe, conflicts="keep"))
     assert len(runs) == 3
 
 
-def test_what_is_excluded_is_part_of_the_recipe(recipe, prepare, tmp_path):
-    prepare(recipe)
+def test_what_is_excluded_is_part_of_the_recipe(recipe, curate, tmp_path):
+    curate(recipe)
     transfer = replace(recipe, exclude=str(tmp_path / "m.parquet"), fractions=(0, 0, 1))
     with pytest.raises(ValueError, match="test would hold no others: 0 images"):
-        prepare(transfer, "transfer")
+        curate(transfer, "transfer")
     before = transfer.record()
-    prepare(replace(recipe, seed=5))
+    curate(replace(recipe, seed=5))
     assert transfer.record() != before
     with pytest.raises(FileNotFoundError, match="absent.parquet"):
         replace(recipe, exclude=str(tmp_path / "absent.parquet")).record()
@@ -251,13 +256,14 @@ def test_what_is_excluded_is_part_of_the_recipe(recipe, prepare, tmp_path):
 
 def test_a_transfer_set_is_all_test_and_takes_the_names_its_folders_have(recipe):
     made = curation.transfer_recipe("folder", recipe.root, "sad,lonely", "m.parquet")
-    assert made == Recipe(
-        "folder", recipe.root, "sad", sadness_share=None, fractions=(0, 0, 1), exclude="m.parquet"
-    )
+    assert made == replace(
+        Recipe(), source="folder", root=recipe.root, sadness="sad", sadness_share=None,
+        fractions=(0, 0, 1), exclude="m.parquet",
+    )  # fmt: skip
     assert curation.transfer_recipe("demo-emotion6").sadness == ()
 
 
-def test_text_and_faces_above_the_threshold_are_dropped(recipe, prepare, monkeypatch):
+def test_text_and_faces_above_the_threshold_are_dropped(recipe, curate, monkeypatch):
     """Only what is still there is measured, faces only where text does not settle it."""
     asked = {"text": 0, "face": 0}
 
@@ -270,7 +276,7 @@ def test_text_and_faces_above_the_threshold_are_dropped(recipe, prepare, monkeyp
 
     for name, part in (("text", np.s_[:36]), ("face", np.s_[36:])):
         monkeypatch.setitem(inspection.READERS, name, reader(name, part))
-    table = prepare(replace(recipe, text_threshold=0.5, face_threshold=0.55))
+    table = curate(replace(recipe, text_threshold=0.5, face_threshold=0.55))
     text, face, kept = (table[table["dropped"] == reason] for reason in ("text", "face", ""))
     assert asked == {"text": 36, "face": 36 - len(text)} and 0 < len(face)
     assert text["text_fraction"].min() > 0.5 >= kept["text_fraction"].max()
@@ -279,10 +285,10 @@ def test_text_and_faces_above_the_threshold_are_dropped(recipe, prepare, monkeyp
     assert table.loc[table["dropped"] == "truncated", "text_fraction"].isna().all()
 
 
-def test_too_few_images_are_refused_early(recipe, prepare, monkeypatch):
+def test_too_few_images_are_refused_early(recipe, curate, monkeypatch):
     monkeypatch.setattr(curation, "measure", lambda *_: pytest.fail("text was read"))
     with pytest.raises(ValueError, match="one of 13 folds would hold no others: 12 images"):
-        prepare(replace(recipe, folds=13))
+        curate(replace(recipe, folds=13))
     monkeypatch.setattr(curation, "inspect_all", lambda *_: pytest.fail("a file was opened"))
     with pytest.raises(ValueError, match="one of 15 folds would hold no others: 14 images"):
-        prepare(replace(recipe, folds=15))
+        curate(replace(recipe, folds=15))

@@ -109,7 +109,7 @@ def test_sadness_is_told_as_often_as_documented(drawn):
     table = plain.groupby("sad").sample(plain["sad"].sum(), random_state=0)
     table = table.assign(path=[str(folder / file) for file in table["file"]],
                          image_id=table["file"], sadness=table["sad"].astype(int))  # fmt: skip
-    features = extract(table, "EfficientNetLite0", 128, taps=(), progress=False).pooled
+    features = extract(table, "EfficientNetLite0", 128, progress=False)[0]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=3000))
     assert 0.74 < cross_val_score(model, features, table["sadness"], cv=5).mean() < 0.94
 

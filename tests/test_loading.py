@@ -3,7 +3,6 @@
 import json
 import sys
 import zipfile
-from dataclasses import asdict
 
 import pytest
 
@@ -53,7 +52,7 @@ def as_model(file):
 def as_run(file):
     run = Run(file.parent)
     config = TrainConfig(backbone="EfficientNetLite0", frozen=True)
-    write_json(run.path / "config.json", asdict(config))
+    write_json(run.path / "config.json", config.model_dump(mode="json"))
     load_network(run)
 
 

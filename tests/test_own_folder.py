@@ -109,8 +109,8 @@ def test_chapter_1_copes_with_a_folder_without_text(photos, tmp_path):
 
 
 def test_figures_cope_with_none(photos, tmp_path):
-    recipe = curation.Recipe("folder", str(photos), [SAD], text_threshold=None)
-    table = curation.prepare(tmp_path / "manifest.parquet", recipe, progress=False)
+    recipe = curation.Recipe(source="folder", root=str(photos), sadness=[SAD], text_threshold=None)
+    table = curation.curate(tmp_path / "manifest.parquet", recipe, progress=False)
     image = np.zeros((8, 8, 3), np.uint8)
     for figure in (
         plots.image_grid([]),

@@ -18,8 +18,8 @@ from gramnb.training import train
 
 @pytest.fixture(scope="module")
 def run(demo_manifest, tmp_path_factory):
-    config = TrainConfig(str(demo_manifest), k=1, backbone="EfficientNetLite0", image_size=48,
-                         epochs=2, batch_size=8, frozen=True, optimizer="adam",
+    config = TrainConfig(manifest=str(demo_manifest), k=1, backbone="EfficientNetLite0",
+                         image_size=48, epochs=2, batch_size=8, frozen=True, optimizer="adam",
                          head=HeadOptions(momentum=0.5))  # fmt: skip
     return train(config, tmp_path_factory.mktemp("runs"), progress=False)
 

@@ -1,46 +1,34 @@
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from gramnb import checkpoints
+from gramnb import checkpoints, features
 from gramnb._keras import keras
-from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.images import read_image
-from gramnb.models import HeadOptions
+from gramnb.models import build_classifier, build_head
 from gramnb.predict import load_network
 from gramnb.runs import Run, list_runs
-from gramnb.training import described, even_batch, splits, train
+from gramnb.training import _build, _decay_kernels_only, even_batch, share_of, splits, train
 
-SMALL = TrainConfig(
-    backbone="EfficientNetLite0",
-    k=2,
-    image_size=64,
-    epochs=3,
-    batch_size=16,
-    optimizer="adam",
-    learning_rate=0.001,
-    frozen=True,
-)
-
-
-MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0, "frozen": False}
+BACKBONE = "EfficientNetLite0"
 
 
 @pytest.fixture(scope="module")
 def config(demo_manifest):
-    return replace(SMALL, manifest=str(demo_manifest))
+    return TrainConfig(
+        manifest=str(demo_manifest), backbone=BACKBONE, k=2, image_size=64, epochs=3, batch_size=16,
+        optimizer="adam", learning_rate=0.001, frozen=True,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,156 +36,144 @@ def run(config, tmp_path_factory):
     return train(config, tmp_path_factory.mktemp("runs"), progress=False)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"k": -1}, "k must be 0 or more, got -1"),
-        ({"backbone": "VGG16"}, "backbone must be one of EfficientNet"),
-        ({"epochs": 0}, "epochs must be 1 or more"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ({"optimizer": "sgdd"}, "optimizer must be one of adagrad, adam"),
-        ({"evaluate": "worst"}, "evaluate must be one of best, last; got 'worst'"),
-        ({"schedule": "linear"}, "schedule must be one of constant, cosine; got 'linear'"),
-        ({"network": "resnet"}, "network must be one of gram, multilevel; got 'resnet'"),
-        ({"weight_decay": -1}, "weight_decay must be 0 or more, got -1"),
-        ({"train_share": 0.0}, r"train_share must be in \(0, 1\], got 0.0"),
-        ({"train_share": 1.5}, r"train_share must be in \(0, 1\], got 1.5"),
-        ({"network": "multilevel"}, "network 'multilevel' is ResNet50 with its own"),
-        ({**MULTILEVEL, "head": HeadOptions(dropout=0.1)}, "trained whole: .*head=HeadOptions"),
-        ({"frozen": True, "weights": "none"}, "a frozen backbone needs trained weights"),
-        ({"fold": -2}, "fold must be -1 or more"),
-        ({"centre_loss": -0.1}, "centre_loss must be 0 or more, got -0.1"),
-    ],
-)
-def test_a_configuration_checks_itself(change, message):
-    with pytest.raises(ValueError, match=message):
-        replace(SMALL, **change)
+def kept(config):
+    return manifests.kept(manifests.read(config.manifest)).reset_index(drop=True)
 
 
-def test_a_frozen_run_has_no_augmentation_and_a_variant_says_what_differs():
-    assert SMALL.augment is None
-    assert TrainConfig().augment == (3, 7)
-    assert SMALL.variant == "k = 2, frozen"
-    changed = replace(SMALL, frozen=False, head=HeadOptions(gram_scaling="positions"))
-    assert changed.variant == "k = 2, fine-tuned, gram_scaling positions"
-    assert replace(SMALL, centre_loss=0.1).variant == "k = 2, frozen, centre_loss 0.1"
-    assert replace(SMALL, **MULTILEVEL).variant == "multilevel, fine-tuned"
-    linear = replace(SMALL, head=HeadOptions(branch="linear", rank=8))
-    assert linear.variant == "k = 2, frozen, branch linear, rank 8"
+def model_of(run):
+    return keras.models.load_model(run.path / "model.keras", compile=False)
+
+
+def interrupted(config, folder):
+    """Train as if killed once the first checkpoint stands, and return the run."""
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, folder, progress=False)
+    (path,) = Path(folder).iterdir()
+    return Run(path)
 
 
 def test_a_run_holds_what_it_should(run, config):
-    names = {path.name for path in run.path.iterdir()}
-    assert names == {
+    assert {path.name for path in run.path.iterdir()} == {
         "config.json", "history.csv", "predictions.parquet", "metrics.json", "environment.json",
         "model.keras",
     }  # fmt: skip
-    assert TrainConfig.load(run.config) == config.resolved(1)
+    assert TrainConfig.of(run) == config.resolved(1)
     assert list(run.history["epoch"]) == [1, 2, 3]
     assert run.environment["augmentation"] == "none"
-    table = manifests.kept(manifests.read(config.manifest))
-    sizes = table["split"].value_counts().to_dict()
-    assert run.metrics["sizes"] == sizes
-    assert len(run.predictions) == sizes["val"] + sizes["test"]
-    assert set(run.predictions["n_train"]) == {sizes["train"]}
+    sizes = kept(config)["split"].value_counts().to_dict()
+    assert run.metrics["sizes"] == sizes and len(run.predictions) == sizes["val"] + sizes["test"]
     groups = run.predictions.set_index("image_id")["group"]
-    assert groups.to_dict() == table.set_index("image_id")["group"][groups.index].to_dict()
+    assert groups.to_dict() == kept(config).set_index("image_id")["group"][groups.index].to_dict()
 
 
-def test_metrics_are_those_of_the_written_predictions(run):
+def test_metrics_are_those_of_the_saved_model_at_its_best_epoch(run):
     test = run.predictions.query("split == 'test'")
     accuracy = ((test["p_sadness"] > 0.5) == test["y"]).mean()
     assert run.metrics["test"]["accuracy"] == pytest.approx(accuracy)
-    best = run.history["val_accuracy"].idxmax() + 1
-    assert run.metrics["epoch"] == best
+    assert run.metrics["epoch"] == run.history["val_accuracy"].idxmax() + 1
+    assert run.metrics["val"]["accuracy"] == pytest.approx(run.history["val_accuracy"].max())
 
 
-def test_the_evaluated_epoch_is_the_best_of_validation(run):
-    """Reloaded on one device, the saved weights give the validation accuracy of their epoch."""
-    split = [name for name in run.metrics if name.startswith("val")][0]
-    best = run.history["val_accuracy"].max()
-    assert run.metrics[split]["accuracy"] == pytest.approx(best)
-
-
-def test_a_finished_run_is_not_trained_again(run, config):
+def test_a_finished_run_is_not_trained_again_and_is_named_by_its_data(run, config):
+    """The same manifest under another name gives the same run; other content another."""
     before = (run.path / "model.keras").stat().st_mtime_ns
-    assert train(config, run.path.parent, progress=False).path == run.path
+    other = Path(config.manifest).with_name("copy.parquet")
+    other.write_bytes(Path(config.manifest).read_bytes())
+    moved = config.replace(manifest=str(other))
+    assert train(moved, run.path.parent, progress=False) == run
     assert (run.path / "model.keras").stat().st_mtime_ns == before
+    manifests.write(manifests.read(other).assign(fold=0), other, {})
+    assert Run.of(run.path.parent, moved.record(1)) != run
 
 
-def test_a_head_joined_to_its_backbone_says_what_the_run_said(run, config):
-    table = manifests.kept(manifests.read(config.manifest)).set_index("image_id")
-    said = run.predictions.query("split == 'test'").set_index("image_id").head(8)
-    images = np.stack([read_image(table.loc[i, "path"], config.image_size) for i in said.index])
+def test_the_loop_of_the_chapter_is_what_train_does(config, tmp_path):
+    """On one device: the same weights after the same steps (no two draw one augmentation)."""
+    size, batch = 32, 16
+    whole = config.replace(
+        k=1, frozen=False, image_size=size, epochs=1, train_share=0.5,
+        optimizer="adagrad", learning_rate=0.002, evaluate="last",
+    )  # fmt: skip
+    run = train(whole, tmp_path, progress=False)
+    (used,) = [share_of(splits(kept(config))["train"], 0.5, 0)]
+
+    keras.utils.set_random_seed(0)
+    model = build_classifier(BACKBONE, k=1, image_size=size)
+    start = model.get_weights()
+    model.compile(keras.optimizers.Adagrad(0.002), "sparse_categorical_crossentropy")
+    states = [v for v in model.variables if v.name == "seed_generator_state"]
+    for i, state in enumerate(states):  # dropout's masks of the first epoch
+        state.assign(np.random.SeedSequence((0, 0, i)).generate_state(2))
+    order = features.shuffled(len(used), 0, range(1))
+    batches = features.images(kept(config).iloc[used], size, batch, order)
+    model.fit(batches, verbose=0)
+
+    moved = [np.abs(a - b).max() for a, b in zip(model.get_weights(), start, strict=True)]
+    assert np.mean(np.array(moved) > 0) > 0.9
+    for one, other in zip(model.get_weights(), model_of(run).get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def answers_as(run, config):
+    """Whether the head, joined to its backbone, says of pictures what the run recorded."""
+    paths = kept(config).set_index("image_id")["path"]
+    test = run.predictions.query("split == 'test'").set_index("image_id").head(8)
+    images = np.stack([read_image(paths[i], config.image_size) for i in test.index])
     p = load_network(run).predict_on_batch(images)[:, 1]
-    assert p == pytest.approx(said["p_sadness"], abs=0.01)  # taps are cached as float16
-
-
-def test_the_last_epoch_can_be_evaluated_instead(config, tmp_path):
-    run = train(replace(config, evaluate="last", k=0), tmp_path, progress=False)
-    assert run.metrics["epoch"] == 3
+    return p == pytest.approx(test["p_sadness"], abs=0.01)  # taps are cached as float16
 
 
 def test_centres_train_and_stay_behind(config, tmp_path, run):
     """Interrupted after its first epoch, with the centres in the checkpoint, and resumed."""
-    centred = replace(config, centre_loss=0.5, epochs=2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "remove", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            train(centred, tmp_path / "stopped", progress=False)
-    (path,) = (tmp_path / "stopped").iterdir()
-    with zipfile.ZipFile(path / "checkpoint-001" / "state.keras") as archive:
-        assert "WithCentres" in archive.read("config.json").decode()
+    centred = config.replace(centre_loss=0.5, epochs=2)
+    state = interrupted(centred, tmp_path / "stopped").path / "checkpoint-001" / "state.keras"
+    assert b"WithCentres" in zipfile.ZipFile(state).read("config.json")
     resumed = train(centred, tmp_path / "stopped", progress=False)
     undisturbed = train(centred, tmp_path / "undisturbed", progress=False)
     columns = ["loss", "accuracy", "val_loss", "val_accuracy"]
     np.testing.assert_allclose(resumed.history[columns], undisturbed.history[columns], rtol=1e-3)
     assert resumed.history["loss"][0] > run.history["loss"][0] + 0.01  # the centres' part
-
-    with zipfile.ZipFile(resumed.path / "model.keras") as archive:
-        assert "entre" not in archive.read("config.json").decode()
+    assert b"entre" not in zipfile.ZipFile(resumed.path / "model.keras").read("config.json")
     assert resumed.metrics["parameters"] == run.metrics["parameters"]
-    table = manifests.kept(manifests.read(config.manifest)).set_index("image_id")
-    said = resumed.predictions.query("split == 'test'").set_index("image_id").head(8)
-    images = np.stack([read_image(table.loc[i, "path"], config.image_size) for i in said.index])
-    p = load_network(resumed).predict_on_batch(images)[:, 1]
-    assert p == pytest.approx(said["p_sadness"], abs=0.01)
+    assert answers_as(resumed, config) and answers_as(run, config)
 
 
-def stopped(*_, **__):
-    raise KeyboardInterrupt
-
-
-def test_the_whole_network_trains_with_augmentation(config, tmp_path):
-    whole = replace(config, frozen=False, image_size=32, epochs=1, augment=(3, 7))
-    run = train(whole, tmp_path, progress=False)
+def test_the_multilevel_network_trains(config, tmp_path):
+    network = {"network": "multilevel", "backbone": "ResNet50", "weights": "none", "k": 0}
+    recipe = {"epochs": 1, "optimizer": "adagrad", "augment": (3, 7), "train_share": 0.2}
+    few = config.replace(frozen=False, **network, **recipe)
+    run = train(few, tmp_path, progress=False)
     assert run.environment["augmentation"] == "RandAugment N = 3, M = 7"
+    assert run.path.name.startswith("ResNet50-k0-s0-")
     assert run.predictions["p_sadness"].between(0, 1).all()
-    trained = keras.models.load_model(run.path / "model.keras", compile=False)
-    start = build_backbone(whole.backbone, whole.image_size)
-    moved = [np.abs(a - b).max() for a, b in zip(
-        trained.get_layer("backbone").get_weights(), start.get_weights(), strict=True)]  # fmt: skip
-    assert np.mean(np.array(moved) > 0) > 0.9
+    reduced, units = (256 + 1 + 512 + 1) * 64, (2 * 64**2 + 1) * 2048 + (2048 + 1) * 2048
+    assert run.metrics["parameters"] == 23_587_712 + reduced + units + 2 * 2048 + 2
+    assert run.metrics["parameters"] - run.metrics["trained"] == 53_120  # moving statistics
 
+
+def test_a_loss_that_is_no_number_ends_the_run(config, tmp_path):
+    with pytest.raises(ValueError, match="the loss of epoch 1 is .*: learning_rate 1e.30 is too"):
+        train(config.replace(learning_rate=1e30), tmp_path, progress=False)
+
+
+# Interrupted
 
 TRAIN = """
-import json, sys
-from gramnb.config import TrainConfig
-from gramnb.training import train
-config = TrainConfig.load(json.loads(sys.argv[1]))
-run = train(config, sys.argv[2], progress=False)
-print(run.path)
+import sys
+from gramnb import TrainConfig, train
+train(TrainConfig.model_validate_json(sys.argv[1]), sys.argv[2], progress=False)
 """
-
-
-def recorded(config):
-    return json.dumps(asdict(config))
 
 
 def test_killed_in_an_epoch_and_started_again(config, tmp_path, python):
     """SIGKILL loses at most the epoch under way; the end is that of an undisturbed run."""
-    slow = replace(config, epochs=8, batch_size=1)
-    command = [sys.executable, "-c", TRAIN, recorded(slow), str(tmp_path / "killed")]
+    slow = config.replace(epochs=8, batch_size=1)
+    command = [sys.executable, "-c", TRAIN, slow.model_dump_json(), str(tmp_path / "killed")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 240
     while not list((tmp_path / "killed").glob("*/checkpoint-002")):
@@ -210,57 +186,117 @@ def test_killed_in_an_epoch_and_started_again(config, tmp_path, python):
     (checkpoint,) = path.glob("checkpoint-0*")
     before = pd.read_csv(checkpoint / "history.csv")
 
-    python(TRAIN, recorded(slow), tmp_path / "killed")
-    history = Run(path).history
+    history = train(slow, tmp_path / "killed", progress=False).history
     assert list(history["epoch"]) == list(range(1, 9))
     pd.testing.assert_frame_equal(history.head(len(before)), before)
     assert not list(path.glob("*checkpoint*"))
-
-    python(TRAIN, recorded(slow), tmp_path / "undisturbed")
-    (undisturbed,) = list_runs(tmp_path / "undisturbed")
+    undisturbed = train(slow, tmp_path / "undisturbed", progress=False)
     columns = ["loss", "val_loss", "val_accuracy"]
     np.testing.assert_allclose(history[columns], undisturbed.history[columns], rtol=1e-3)
+
+
+def test_an_interrupted_run_goes_on_with_its_decay_and_schedule(config, tmp_path):
+    settings = config.replace(schedule="cosine", weight_decay=30.0, epochs=2, evaluate="last")
+    interrupted(settings, tmp_path / "stopped")
+    runs = [train(settings, tmp_path / name, progress=False) for name in ("stopped", "whole")]
+    for one, other in zip(*(model_of(run).get_weights() for run in runs), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, keep", [("history.csv", 0), ("history.csv", 30), ("state.keras", 900)]
+)
+def test_a_damaged_checkpoint_is_named_with_the_way_out(config, tmp_path, name, keep):
+    run = interrupted(config, tmp_path)
+    file = run.path / "checkpoint-001" / name
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(ValueError, match="/checkpoint-001: damaged .*; remove the run's") as error:
+        train(config, tmp_path, progress=False)
+    assert "\n" not in str(error.value)
+
+
+# Steps, schedules and devices
+
+
+def test_cosine_ends_at_zero_after_the_last_step_of_the_share(config, tmp_path):
+    """The last checkpoint's optimizer has made every step, and has no learning rate left."""
+    half = config.replace(schedule="cosine", train_share=0.5, epochs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "remove", lambda *_, **__: None)
+        run = train(half, tmp_path, progress=False)
+    optimizers = [checkpoints.load(run, epoch, "state.keras", True).optimizer for epoch in (1, 2)]
+    steps = -(-round(0.5 * (kept(config)["split"] == "train").sum()) // config.batch_size)
+    assert [int(optimizer.iterations) for optimizer in optimizers] == [steps, 2 * steps]
+    rates = [float(optimizer.learning_rate) for optimizer in optimizers]
+    assert rates == pytest.approx([config.learning_rate / 2, 0.0], abs=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
+def test_weight_decay_shrinks_kernels_alone(config, optimizer, tmp_path):
+    """Without a gradient (no weight on any image), a step is the decay and nothing else."""
+    decayed = config.replace(weight_decay=5.0, optimizer=optimizer, learning_rate=0.01,
+                             centre_loss=0.1, schedule="constant")  # fmt: skip
+    random = np.random.default_rng(0)
+    inputs = [random.normal(size=shape).astype("float32") for shape in ((8, 12), (8, 4, 4, 3))]
+    model = _build(features.Inputs(pd.DataFrame(), decayed.resolved(2), inputs), 10)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.02)  # of two replicas
+    model.set_weights([random.uniform(0.5, 1.5, w.shape) for w in model.get_weights()])
+    for again in (False, True):
+        if again:  # as an interrupted run goes on: a saved optimizer knows of no exception
+            model.save(tmp_path / "state.keras")
+            model = keras.models.load_model(tmp_path / "state.keras")
+            _decay_kernels_only(model.optimizer)
+        before = {w.path: np.asarray(w) for w in model.trainable_weights}
+        model.train_on_batch(inputs, np.arange(8) % 2, sample_weight=np.zeros(8))
+        names = {path.split("/")[-1] for path in before}
+        assert names == {"kernel", "bias", "gamma", "beta", "centres"}
+        for weight in model.trainable_weights:
+            factor = 1 - 0.02 * 5.0 if weight.name == "kernel" else 1.0
+            np.testing.assert_allclose(weight, factor * before[weight.path], rtol=1e-5)
 
 
 REPLICAS = """
 import json, sys
 import numpy as np
-from gramnb import checkpoints
-from gramnb._keras import keras
-from gramnb.backbones import build_backbone
+from gramnb import TrainConfig, train
 from gramnb.replicas import strategy
-scope = strategy(2)
 from gramnb.models import HeadOptions, build_head
-import tensorflow as tf
+import keras
 
-random = np.random.default_rng(0)
-x = random.normal(size=(16, 12)).astype("float32")
-y = random.integers(0, 2, 16)
-options = HeadOptions(dropout=0.0)
-keras.utils.set_random_seed(0)
-one = build_head(0, 12, [(4, 4, 5)], options)
-with tf.GradientTape() as tape:
-    p = one(x, training=True)
-    loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(y, p))
-expected = tape.gradient(loss, one.trainable_variables)
-with scope.scope():
-    two = build_head(0, 12, [(4, 4, 5)], options)
-    two.set_weights(one.get_weights())
-    two.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
-    two.fit(x, y, batch_size=16, verbose=0)
-worst = max(float(np.abs(before - after - gradient.numpy()).max()) for before, after, gradient
-            in zip(one.get_weights(), two.get_weights(), expected))
-size = max(float(np.abs(g.numpy()).max()) for g in expected)
-print(json.dumps({"replicas": scope.num_replicas_in_sync, "worst": worst, "size": size}))
+x = np.random.default_rng(0).normal(size=(16, 12)).astype("float32")
+both, weights = strategy(2, "CPU"), []
+for scope in (both, strategy(1)):
+    keras.utils.set_random_seed(0)
+    with scope.scope():
+        head = build_head(0, 12, [(4, 4, 5)], HeadOptions(dropout=0.0))
+        head.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+    before = head.get_weights()
+    head.fit(x, np.arange(16) % 2, batch_size=16, verbose=0)
+    weights.append([new - old for new, old in zip(head.get_weights(), before)])
+print(both.num_replicas_in_sync, max(np.abs(g).max() for g in weights[0]) > 0.01,
+      max(np.abs(a - b).max() for a, b in zip(*weights)) < 1e-6)
+config = TrainConfig.model_validate_json(sys.argv[1])
+for replicas in (1, 2):
+    train(config.replace(replicas=replicas), sys.argv[2], progress=False)
 """
 
 
-def test_two_replicas_have_the_gradient_of_one_device(python):
-    """On a network without batch normalisation, at the same global batch."""
-    found = json.loads(python(REPLICAS).splitlines()[-1])
-    assert found["replicas"] == 2
-    assert found["size"] > 0.01
-    assert found["worst"] < 1e-6
+def test_two_replicas_take_the_step_of_one_device_and_train(config, tmp_path, python):
+    """In one process, also the run on a single device; validation has an odd number of images."""
+    table = manifests.read(config.manifest)
+    val = table.index[(table["split"] == "val") & (table["sadness"] == 0)]
+    odd = (table["split"] == "val").sum() % 2
+    table.loc[val[: 1 - odd], "split"] = "train"
+    manifests.write(table, tmp_path / "odd.parquet", {})
+    uneven = config.replace(manifest=str(tmp_path / "odd.parquet"), epochs=1)
+    found = python(REPLICAS, uneven.model_dump_json(), tmp_path / "runs")
+    assert found.splitlines()[-1] == "2 True True"
+    for run in list_runs(tmp_path / "runs"):
+        count = run.config["replicas"]
+        assert len(run.environment["devices"]) == count
+        assert run.config["global_batch"] == count * config.batch_size
+        assert run.config["learning_rate"] == count * config.learning_rate
+        assert np.isfinite(run.history["loss"]).all()
 
 
 @pytest.mark.parametrize(("count", "batch"), [(100, 64), (64, 64), (29, 28), (30, 30), (1, 1)])
@@ -269,55 +305,16 @@ def test_the_first_batch_divides_among_the_replicas(count, batch):
     assert even_batch(count, 64, replicas=1) == min(count, 64)
 
 
-def test_training_runs_on_two_replicas(config, tmp_path, python):
-    table = manifests.read(config.manifest)
-    val = table.index[(table["split"] == "val") & (table["sadness"] == 0)]
-    odd = (table["split"] == "val").sum() % 2  # make it odd: one image more or less in validation
-    table.loc[val[: 1 - odd], "split"] = "train"
-    manifests.write(table, tmp_path / "odd.parquet", {})
-    uneven = replace(config, manifest=str(tmp_path / "odd.parquet"), replicas=2)
-    python(TRAIN, recorded(uneven), tmp_path)
-    (run,) = list_runs(tmp_path)
-    assert len(run.environment["devices"]) == 2
-    given = [run.config[name] for name in ("replicas", "global_batch", "learning_rate")]
-    assert given == [2, 2 * config.batch_size, 2 * config.learning_rate]
-    assert np.isfinite(run.history["loss"]).all()
-    assert run.predictions["p_sadness"].between(0, 1).all()
-
-
-def test_replicas_asked_for_too_late_are_refused(run, config, tmp_path):
+def test_other_devices_than_a_run_began_on_are_refused(run, config, tmp_path):
     with pytest.raises(ValueError, match="2 replicas on one CPU must be asked for before"):
-        train(replace(config, replicas=2), tmp_path, progress=False)
-
-
-def test_a_global_batch_and_its_rate_are_the_same_on_any_number_of_devices(config):
-    whole = replace(config, global_batch=128, learning_rate=0.004)
-    for replicas, held in ((1, 128), (2, 64), (4, 32)):
-        found = whole.resolved(replicas)
-        assert (found.global_batch, found.learning_rate, found.batch_size) == (128, 0.004, held)
-        assert found.resolved(8) == found  # nothing is left to the machine
-        scaled = config.resolved(replicas)  # as the paper scales both
-        assert (scaled.global_batch, scaled.learning_rate) == (16 * replicas, 0.001 * replicas)
-    with pytest.raises(ValueError, match="global_batch 128 does not divide among 3 replicas"):
-        whole.resolved(3)
-
-
-def test_a_run_begun_on_other_devices_is_not_quietly_started_anew(config, tmp_path):
-    """Two devices began it; here is one. Its settings say so, and so does the refusal."""
-    begun = Run.open(tmp_path, described(config.resolved(2)))
+        train(config.replace(replicas=2), tmp_path / "late", progress=False)
+    begun = Run.open(tmp_path / "begun", config.record(2))
     with pytest.raises(ValueError, match=rf"{begun.path.name}: begun on 2 replicas, 32 images"):
-        train(config, tmp_path, progress=False)
-    assert [path.name for path in tmp_path.iterdir()] == [begun.path.name]
+        train(config, tmp_path / "begun", progress=False)
+    assert [path.name for path in (tmp_path / "begun").iterdir()] == [begun.path.name]
 
 
-def test_a_run_is_named_by_its_manifests_content(run, config):
-    """The same manifest under another name gives the same run; nothing is trained."""
-    other = Path(config.manifest).with_name("copy.parquet")
-    other.write_bytes(Path(config.manifest).read_bytes())
-    again = train(replace(config, manifest=str(other)), run.path.parent, progress=False)
-    assert again == run and again.config["manifest"] == config.manifest
-    manifests.write(manifests.read(other).assign(fold=0), other, {})
-    assert Run.of(run.path.parent, described(replace(config, manifest=str(other)))) != run
+# What is trained on
 
 
 @pytest.mark.parametrize(
@@ -325,36 +322,53 @@ def test_a_run_is_named_by_its_manifests_content(run, config):
     [(None, "missing"), (b"<html>404</html>", "not an image"), (..., "changed since curation")],
 )
 def test_bad_files_are_named_before_anything_is_built(config, tmp_path, content, problem):
-    table = manifests.read(config.manifest)
-    kept = manifests.kept(table)
-    row, file = kept.index[5], tmp_path / "photo.jpg"
+    table, file = manifests.read(config.manifest), tmp_path / "photo.jpg"
+    index = manifests.kept(table).index
     if content is ...:  # another picture under the old name
-        file.write_bytes(Path(kept["path"].iloc[0]).read_bytes())
+        file.write_bytes(Path(table.loc[index[0], "path"]).read_bytes())
     elif content:
         file.write_bytes(content)
-    table.loc[row, "path"] = str(file)
-    manifests.write(table, tmp_path / "manifest.parquet", {})
-    with pytest.raises(ValueError, match=rf"row {row}: photo.jpg: {problem} \(1 of {len(kept)} im"):
-        train(replace(config, manifest=str(tmp_path / "manifest.parquet")), tmp_path / "runs")
+    table.loc[index[5], "path"] = str(file)
+    manifests.write(table, tmp_path / "m.parquet", {})
+    message = rf"row {index[5]}: photo.jpg: {problem} \(1 of {len(index)} im"
+    with pytest.raises(ValueError, match=message):
+        train(config.replace(manifest=str(tmp_path / "m.parquet")), tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(
-    ("sadness", "message"),
-    [([0, 0, 0], "split 'test' holds only images with sadness = 0"), ([], "holds no image")],
-)
-def test_a_split_needs_both_classes(sadness, message):
-    split = ["train"] * 2 + ["val"] * 2 + ["test"] * len(sadness)
-    table = pd.DataFrame({"split": split, "sadness": [0, 1, 0, 1, *sadness]})
-    with pytest.raises(ValueError, match=message):
-        splits(table)
+def test_a_split_needs_both_classes(config, tmp_path):
+    for sadness, message in (([0] * 3, "split 'test' holds only images with"), ([], "no image")):
+        split = ["train"] * 2 + ["val"] * 2 + ["test"] * len(sadness)
+        table = pd.DataFrame({"split": split, "sadness": [0, 1, 0, 1, *sadness]})
+        with pytest.raises(ValueError, match=message):
+            splits(table)
+    with pytest.raises(ValueError, match="split 'train, 0.001 of it' holds only images with sadn"):
+        train(config.replace(train_share=0.001), tmp_path / "runs", progress=False)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_fold_is_tested_on_and_the_next_one_validates():
     table = pd.DataFrame({"fold": np.repeat([0, 1, 2], 2), "sadness": [0, 1] * 3})
-    found = splits(table, fold=2)
-    assert {name: rows.tolist() for name, rows in found.items()} == {
-        "train": [2, 3], "val": [0, 1], "test": [4, 5],
-    }  # fmt: skip
+    found = {name: rows.tolist() for name, rows in splits(table, fold=2).items()}
+    assert found == {"train": [2, 3], "val": [0, 1], "test": [4, 5]}
     with pytest.raises(ValueError, match="fold 3: the manifest has 3"):
         splits(table, fold=3)
+
+
+def test_a_share_is_drawn_by_the_seed_and_holds_every_smaller_one():
+    rows = np.arange(3, 203)
+    shares = [share_of(rows, share, seed=7) for share in (0.001, 0.1, 0.25, 0.9, 1.0)]
+    assert [len(share) for share in shares] == [1, 20, 50, 180, 200]
+    for smaller, larger in zip(shares, shares[1:], strict=False):
+        assert set(smaller) < set(larger) <= set(rows)
+        assert (np.diff(larger) > 0).all()  # in the table's order
+    assert set(share_of(rows, 0.25, 8)) != set(shares[2])
+
+
+@pytest.mark.parametrize("fold, folds", [(-1, {-1}), (1, {0, 1, 2})])
+def test_only_a_run_by_folds_names_an_images_fold(config, fold, folds):
+    table = kept(config).head(6).assign(fold=[0, 1, 2] * 2)
+    pooled = np.random.default_rng(0).random((6, 5), dtype=np.float32)
+    inputs = features.Inputs(table, config.replace(k=0, fold=fold), [pooled])
+    head = build_head(0, 5, [(1, 1, 4)])
+    assert set(inputs.predict(head, np.arange(6), "test")["fold"]) == folds

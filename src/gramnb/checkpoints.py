@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gramnb._keras import keras
+from gramnb._keras import keras, load_model
 from gramnb.runs import Run
 
 
@@ -21,11 +21,41 @@ def folder(run: Run, epoch: int) -> Path:
 
 
 def last(run: Run) -> tuple[int, pd.DataFrame]:
-    """Return the last finished epoch (0 if there is none) and the history up to it."""
+    """Return the last finished epoch (0 if there is none) and the history up to it.
+
+    Raises:
+        ValueError: the checkpoint is damaged, or its history is not of its epoch.
+    """
     finished = sorted(run.path.glob("checkpoint-[0-9]*"))
     if not finished:
         return 0, pd.DataFrame()
-    return int(finished[-1].name.split("-")[1]), pd.read_csv(finished[-1] / "history.csv")
+    try:
+        epoch = int(finished[-1].name.split("-")[1])
+        history = pd.read_csv(finished[-1] / "history.csv")
+        if history["epoch"].tolist() != list(range(1, epoch + 1)):
+            raise ValueError("its history is not that of its epochs")
+        return epoch, history
+    except (ValueError, KeyError, OSError) as error:
+        raise _damaged(finished[-1], error) from None
+
+
+def load(run: Run, epoch: int, name: str, compile: bool = False) -> keras.Model:
+    """Return a model of an epoch's checkpoint.
+
+    Raises:
+        ValueError: the file is damaged or gone; one line with the way out.
+    """
+    try:
+        return load_model(folder(run, epoch) / name, compile=compile)
+    except ValueError as error:
+        raise _damaged(folder(run, epoch), error) from None
+
+
+def _damaged(checkpoint: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{checkpoint.parent.name}/{checkpoint.name}: damaged ({error}); remove the run's "
+        "directory to train it anew"
+    )
 
 
 def chosen_epoch(history: pd.DataFrame, evaluate: str) -> int:

@@ -1,18 +1,22 @@
 """What a run depends on, as one frozen value that checks itself."""
 
-from dataclasses import dataclass, field, fields, replace
+import hashlib
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, Strict, model_validator
 
 from gramnb.backbones import BACKBONES
-from gramnb.layers import check_choice
 from gramnb.models import HeadOptions
+from gramnb.runs import Run, resolve
+from gramnb.settings import Settings
 
-OPTIMIZERS = ("adagrad", "adam")
-SCHEDULES = ("constant", "cosine")
-NETWORKS = ("gram", "multilevel")
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+RandAugment = tuple[Count, Annotated[int, Field(ge=0, le=10)]]
 
 
-@dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """Everything a run depends on; the defaults are the paper's (Section 4.2).
 
     Attributes:
@@ -35,7 +39,7 @@ class TrainConfig:
         schedule: of the learning rate: "constant", or "cosine", which falls to 0 by the last step.
         weight_decay: decoupled, of kernels only: each step shrinks them by learning rate x this.
         frozen: train only the head, on cached features of the backbone, without augmentation.
-        augment: RandAugment's (N, M), or None.
+        augment: RandAugment's (N, M), or None; a frozen run has none.
         replicas: 0 means all visible GPUs (one CPU if there is none); n > 0 without GPUs means n
             logical CPU devices.
         evaluate: which epoch's weights are kept: "best" validation accuracy, or the "last".
@@ -45,63 +49,37 @@ class TrainConfig:
         head: the choices the paper leaves open.
 
     Raises:
-        ValueError: a value out of range, before anything is built.
+        ValueError: a value out of range, in one line, before anything is built.
     """
 
     manifest: str = "runs/demo/manifest.parquet"
-    k: int = 4
-    seed: int = 0
-    network: str = "gram"
-    backbone: str = "EfficientNetV2B2"
+    k: Whole = 4
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    network: Literal["gram", "multilevel"] = "gram"
+    backbone: Literal[*BACKBONES] = "EfficientNetV2B2"
     weights: str = ""
-    taps: tuple[str, ...] = ()
-    image_size: int = 256
-    epochs: int = 25
-    batch_size: int = 64
-    global_batch: int = 0
-    learning_rate: float = 0.002
-    optimizer: str = "adagrad"
-    schedule: str = "constant"
-    weight_decay: float = 0.0
+    taps: Annotated[
+        tuple[str, ...], Strict(False)
+    ] = ()  # a list, as JSON and YAML write it, will do
+    image_size: Annotated[int, Field(ge=32)] = 256
+    epochs: Count = 25
+    batch_size: Count = 64
+    global_batch: Whole = 0
+    learning_rate: Annotated[float, Field(gt=0)] = 0.002
+    optimizer: Literal["adagrad", "adam"] = "adagrad"
+    schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: Amount = 0.0
     frozen: bool = False
-    augment: tuple[int, int] | None = (3, 7)
-    replicas: int = 0
-    evaluate: str = "best"
-    train_share: float = 1.0
-    fold: int = -1
-    centre_loss: float = 0.0
-    head: HeadOptions = field(default_factory=HeadOptions)
+    augment: Annotated[RandAugment, Strict(False)] | None = (3, 7)
+    replicas: Whole = 0
+    evaluate: Literal["best", "last"] = "best"
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    fold: Annotated[int, Field(ge=-1)] = -1
+    centre_loss: Amount = 0.0
+    head: HeadOptions = HeadOptions()
 
-    def __post_init__(self) -> None:
-        """Check every value; a frozen run's augmentation becomes None, since it has none."""
-        for name in ("learning_rate", "weight_decay", "train_share", "centre_loss"):
-            # 10 and 10.0 are one setting: a run's name follows from how it is written
-            object.__setattr__(self, name, float(getattr(self, name)))
-        for name, choices in {
-            "backbone": tuple(BACKBONES),
-            "optimizer": OPTIMIZERS,
-            "schedule": SCHEDULES,
-            "network": NETWORKS,
-            "evaluate": ("best", "last"),
-        }.items():
-            check_choice(name, getattr(self, name), choices)
-        for name, least in {
-            "k": 0,
-            "image_size": 32,
-            "epochs": 1,
-            "batch_size": 1,
-            "global_batch": 0,
-            "replicas": 0,
-            "fold": -1,
-            "centre_loss": 0,
-            "weight_decay": 0,
-        }.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 < self.train_share <= 1:
-            raise ValueError(f"train_share must be in (0, 1], got {self.train_share}")
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
         other = self.backbone != "ResNet50" or self.k or self.frozen or self.centre_loss
         if self.network == "multilevel" and (other or self.head != HeadOptions()):
             raise ValueError(
@@ -115,9 +93,39 @@ class TrainConfig:
             )
         if self.frozen:
             object.__setattr__(self, "augment", None)
+        return self
 
-    def resolved(self, replicas: int) -> "TrainConfig":
-        """Return what this means on so many replicas: nothing is left to the machine.
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Return the settings that a run's `config.json` records, by whatever version.
+
+        Raises:
+            ValueError, FileNotFoundError: it is damaged or missing; one line that names it.
+        """
+        try:
+            return cls.model_validate(run.config, extra="ignore")
+        except ValueError as error:
+            file = f"{run.path.name}/config.json"
+            raise ValueError(f"{file}: {str(error).removeprefix(file + ': ')}") from None
+
+    def record(self, devices: int) -> dict:
+        """Return what `config.json` holds: these settings on so many devices, and their data.
+
+        Beside the settings, `variant`, and `data`: 16 digits of the manifest's sha256.
+
+        Raises:
+            FileNotFoundError: there is no such manifest.
+            ValueError: the global batch does not divide among the devices.
+        """
+        file = resolve(self.manifest)
+        if not file.is_file():
+            raise FileNotFoundError(f"{self.manifest}: no such manifest; notebook 01 writes one")
+        data = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        settings = self.resolved(devices).model_dump(mode="json")
+        return {**settings, "variant": self.variant, "data": data}
+
+    def resolved(self, devices: int) -> Self:
+        """Return what this means on so many devices: nothing is left to the machine.
 
         `global_batch` is a number, `learning_rate` that of the whole batch, `batch_size` a
         replica's part of it. Where `replicas` is set already, that number stands.
@@ -125,20 +133,16 @@ class TrainConfig:
         Raises:
             ValueError: the global batch does not divide among the replicas.
         """
-        replicas = self.replicas or replicas
+        replicas = self.replicas or devices
         whole = self.global_batch or self.batch_size * replicas
         if whole % replicas:
             raise ValueError(
                 f"global_batch {whole} does not divide among {replicas} replicas; choose a "
                 "multiple, or set replicas to a number that divides it"
             )
-        rate = self.learning_rate if self.global_batch else self.learning_rate * replicas
-        return replace(
-            self,
-            replicas=replicas,
-            global_batch=whole,
-            batch_size=whole // replicas,
-            learning_rate=rate,
+        rate = self.learning_rate * (1 if self.global_batch else replicas)
+        return self.replace(
+            replicas=replicas, global_batch=whole, batch_size=whole // replicas, learning_rate=rate
         )
 
     @property
@@ -147,34 +151,6 @@ class TrainConfig:
         parts = [f"k = {self.k}" if self.network == "gram" else self.network]
         parts += ["frozen" if self.frozen else "fine-tuned"]
         parts += [f"centre_loss {self.centre_loss:g}"] if self.centre_loss else []
-        changed = {
-            f.name: getattr(self.head, f.name)
-            for f in fields(self.head)
-            if getattr(self.head, f.name) != f.default and f.name != "momentum"
-        }
+        usual = dict(HeadOptions(momentum=self.head.momentum))
+        changed = {name: value for name, value in self.head if value != usual[name]}
         return ", ".join(parts + [f"{name} {value}" for name, value in changed.items()])
-
-    @classmethod
-    def load(cls, recorded: dict) -> "TrainConfig":
-        """Return the configuration that a run's `config.json` records."""
-        names = {f.name for f in fields(cls)}
-        values = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in recorded.items()
-            if name in names
-        }
-        return cls(**{**values, "head": HeadOptions(**recorded["head"])})
-
-
-# What notebook 03 trains by default: a small frozen run, seconds on a CPU. With as few steps
-# as this, batch normalisation must forget its start sooner than its usual momentum lets it.
-DEMO = TrainConfig(
-    backbone="EfficientNetLite0",
-    image_size=128,
-    epochs=30,
-    batch_size=32,
-    optimizer="adam",
-    learning_rate=0.001,
-    frozen=True,
-    head=HeadOptions(momentum=0.9),
-)

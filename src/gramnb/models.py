@@ -6,19 +6,23 @@ head computes in float32 whatever the dtype policy; it is too small to gain from
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
 
 from gramnb import layers
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
-from gramnb.layers import GramBank, SecondOrderPooling, check_choice
+from gramnb.layers import GramBank, SecondOrderPooling
+from gramnb.settings import Settings
 
 Shape = tuple[int, int, int]
+Units = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True)
-class HeadOptions:
+class HeadOptions(Settings):
     """The choices the paper leaves open or mentions without numbers; the defaults are ours.
 
     Attributes:
@@ -40,40 +44,29 @@ class HeadOptions:
         negative_slope: of every leaky ReLU (Section 4.2).
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value out of range, in one line.
     """
 
-    head_units: int | None = None
-    pooled_units: int | None = None
-    activation: str = "before"
+    head_units: Units | None = None
+    pooled_units: Units | None = None
+    activation: Literal["before", "after"] = "before"
     module_activation: bool = True
-    gram_scaling: str = "none"
-    module_fusion: str = "multiply"
-    branch_fusion: str = "add"
-    statistic: str = "gram"
-    branch: str = "modules"
-    rank: int | None = None
-    momentum: float = 0.99
-    dropout: float = 0.5
-    negative_slope: float = 0.2
+    gram_scaling: Literal[*layers.SCALINGS] = "none"
+    module_fusion: Literal[*layers.FUSIONS] = "multiply"
+    branch_fusion: Literal["add", "concatenate"] = "add"
+    statistic: Literal[*layers.STATISTICS] = "gram"
+    branch: Literal["modules", "linear"] = "modules"
+    rank: Units | None = None
+    momentum: Share = 0.99
+    dropout: Share = 0.5
+    negative_slope: Annotated[float, Field(ge=0)] = 0.2
 
-    def __post_init__(self) -> None:
-        """Check every value."""
-        for name in ("head_units", "pooled_units", "rank"):
-            units = getattr(self, name)
-            if units is not None and units < 1:
-                raise ValueError(f"{name} must be 1 or more, or None; got {units}")
-        check_choice("activation", self.activation, ("before", "after"))
-        check_choice("gram_scaling", self.gram_scaling, layers.SCALINGS)
-        check_choice("module_fusion", self.module_fusion, layers.FUSIONS)
-        check_choice("branch_fusion", self.branch_fusion, ("add", "concatenate"))
-        check_choice("statistic", self.statistic, layers.STATISTICS)
-        check_choice("branch", self.branch, ("modules", "linear"))
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
         if self.rank and (self.branch, self.statistic) != ("linear", "gram"):
             raise ValueError("rank is of the linear branch's Gram matrix: branch='linear'")
-        if self.branch == "linear" and not (
-            self.module_fusion == "multiply" and self.module_activation
-        ):
+        modules = self.module_fusion == "multiply" and self.module_activation
+        if self.branch == "linear" and not modules:
             raise ValueError(
                 "module_fusion and module_activation are of modules; branch 'linear' has none"
             )
@@ -81,15 +74,14 @@ class HeadOptions:
             raise ValueError(
                 f"gram_scaling {self.gram_scaling!r} scales G; statistic 'mean' has none"
             )
-        for name in ("momentum", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-        if self.negative_slope < 0:
-            raise ValueError(f"negative_slope must be 0 or more, got {self.negative_slope}")
+        return self
+
+
+DEFAULTS = HeadOptions()
 
 
 def build_head(
-    k: int, pooled_channels: int, tap_shapes: Sequence[Shape], options: HeadOptions = HeadOptions()
+    k: int, pooled_channels: int, tap_shapes: Sequence[Shape], options: HeadOptions = DEFAULTS
 ) -> keras.Model:
     """Return the part of Figure 2 after the backbone, as a model named "head".
 
@@ -194,7 +186,7 @@ def build_classifier(
     image_size: int = 256,
     weights: str | Path | None = None,
     taps: Sequence[str] | None = None,
-    options: HeadOptions = HeadOptions(),
+    options: HeadOptions = DEFAULTS,
 ) -> keras.Model:
     """Return the network of Figure 2, or with k = 0 the paper's baseline.
 

@@ -31,7 +31,7 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 def load_network(run: Run) -> keras.Model:
     """Return a run's network from images (0-255) to probabilities, a head on its backbone."""
-    return _whole(run.path / "model.keras", TrainConfig.load(run.config))
+    return _whole(run.path / "model.keras", TrainConfig.of(run))
 
 
 def _whole(file: Path, config: TrainConfig) -> keras.Model:
@@ -107,7 +107,7 @@ class SadnessClassifier:
         """
         if run is None:
             known = card()
-            config = TrainConfig.load(known["network"])
+            config = TrainConfig.model_validate(known["network"], extra="ignore")
             with quiet():
                 network = _whole(SHIPPED / "head.keras", config)
             name = f"shipped model ({config.backbone}; {known['row']}), calibrated"
@@ -120,7 +120,7 @@ class SadnessClassifier:
             )
         with quiet():
             network = load_network(found)
-        image_size = TrainConfig.load(found.config).image_size
+        image_size = TrainConfig.of(found).image_size
         return cls(network, image_size, name=f"run {found.path.name}, not calibrated")
 
     def predict(
@@ -185,7 +185,7 @@ def transfer(run: Run, manifest: str | Path, dataset: str, progress: bool = True
     """
     table = manifests.kept(manifests.read(resolve(manifest))).reset_index(drop=True)
     check_files(table, str(manifest))
-    inputs = prepare_inputs(table, TrainConfig.load(run.config), progress)
+    inputs = prepare_inputs(table, TrainConfig.of(run), progress)
     with quiet():
         model = load_model(run.path / "model.keras")
     predicted = inputs.predict(model, np.arange(len(table)), "test")

@@ -18,12 +18,12 @@ def available() -> int:
     return max(len(tf.config.list_physical_devices("GPU")), 1)
 
 
-def strategy(replicas: int = 0) -> tf.distribute.Strategy:
+def strategy(replicas: int = 0, kind: str = "") -> tf.distribute.Strategy:
     """Return the strategy for so many replicas.
 
     Args:
-        replicas: 0 means all visible GPUs, or one CPU if there is none; without GPUs, n > 1 means
-            n logical CPU devices.
+        replicas: 0 means all visible GPUs, or one CPU if there is none.
+        kind: "GPU", or "CPU": logical devices of it, one a replica; empty: GPUs if there are any.
 
     Returns:
         A MirroredStrategy for two replicas or more, else the default strategy.
@@ -32,15 +32,16 @@ def strategy(replicas: int = 0) -> tf.distribute.Strategy:
         ValueError: more replicas than GPUs, or this process has begun with another number.
     """
     gpus = len(tf.config.list_physical_devices("GPU"))
-    if gpus and replicas > gpus:
-        raise ValueError(f"replicas must be at most the {gpus} visible GPUs, got {replicas}")
+    kind = kind or ("GPU" if gpus else "CPU")
     replicas = replicas or available()
+    if kind == "GPU" and replicas > gpus:
+        raise ValueError(f"replicas must be at most the {gpus} visible GPUs, got {replicas}")
     if replicas == 1:
         return tf.distribute.get_strategy()
-    if not gpus:
-        _logical_cpus(replicas)
+    if kind == "CPU":
+        _split_cpu(replicas)
     with quiet():
-        return _mirrored(tuple(f"{'GPU' if gpus else 'CPU'}:{i}" for i in range(replicas)))
+        return _mirrored(tuple(f"{kind}:{i}" for i in range(replicas)))
 
 
 def device_names(scope: tf.distribute.Strategy) -> list[str]:
@@ -56,7 +57,7 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-def _logical_cpus(count: int) -> None:
+def _split_cpu(count: int) -> None:
     """Split the CPU into logical devices, if TensorFlow has not run yet or has so many."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:

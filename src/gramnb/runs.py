@@ -14,13 +14,12 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
 PACKAGES = ("gramnb", "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn")
-PLACES = ("manifest",)  # where something lies; a run is named by what is in it
 VARIANT = ["variant", "backbone", "k", "seed"]
 COLUMNS = [
     *VARIANT, "dataset", "image_id", "split", "fold", "group", "n_train", "n_test", "y", "p_sadness"
@@ -102,23 +101,13 @@ def commit() -> str:
 
 def environment() -> dict:
     """Return versions, git commit, system and number of cores: what a rerun would have to match."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return {
         "python": platform.python_version(),
-        "packages": versions,
+        "packages": {package: version(package) for package in PACKAGES},
         "commit": commit(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
     }
-
-
-def _placeless(config: Mapping) -> dict:
-    return {name: value for name, value in config.items() if name not in PLACES}
 
 
 @dataclass(frozen=True)
@@ -128,28 +117,26 @@ class Run:
     path: Path
 
     @classmethod
-    def of(cls, folder: str | Path, config: Mapping) -> "Run":
-        """Return the run of `config` below `folder`, whether it has begun or not.
+    def of(cls, folder: str | Path, record: Mapping) -> "Run":
+        """Return the run of a record (`TrainConfig.record`) below `folder`, begun or not.
 
-        The directory is named `<backbone>-k<k>-s<seed>-<8 hex of the configuration>`; where the
-        manifest lies does not count, its content (`data`) does.
+        The directory is named `<backbone>-k<k>-s<seed>-<8 hex of the record>`; where the manifest
+        lies does not count, its content (`data`) does.
         """
-        config = json.loads(json.dumps(config))  # tuples become lists, as they come back
-        name = "{backbone}-k{k}-s{seed}-".format(**config) + fingerprint(_placeless(config))
+        name = "{backbone}-k{k}-s{seed}-".format(**record) + fingerprint(_placeless(record))
         return cls(resolve(folder) / name)
 
     @classmethod
-    def open(cls, folder: str | Path, config: Mapping) -> "Run":
-        """Return the run of `config` below `folder`, creating its directory if it is new.
+    def open(cls, folder: str | Path, record: Mapping) -> "Run":
+        """Return the run of a record below `folder`, creating its directory if it is new.
 
         Raises:
             ValueError: the directory already holds another configuration.
         """
-        run = cls.of(folder, config)
-        config = json.loads(json.dumps(config))
+        run = cls.of(folder, record)
         if not (run.path / "config.json").exists():
-            write_json(run.path / "config.json", config)
-        elif _placeless(run.config) != _placeless(config):
+            write_json(run.path / "config.json", record)
+        elif _placeless(run.config) != _placeless(record):
             raise ValueError(
                 f"{run.path.name}/config.json: holds another configuration than its name says; "
                 "remove the directory or choose another folder for the runs"
@@ -158,7 +145,7 @@ class Run:
 
     @property
     def config(self) -> dict:
-        """The configuration, as `training.TrainConfig` wrote it."""
+        """The configuration, as `config.TrainConfig.record` gives it."""
         return self._json("config.json")
 
     @property
@@ -183,9 +170,18 @@ class Run:
     @property
     def predictions(self) -> pd.DataFrame:
         """One row an image, as `predictions` describes it."""
-        frames = [self._labelled(self._file("predictions.parquet"), "own")]
-        for file in sorted((self.path / "transfer").glob("*.parquet")):
-            frames.append(self._labelled(file, file.stem))
+        files = {"own": self._file("predictions.parquet")}
+        files |= {file.stem: file for file in sorted((self.path / "transfer").glob("*.parquet"))}
+        tables, sizes = {name: pd.read_parquet(file) for name, file in files.items()}, self.metrics
+        known = {name: self.config[name] for name in VARIANT}
+        try:
+            known |= {f"n_{split}": sizes["sizes"][split] for split in ("train", "test")}
+            frames = [t.assign(**known, dataset=name)[COLUMNS] for name, t in tables.items()]
+        except KeyError as error:
+            raise ValueError(
+                f"{self.path.name}: trained by an earlier version, without {error}; remove the "
+                "directory and train again"
+            ) from None
         return pd.concat(frames, ignore_index=True)
 
     @property
@@ -206,18 +202,20 @@ class Run:
         return file
 
     def _json(self, name: str) -> dict:
-        return json.loads(self._file(name).read_text(encoding="utf-8"))
-
-    def _labelled(self, file: Path, dataset: str) -> pd.DataFrame:
-        table, sizes = pd.read_parquet(file), self.metrics.get("sizes")
-        if sizes is None or "group" not in table:
+        try:
+            content = json.loads(self._file(name).read_bytes())
+        except ValueError:  # no JSON, or no text
+            content = None
+        if not isinstance(content, dict):
             raise ValueError(
-                f"{self.path.name}: trained by an earlier version, without groups of images and "
-                "sizes of splits; remove the directory and train again"
+                f"{self.path.name}/{name}: damaged; remove the directory and train again"
             )
-        known = {name: self.config[name] for name in VARIANT}
-        counts = {"n_train": sizes["train"], "n_test": sizes["test"]}
-        return table.assign(**known, dataset=dataset, **counts)[COLUMNS]
+        return content
+
+
+def _placeless(record: Mapping) -> dict:
+    """Leave out where the manifest lies: a run is named by what is in it."""
+    return {name: value for name, value in record.items() if name != "manifest"}
 
 
 def list_runs(folder: str | Path, **wanted) -> list[Run]:
@@ -227,17 +225,7 @@ def list_runs(folder: str | Path, **wanted) -> list[Run]:
     """
     found = [Run(file.parent) for file in sorted(resolve(folder).glob("*/config.json"))]
     finished = [run for run in found if run.complete]
-    return [run for run in finished if all(run.config[name] == wanted[name] for name in wanted)]
-
-
-def _some_runs(folder: str | Path) -> list[Run]:
-    if found := list_runs(folder):
-        return found
-    unfinished = len(list(resolve(folder).glob("*/config.json")))
-    raise FileNotFoundError(
-        f"{folder}: no recorded study and no finished run there ({unfinished} unfinished); train "
-        f"one with papermill notebooks/03_training.ipynb out.ipynb -p runs {folder}"
-    )
+    return [run for run in finished if all(run.config.get(n) == v for n, v in wanted.items())]
 
 
 def predictions(folder: str | Path) -> pd.DataFrame:
@@ -264,7 +252,7 @@ def histories(folder: str | Path) -> pd.DataFrame:
         return pd.read_csv(recorded)
     frames = []
     for run, label in labels(folder).items():
-        known = {column: run.config[column] for column in VARIANT} | {"variant": label}
+        known = {name: run.config[name] for name in VARIANT} | {"variant": label}
         frames.append(run.history.assign(**known))
     return pd.concat(frames, ignore_index=True)
 
@@ -277,7 +265,13 @@ def labels(folder: str | Path) -> dict[Run, str]:
     Raises:
         FileNotFoundError: there is none.
     """
-    settings = {run: {**run.config, **run.config.get("head", {})} for run in _some_runs(folder)}
+    if not (found := list_runs(folder)):
+        unfinished = len(list(resolve(folder).glob("*/config.json")))
+        raise FileNotFoundError(
+            f"{folder}: no recorded study and no finished run there ({unfinished} unfinished); "
+            f"train one with papermill notebooks/03_training.ipynb out.ipynb -p runs {folder}"
+        )
+    settings = {run: {**run.config, **run.config.get("head", {})} for run in found}
     named = {}
     for run, own in settings.items():
         alike = [c for c in settings.values() if c["variant"] == own["variant"]]

@@ -1,16 +1,14 @@
 """Training a variant: a configuration in, a finished `Run` out.
 
-Several devices train it under MirroredStrategy, one under TensorFlow's default strategy
-(`replicas`). How many there are is settled before the run is named: it changes the numbers.
-`train` continues where a killed run stopped (`checkpoints`). Reported metrics always come from the
+Several devices train it under MirroredStrategy, one under TensorFlow's default strategy. How many
+there are is settled before the run is named: it changes the numbers. Each epoch ends with a
+checkpoint, so that a killed run goes on from the last one. Reported metrics always come from the
 saved model, loaded again on one device: the replicas' batch-normalisation statistics drift apart.
 A frozen run trains the head on cached backbone features (`features`), without augmentation.
 """
 
-import hashlib
 import os
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +48,11 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     rows = splits(table, config.fold)
     check_files(table, config.manifest)
     if config.train_share < 1:
-        rows["train"] = some(rows["train"], config.train_share, config.seed)
+        rows["train"] = share_of(rows["train"], config.train_share, config.seed)
         check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
     _check_replicas(folder, config)
     config = config.resolved(available())
-    run = Run.open(folder, described(config))
+    run = Run.open(folder, config.record(config.replicas))
     if run.complete:
         return run
     scope = strategy(config.replicas)
@@ -64,19 +62,9 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     return run
 
 
-def described(config: TrainConfig) -> dict:
-    """Return what a run records: the configuration on these devices, the manifest's content.
-
-    Raises:
-        FileNotFoundError: there is no such manifest.
-        ValueError: the global batch does not divide among the devices.
-    """
-    config = config.resolved(available())
-    file = resolve(config.manifest)
-    if not file.is_file():
-        raise FileNotFoundError(f"{config.manifest}: no such manifest; notebook 01 writes one")
-    data = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    return {**asdict(config), "variant": config.variant, "data": data}
+def run_of(config: TrainConfig, folder: str | Path = "runs/demo") -> Run:
+    """Return the run that `train` makes of a configuration on this machine, begun or not."""
+    return Run.of(folder, config.record(available()))
 
 
 def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
@@ -84,11 +72,13 @@ def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
     here = config.resolved(available())
     for file in sorted(resolve(folder).glob("*/config.json")):
         begun = Run(file.parent)
+        if begun.complete:
+            continue
         replicas = begun.config.get("replicas", 0) or here.replicas
-        if begun.complete or replicas == here.replicas or config.global_batch % replicas:
+        if replicas == here.replicas or config.global_batch % replicas:
             continue
         there = config.resolved(replicas)
-        if Run.of(folder, described(there)) == begun:
+        if Run.of(folder, there.record(replicas)) == begun:
             raise ValueError(
                 f"{begun.path.name}: begun on {replicas} replicas, {there.global_batch} images a "
                 f"step; here it would be {here.replicas} and {here.global_batch}: set "
@@ -96,7 +86,7 @@ def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
             )
 
 
-def some(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
+def share_of(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Return a share of the rows, drawn by the seed; a smaller share lies within a larger one."""
     drawn = np.random.default_rng(seed).permutation(rows)
     return np.sort(drawn[: max(round(share * len(rows)), 1)])
@@ -205,7 +195,7 @@ def _fit(
     keras.utils.set_random_seed(config.seed)
     with quiet(), scope.scope():
         if done:
-            model = load_model(checkpoints.folder(run, done) / "state.keras", compile=True)
+            model = checkpoints.load(run, done, "state.keras", compile=True)
             _decay_kernels_only(model.optimizer)
         else:
             model = _build(inputs, config.epochs * steps)
@@ -254,6 +244,12 @@ class _Epochs(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - self.began
 
     def on_epoch_end(self, epoch, logs=None):
+        if not np.isfinite(logs["loss"]):
+            rate = self.config.learning_rate
+            raise ValueError(
+                f"the loss of epoch {epoch + 1} is {logs['loss']}: learning_rate {rate:g} is too "
+                "large for this network and batch"
+            )
         row = pd.DataFrame([{"epoch": epoch + 1, **logs, "seconds": self.seconds}])
         self.history = pd.concat([self.history, row], ignore_index=True)
         checkpoints.save(self.run, self.model, self.history, self.config.evaluate)
@@ -265,8 +261,7 @@ def _finish(
 ) -> None:
     """Write the run's tables from the saved model, metrics last, and drop the checkpoint."""
     config = inputs.config
-    best = checkpoints.folder(run, config.epochs) / "best.keras"
-    model = load_model(best)
+    model = checkpoints.load(run, config.epochs, "best.keras")
     if isinstance(model, WithCentres):
         model = model.classifier
     with atomic(run.path / "model.keras") as temporary:  # without centres and optimizer

@@ -16,69 +16,69 @@ image keeps its place in that order when others come or go.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import pandas as pd
+from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from gramnb.data import duplicates, manifest, sources
 from gramnb.data.inspection import inspect_all, measure
 from gramnb.data.text import TEXT_THRESHOLD
 from gramnb.runs import resolve
+from gramnb.settings import Settings
 
-CONFLICTS = ("drop", "majority", "keep")
 SPLITS = ("train", "val", "test")
 
 
-@dataclass(frozen=True)
-class Recipe:
+def _names(given: object) -> object:
+    """Return names that commands and profiles give between commas."""
+    names = given.split(",") if isinstance(given, str) else given
+    stripped = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    return tuple(name.strip() for name in names if name.strip()) if stripped else given
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Recipe(Settings):
     """Everything a manifest follows from; it is stored in the manifest's file.
 
     Raises:
         ValueError: a value outside its range, with the range.
     """
 
-    source: str = "demo"  # one of sources.SOURCES
+    source: Literal[*sources.SOURCES] = "demo"
     root: str = ""  # where its images are, relative to the project root; a demo needs none
-    sadness: Sequence[str] = ()  # classes that count as sadness; () = the one of that name
-    conflicts: str = "drop"  # of groups with both labels: "drop" all, keep the "majority" or all
-    duplicate_distance: int = 6  # bits of 64, in each direction, in which near-duplicates differ
-    text_threshold: float | None = TEXT_THRESHOLD  # share of the area; None = no text filter
-    face_threshold: float | None = None  # share of the area; None = no face filter, 1 = measure
-    sadness_share: float | None = 0.46  # of the images kept (Section 4.1); None = keep all others
-    fractions: Sequence[float] = (0.8, 0.1, 0.1)  # train, val, test; (0, 0, 1) for a transfer set
-    folds: int = 0  # 2 or more: `fold` is filled in beside `split`
-    seed: int = 0
-    count: int | None = None  # images of a drawn demo set; None = its usual number
+    # classes that count as sadness, in a list or between commas; () = the one of that name
+    sadness: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    conflicts: Literal["drop", "majority", "keep"] = "drop"  # groups with both labels
+    # bits of 64, in each direction, in which near-duplicates differ
+    duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 6
+    text_threshold: Share | None = TEXT_THRESHOLD  # share of the area; None = no text filter
+    face_threshold: Share | None = None  # share of the area; None = no face filter, 1 = measure
+    # of the images kept (Section 4.1); None = keep all others
+    sadness_share: Annotated[float, Field(gt=0, lt=1)] | None = 0.46
+    # train, val, test; (0, 0, 1) for a transfer set
+    fractions: Annotated[tuple[Share, Share, Share], Strict(False)] = (0.8, 0.1, 0.1)
+    folds: Annotated[int, Field(ge=0)] = 0  # 2 or more: `fold` is filled in beside `split`
+    seed: Annotated[int, Field(ge=0)] = 0
+    count: Annotated[int, Field(ge=1)] | None = None  # of a drawn demo set; None = its usual number
     exclude: str = ""  # a manifest; near-duplicates of the images it keeps are dropped
 
-    def __post_init__(self):
-        names = self.sadness.split(",") if isinstance(self.sadness, str) else self.sadness
-        object.__setattr__(self, "sadness", tuple(name.strip() for name in names if name.strip()))
-        object.__setattr__(self, "fractions", tuple(map(float, self.fractions)))
-        for name, known in (("source", sources.SOURCES), ("conflicts", CONFLICTS)):
-            self._check(name, getattr(self, name) in known, f"one of {', '.join(known)}")
-        self._check("duplicate_distance", 0 <= self.duplicate_distance <= 16, "from 0 to 16")
-        for name in ("text_threshold", "face_threshold"):
-            value = getattr(self, name)
-            self._check(name, value is None or 0 <= value <= 1, "None or from 0 to 1")
-        share = self.sadness_share
-        self._check("sadness_share", share is None or 0 < share < 1, "None or between 0 and 1")
-        parts = self.fractions
-        whole = len(parts) == len(SPLITS) and min(parts) >= 0 and abs(sum(parts) - 1) < 1e-9
-        self._check("fractions", whole, "three shares that add up to 1")
-        self._check("folds", self.folds == 0 or self.folds >= 2, "0 or at least 2")
-
-    def _check(self, name: str, held: bool, rule: str) -> None:
-        if not held:
-            raise ValueError(f"{name} must be {rule}, got {getattr(self, name)!r}")
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if abs(sum(self.fractions) - 1) > 1e-9:
+            raise ValueError(f"fractions must add up to 1, got {self.fractions}")
+        if self.folds == 1:
+            raise ValueError("folds must be 0 or at least 2, got 1")
+        return self
 
     def record(self) -> dict:
         """Return the recipe as a manifest stores it, with the sha256 of the one it excludes."""
-        record = json.loads(json.dumps(asdict(self)))
+        record = self.model_dump(mode="json")
         if self.exclude:
             excluded = resolve(self.exclude).read_bytes()
             record["excluded_sha256"] = hashlib.sha256(excluded).hexdigest()
@@ -97,16 +97,16 @@ def transfer_recipe(
     names = Recipe(sadness=sadness).sadness
     folders = {path.name for path in resolve(root).glob("*/")} if root else set()
     return Recipe(
-        source,
-        root,
-        [name for name in names if name in folders],
+        source=source,
+        root=root,
+        sadness=[name for name in names if name in folders],
         sadness_share=None,
         fractions=(0, 0, 1),
         exclude=exclude,
     )
 
 
-def prepare(path: str | Path, recipe: Recipe | None = None, progress: bool = True) -> pd.DataFrame:
+def curate(path: str | Path, recipe: Recipe | None = None, progress: bool = True) -> pd.DataFrame:
     """Return the curated manifest at `path`, made now unless it is there already.
 
     It is made again if another recipe made it, or if the source lists other files by now.
@@ -114,7 +114,7 @@ def prepare(path: str | Path, recipe: Recipe | None = None, progress: bool = Tru
 
     Raises:
         FileNotFoundError: no such root, list, or manifest to exclude.
-        ValueError: what `sources.read` and `curate` refuse.
+        ValueError: what `sources.read` and `follow` refuse.
     """
     recipe = recipe or Recipe()
     record = recipe.record()
@@ -122,13 +122,13 @@ def prepare(path: str | Path, recipe: Recipe | None = None, progress: bool = Tru
     table = manifest.read(path) if resolve(path).is_file() else None
     given = ["url", "line", "path", "label", "sadness"]
     if table is None or table.attrs["recipe"] != record or not table[given].equals(listed[given]):
-        table = curate(listed, recipe, progress)
+        table = follow(listed, recipe, progress)
         manifest.write(table, path, record)
     table.attrs = {"recipe": record, "report": listed.attrs["report"]}
     return table
 
 
-def curate(table: pd.DataFrame, recipe: Recipe, progress: bool = True) -> pd.DataFrame:
+def follow(table: pd.DataFrame, recipe: Recipe, progress: bool = True) -> pd.DataFrame:
     """Return the manifest `table` with every step of the recipe taken.
 
     Raises:
