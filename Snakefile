@@ -89,12 +89,11 @@ def check_folders():
     """Refuse a folder or a class that is not there, before any notebook starts."""
     from gramnb.data import sources
     from gramnb.data.curation import Recipe
-    from gramnb.data.transfer import transfer_sets
     from gramnb.runs import resolve
 
     given = parameters(CURATION)
     try:
-        transfer_sets(str(config.get("transfer", "")))
+        sources.transfer_sets(str(config.get("transfer", "")))
     except (OSError, ValueError) as error:
         refuse(error)
     if config.get("artworks") and not resolve(config["artworks"]).is_dir():

@@ -24,7 +24,7 @@ from scipy.stats import binomtest
 
 from gramnb import runs
 from gramnb.data import images, inspection, manifest
-from gramnb.data.text import TEXT_THRESHOLD
+from gramnb.data.filters import TEXT_THRESHOLD
 
 FOLDER = runs.project_root() / "results" / "text_labels"
 SADNESS = ("crying", "lonely", "sad")

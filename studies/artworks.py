@@ -20,7 +20,6 @@ A painting is named by its `image_id`, a luminance is the mean over a picture, f
 
 import sys
 import time
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -31,13 +30,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from gramnb import evaluation, plots
-from gramnb._keras import keras, quiet
+from gramnb._keras import keras, load_model, quiet
 from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import images, manifest
 from gramnb.explain import contribution_maps
 from gramnb.interventions import UNTOUCHED, effects, intervene, label, luminance
-from gramnb.predict import find_images, load_network
+from gramnb.predict import ask, find_images, load_network
 from gramnb.runs import Run, atomic, resolve
 from gramnb.study import Study
 
@@ -67,7 +66,7 @@ def main(folder: str, file: str = "runs/states/manifest.parquet") -> None:
     write(listed.drop(columns="path"), "paintings.csv")
     kept = listed[listed["title"] != ""].reset_index(drop=True)
     pictures = [images.read_image(path, config.image_size) for path in kept["path"]]
-    paintings = ask(pictures, kept[["painting", "title"]], runs, config)
+    paintings = ask_all(pictures, kept[["painting", "title"]], runs, config)
     write(paintings, "predictions.csv")
 
     table = manifest.kept(manifest.read(resolve(file)))
@@ -76,7 +75,7 @@ def main(folder: str, file: str = "runs/states/manifest.parquet") -> None:
     known = table[["image_id", "group"]].assign(
         y=table["sadness"], luminance=[mean_luminance(picture) for picture in pictures]
     )
-    photographs = ask(pictures, known, runs, config)
+    photographs = ask_all(pictures, known, runs, config)
     write(photographs, "photographs.parquet")
 
     moved = recorded_effects(paintings, photographs)
@@ -118,7 +117,9 @@ def mean_luminance(picture: np.ndarray) -> float:
     return round(float(luminance(picture).mean()), 5)
 
 
-def ask(pictures: list, known: pd.DataFrame, runs: list[Run], config: TrainConfig) -> pd.DataFrame:
+def ask_all(
+    pictures: list, known: pd.DataFrame, runs: list[Run], config: TrainConfig
+) -> pd.DataFrame:
     """Return every run's answer to every picture at every step, beside the known columns.
 
     The backbone sees a picture once a step, then every head answers.
@@ -128,33 +129,19 @@ def ask(pictures: list, known: pd.DataFrame, runs: list[Run], config: TrainConfi
         top, *taps = body.outputs
         pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(top)
         features = keras.Model(body.inputs, [pooled, *taps])
-        heads = [log_odds_of(run) for run in runs]
+        heads = [load_model(run.path / "model.keras") for run in runs]
     frames = []
     for name, strength in tqdm(STEPS, unit="step"):
         changed = [intervene(each, name, strength, seed=n) for n, each in enumerate(pictures)]
         with quiet():
             inputs = features.predict(np.stack(changed), batch_size=32, verbose=0)
-            answers = [head(inputs) for head in heads]
-        for run, log_odds in zip(runs, answers, strict=True):
+        for run, head in zip(runs, heads, strict=True):
+            log_odds = ask(head, inputs[: len(head.inputs)])
             p = 1 / (1 + np.exp(-log_odds))
             frames.append(known.assign(
                 intervention=name, strength=strength, k=run.config["k"], seed=run.config["seed"],
                 p_sadness=p.round(5), log_odds=log_odds.round(4)))  # fmt: skip
     return pd.concat(frames, ignore_index=True)
-
-
-def log_odds_of(run: Run) -> Callable[[list], np.ndarray]:
-    """Return a run's head, from features to log-odds, which no softmax has rounded to 0 or 1."""
-    head = keras.models.load_model(run.path / "model.keras", compile=False)
-    last = head.get_layer("probabilities")
-    before = keras.Model(head.inputs, last.input)
-    kernel, bias = (np.asarray(weight, float) for weight in last.get_weights())
-
-    def log_odds(inputs: list) -> np.ndarray:
-        hidden = np.asarray(before(inputs[: len(head.inputs)], training=False), float)
-        return hidden @ (kernel[:, 1] - kernel[:, 0]) + bias[1] - bias[0]
-
-    return log_odds
 
 
 def recorded_effects(paintings: pd.DataFrame, photographs: pd.DataFrame) -> dict[str, pd.DataFrame]:

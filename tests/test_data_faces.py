@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from gramnb.data import faces
+from gramnb.data import filters as faces
 
 ASTRONAUT = data.astronaut()  # 512 x 512 pixels, of which the face takes about 90 x 115
 

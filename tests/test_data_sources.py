@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from gramnb.data import manifest, sources
-from gramnb.data.sources import read
-from gramnb.data.transfer import transfer_sets
+from gramnb.data.sources import read, transfer_sets
 
 
 def draw(root, *names):
@@ -100,7 +99,7 @@ def test_unbiasedemo(tmp_path, published):
         assert read("unbiasedemo", inner)["path"].equals(table["path"])
     published("unbiasedemo", anger=1, joy=3, sadness=1)
     assert read("unbiasedemo", tmp_path).attrs["report"] == [
-        "UnbiasedEmo: 3 of 5 images; anger 0 of 1, joy 2 of 3"
+        "UnBiasedEmo: 3 of 5 images; anger 0 of 1, joy 2 of 3"
     ]
 
 

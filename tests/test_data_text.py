@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
-from gramnb.data import text
+from gramnb.data import filters as text
 
 PHOTOGRAPH = Image.fromarray(data.coffee()).resize((320, 240))
 
@@ -77,7 +77,7 @@ def test_credits_and_small_print_are_not_text(read):
     ],
 )
 def test_what_counts_as_text(line, score, counts):
-    assert text._is_text(line, score) is counts
+    assert text.is_text(line, score) is counts
 
 
 def test_odd_shapes_do_not_fail(read):

@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 from gramnb.data import duplicates, manifest, sources
+from gramnb.data.filters import TEXT_THRESHOLD
 from gramnb.data.inspection import inspect_all, measure
-from gramnb.data.text import TEXT_THRESHOLD
 from gramnb.runs import resolve
 
 CONFLICTS = ("drop", "majority", "keep")
