@@ -1,16 +1,12 @@
 """The recorded paintings: the tables follow from the answers, the script does what it says."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from studies import artworks
-
-from gramnb._keras import keras
-from gramnb.models import build_head
 
 FOLDER = Path(__file__).parents[1] / "results" / "artworks"
 
@@ -114,25 +110,6 @@ def test_titles_are_the_lists_unless_the_picture_says_otherwise(tmp_path, monkey
     assert after["title"].tolist() == ["Barn", "Terrace", "c", ""]
     assert after.loc["b.png", "listed"] == "Bedroom"
     assert after.loc["b.png", "reason"] == "shows Terrace"
-
-
-@pytest.mark.parametrize("k", [0, 2])
-def test_log_odds_are_those_of_the_softmax_and_go_beyond_it(k, tmp_path):
-    keras.utils.set_random_seed(0)
-    head = build_head(k, 6, [(4, 4, 3)])
-    head.save(tmp_path / "model.keras")
-    random = np.random.default_rng(1)
-    pooled = random.normal(size=(5, 6)).astype("float32")
-    tap = random.normal(size=(5, 4, 4, 3)).astype("float32")
-    p = np.asarray(head([pooled, tap][: len(head.inputs)]), float)
-    asked = artworks.log_odds_of(SimpleNamespace(path=tmp_path))
-    np.testing.assert_allclose(asked([pooled, tap]), np.log(p[:, 1] / p[:, 0]), atol=1e-4)
-
-    last = head.get_layer("probabilities")
-    last.kernel.assign(np.asarray(last.kernel) * 1e3)
-    head.save(tmp_path / "model.keras")
-    sure = artworks.log_odds_of(SimpleNamespace(path=tmp_path))([pooled, tap])
-    np.testing.assert_allclose(sure, 1e3 * asked([pooled, tap]), rtol=1e-3)
 
 
 def test_pictures_keep_their_order_and_runs_their_rows():
