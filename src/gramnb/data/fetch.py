@@ -5,10 +5,8 @@ after growing pauses, or after those the server names. What arrives is decoded b
 and kept as it was sent: nothing is resized, bordered or encoded anew. Every line of a list gets
 one status, so the table of attrition adds up to the list.
 
-img2dataset, the usual tool, was tried and set aside: it grants a server that drips bytes all the
-time it likes; it asks again at once, missing files too, so of 600 images on a host that serves 40
-a second and then asks for a pause it got 201 (this: 600); it calls a page or half a picture a
-success; and when interrupted it exits with 0 and later fetches unfinished shards from the start.
+img2dataset, the usual tool, was tried and set aside: it asks again at once, so of 600 images on a
+host that asks for pauses it got 201 (this: 600), and it calls a page or half a picture a success.
 """
 
 import hashlib
@@ -116,7 +114,7 @@ class _Fetcher:
     def __init__(self, out: Path, timeout: float, retries: int):
         self.out, self.timeout, self.local = out, timeout, threading.local()
         self.retry = _Retry(
-            total=None,
+            total=None,  # each kind of failure has its own
             connect=retries,
             read=retries,
             status=retries,
