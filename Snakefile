@@ -124,12 +124,11 @@ def check_folders():
     """Refuse a folder or a class that is not there."""
     from gramnb.data import sources
     from gramnb.data.curation import Recipe
-    from gramnb.data.transfer import transfer_sets
     from gramnb.runs import resolve
 
     given = parameters(CURATION)
     try:
-        transfer_sets(EXPERIMENT.transfer or "")
+        sources.transfer_sets(EXPERIMENT.transfer or "")
     except (OSError, ValueError) as error:
         refuse(error)
     if EXPERIMENT.artworks and not resolve(EXPERIMENT.artworks).is_dir():

@@ -21,7 +21,7 @@ import pandas as pd
 
 from gramnb import evaluation, runs
 from gramnb.data import images, inspection
-from gramnb.data.text import TEXT_THRESHOLD
+from gramnb.data.filters import TEXT_THRESHOLD
 
 FOLDER = runs.resolve("results/text_labels")
 

@@ -36,7 +36,7 @@ from gramnb.config import TrainConfig
 from gramnb.data import images, manifest
 from gramnb.explain import contribution_maps
 from gramnb.interventions import UNTOUCHED, intervene, label, luminance
-from gramnb.predict import find_images, load_network
+from gramnb.predict import ask, find_images, load_network
 from gramnb.runs import Run, atomic, resolve
 
 OUT = "results/artworks"
@@ -65,7 +65,7 @@ def main(folder: str, file: str = "runs/states/manifest.parquet") -> None:
     write(listed.drop(columns="path"), "paintings.csv")
     shown = listed[listed["title"] != ""].reset_index(drop=True)
     pictures = [images.read_image(path, config.image_size) for path in shown["path"]]
-    paintings = ask(pictures, shown[["painting", "title"]], runs, config)
+    paintings = ask_all(pictures, shown[["painting", "title"]], runs, config)
     write(paintings, "predictions.csv")
     draw(shown, pictures, paintings, [run for run in runs if run.config["k"]])
 
@@ -75,7 +75,7 @@ def main(folder: str, file: str = "runs/states/manifest.parquet") -> None:
     known = table[["image_id", "group"]].assign(
         y=table["sadness"], luminance=[mean_luminance(picture) for picture in pictures]
     )
-    photographs = ask(pictures, known, runs, config)
+    photographs = ask_all(pictures, known, runs, config)
     write(photographs, "photographs.parquet")
     write(scores(photographs), "scores.csv")
 
@@ -110,7 +110,9 @@ def mean_luminance(picture: np.ndarray) -> float:
     return round(float(luminance(picture).mean()), 5)
 
 
-def ask(pictures: list, known: pd.DataFrame, runs: list[Run], config: TrainConfig) -> pd.DataFrame:
+def ask_all(
+    pictures: list, known: pd.DataFrame, runs: list[Run], config: TrainConfig
+) -> pd.DataFrame:
     """Return every run's answer to every picture at every step, beside the known columns.
 
     The backbone sees a picture once a step, then every head answers.
@@ -126,9 +128,9 @@ def ask(pictures: list, known: pd.DataFrame, runs: list[Run], config: TrainConfi
         changed = [intervene(each, name, strength, seed=n) for n, each in enumerate(pictures)]
         with quiet():
             inputs = features.predict(np.stack(changed), batch_size=32, verbose=0)
-            answers = [head.predict(inputs[: len(head.inputs)], verbose=0) for head in heads]
-        for run, (others, sadness) in zip(runs, (answer.T for answer in answers), strict=True):
-            log_odds = evaluation.log_odds(sadness, others)
+        for run, head in zip(runs, heads, strict=True):
+            log_odds = ask(head, inputs[: len(head.inputs)])
+            sadness = 1 / (1 + np.exp(-log_odds))
             frames.append(known.assign(
                 intervention=name, strength=strength, k=run.config["k"], seed=run.config["seed"],
                 p_sadness=sadness.round(5), log_odds=log_odds.round(4)))  # fmt: skip

@@ -13,7 +13,7 @@ import textwrap
 import pandas as pd
 
 from gramnb import evaluation, paper, runs
-from gramnb.data.text import TEXT_THRESHOLD
+from gramnb.data.filters import TEXT_THRESHOLD
 
 ROWS = {  # of README's table: name, what it is compared with
     "k = 4": "k = 0",

@@ -35,7 +35,7 @@ from gramnb.backbones import BACKBONES
 from gramnb.data import demo
 from gramnb.data.images import read_image
 from gramnb.evaluation import Calibration, log_odds
-from gramnb.predict import SHIPPED, SadnessClassifier, load_network
+from gramnb.predict import SHIPPED, SadnessClassifier, ask, load_network
 
 NAME = "shipped"
 PAGE = "book/model_card.md"
@@ -215,8 +215,7 @@ def unlike(classifier: SadnessClassifier, paintings: Path) -> dict[str, dict[str
     pictures = meaningless(classifier.image_size)
     for file in sorted(paintings.glob("*.jpg")):
         pictures[PAINTING + file.stem] = read_image(file, classifier.image_size)
-    others, sadness = classifier.network.predict_on_batch(np.stack([*pictures.values()])).T
-    x = log_odds(sadness, others)
+    x = ask(classifier.network, np.stack([*pictures.values()]))
     said = zip(pictures, x, classifier.calibration(x), strict=True)
     return {name: {"log_odds": round(float(o), 2), "p_sadness": round(float(p), 4)}
             for name, o, p in said}  # fmt: skip

@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from gramnb.data import demo
 from gramnb.data.duplicates import difference_hash, near_pairs
+from gramnb.data.filters import text_reader
 from gramnb.data.images import read_image
-from gramnb.data.text import text_reader
 from gramnb.features import extract
 
 COUNT = 240

@@ -71,6 +71,11 @@ class Handler(BaseHTTPRequestHandler):
     def busy(self, number, first):
         self.answer(429, Retry_After=1) if first else self.good(number, first)
 
+    def strange(self, number, first):  # no number of seconds, and one below zero
+        self.answer(429, Retry_After=("nonsense", "-50")[number % 2]) if first else self.good(
+            number, first
+        )
+
     def broken(self, number, first):
         self.answer(503)
 
@@ -105,6 +110,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def moved(self, number, first):
         self.answer(302, Location=f"/good/{number}.jpg")
+
+    def nowhere(self, number, first):
+        self.answer(302, Location="http://[::1")
 
     def circles(self, number, first):
         self.answer(302, Location=f"/circles/{number + 1}.jpg")
@@ -152,6 +160,8 @@ KINDS = {
     "circles": "too many redirects",
     "hangup": "no connection",
     "refused": "not allowed",
+    "strange": "ok",
+    "nowhere": "bad address",
 }
 
 
@@ -166,21 +176,21 @@ def test_every_line_gets_its_status(server, tmp_path):
         table = fetch.fetch(listed, tmp_path / "out", 32, LIMIT, retries=1, progress=False)
         assert time.monotonic() - began < 4 * LIMIT + 5
     assert table["status"].tolist() == [*KINDS.values(), "no connection", "bad address", "ok"]
-    assert table["url"].tolist() == urls and table["line"].tolist() == list(range(1, 21))
-    assert table["label"].tolist() == [n % 25 for n in range(20)]
+    assert table["url"].tolist() == urls and table["line"].tolist() == list(range(1, 23))
+    assert table["label"].tolist() == [n % 25 for n in range(22)]
 
     arrived = table[table["status"] == "ok"]
     for row in arrived.itertuples():
         content = (tmp_path / "out" / row.path).read_bytes()
-        assert content == jpeg(0 if row.line == 20 else row.line - 1)  # as it was sent
+        assert content == jpeg(0 if row.line == 22 else row.line - 1)  # as it was sent
     assert read_image(tmp_path / "out" / arrived["path"].iloc[0]).shape == (147, 220, 3)
     assert (table.loc[table["status"] != "ok", "path"] == "").all()
-    assert len(list((tmp_path / "out" / "images").rglob("*.*"))) == 5
+    assert len(list((tmp_path / "out" / "images").rglob("*.*"))) == 6
 
     counts = fetch.attrition(table)
-    assert counts.index[0] == "ok" and counts.loc["ok", "total"] == 6
-    assert counts["total"].sum() == len(table) == 20
-    assert counts["sadness"].sum() == table["label"].isin([4, 13, 19, 20, 21, 23]).sum() == 3
+    assert counts.index[0] == "ok" and counts.loc["ok", "total"] == 7
+    assert counts["total"].sum() == len(table) == 22
+    assert counts["sadness"].sum() == table["label"].isin([4, 13, 19, 20, 21, 23]).sum() == 5
     written = pd.read_csv(tmp_path / "out" / "attrition.csv", index_col="status")
     pd.testing.assert_frame_equal(written, counts, check_names=False)
 
@@ -259,5 +269,5 @@ def test_errors_name_what_is_wrong(tmp_path):
         fetch.fetch([listed, listed], tmp_path / "out")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "fetch.sqlite").write_text("this is no database, only a note" * 40)
-    with pytest.raises(ValueError, match="out/fetch.sqlite: no journal"):
+    with pytest.raises(ValueError, match="out/fetch.sqlite: file is not a database; .* remove it"):
         fetch.fetch(listed, tmp_path / "out")

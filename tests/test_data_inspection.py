@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sqlite3
 
 import numpy as np
 import pytest
@@ -42,10 +41,6 @@ def opened(monkeypatch):
     return names
 
 
-def interrupt():
-    raise KeyboardInterrupt
-
-
 def look(files):
     return inspection.inspect_all(files, progress=False)
 
@@ -77,9 +72,9 @@ def test_files_are_opened_once_until_they_change(files, tmp_path, opened):
 
 
 def test_an_interrupted_pass_goes_on_where_it_was(files, opened, monkeypatch):
-    monkeypatch.setattr(inspection, "BLOCK", 2)
-    opened.at["pixel.gif"] = interrupt
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    opened.at["pixel.gif"] = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
         look(files)
     opened.clear()
     look(files)
@@ -98,11 +93,6 @@ def test_a_damaged_cache_is_named(files, tmp_path):
     store.parent.mkdir()
     store.write_text("not a database, but long enough to be looked at" * 20)
     with pytest.raises(ValueError, match="images.sqlite: file is not a database; .* remove it"):
-        look(files)
-    store.unlink()
-    with sqlite3.connect(store) as other:
-        other.execute("create table found (a text)")
-    with pytest.raises(ValueError, match="images.sqlite: no such column.* remove it"):
         look(files)
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gramnb import cli
 from gramnb.data.lists import (
     CATEGORIES,
     SADNESS,
@@ -46,6 +47,11 @@ def test_all_malformed_lines_are_named(tmp_path):
         read_list(write(tmp_path / "list.txt", text))
     shown = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
     assert shown == [f"line {number}" for number in (2, 3, 4, 5, 6, 7)]
+    with pytest.raises(ValueError, match="40 malformed lines") as caught:
+        read_list(write(tmp_path / "list.txt", "x\n" * 40))
+    assert len(str(caught.value).splitlines()) == 22
+    with pytest.raises(ValueError, match="empty.txt: no line in it"):
+        read_list(write(tmp_path / "empty.txt", "\n"))
     with pytest.raises(FileNotFoundError, match="absent.txt"):
         read_list(tmp_path / "absent.txt")
 
@@ -76,17 +82,16 @@ def test_audit_of_two_lists_finds_the_overlap(tmp_path):
         audit_list([paths[0], paths[0]])
 
 
-def test_the_report_says_the_same_as_table_and_json(tmp_path):
+def test_the_report_says_the_same_as_table_and_json(tmp_path, capsys):
     paths = [write(tmp_path / "train25.txt", TRAIN * 300), write(tmp_path / "test25.txt", TEST)]
-    assert json.loads(audit_report(paths, "json")) == audit_list(paths)
-    lines = audit_report(paths).splitlines()
+    lines = audit_report(audit_list(paths)).splitlines()
     assert lines[0].split() == ["train25.txt", "test25.txt", "together"]
     assert lines[1].split() == ["lines", "2,100", "2", "2,102"]
     assert lines[6].split() == ["overlap", "1"]
     assert lines[-1].split() == ["zest", "joy", "300"]
-    assert "together" not in audit_report(paths[:1])
-    with pytest.raises(ValueError, match="table or json"):
-        audit_report(paths, "yaml")
+    assert "together" not in audit_report(audit_list(paths[:1]))
+    assert cli.main(["audit-list", *map(str, paths), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == audit_list(paths)
 
 
 def test_nineteen_subsets_of_labels_could_be_the_papers_sadness():

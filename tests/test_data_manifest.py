@@ -64,6 +64,11 @@ def test_read_says_what_is_wrong_with_a_file(tmp_path):
     pd.DataFrame({"path": ["a"], "label": ["b"]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(ValueError, match="other.parquet.*lacks the columns row, source"):
         manifest.read(tmp_path / "other.parquet")
+    for label in (np.nan, 2):
+        labels = table(tmp_path).assign(sadness=[0, 1, label, 0, 1, 0])
+        labels.to_parquet(tmp_path / "labels.parquet")
+        with pytest.raises(ValueError, match=f"labels.parquet: row 2: sadness is {label}"):
+            manifest.read(tmp_path / "labels.parquet")
 
 
 def test_dropping_keeps_rows_and_the_first_reason(tmp_path):

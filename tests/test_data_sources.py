@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from gramnb.data import manifest, sources
-from gramnb.data.sources import read
-from gramnb.data.transfer import transfer_sets
+from gramnb.data.sources import read, transfer_sets
 
 
 def draw(root, *names):
@@ -32,12 +31,7 @@ def published(monkeypatch):
     return pretend
 
 
-def test_published_counts_add_up():
-    totals = {source: sum(counts.values()) for source, counts in sources.PUBLISHED.items()}
-    assert totals == {"webemo": 267_441, "unbiasedemo": 3045, "emotion-6": 8350, "emotion6": 1980}
-
-
-def test_class_folders(tmp_path):
+def test_class_folders_are_read_in_order(tmp_path):
     draw(tmp_path, "sad/b.jpg", "sad/deep/a.JPG", "crying/a.png", "happy/a.webp", ".cache/x/y.jpg")
     table = read("folder", tmp_path, ["sad", "crying"])
     assert rows(table, tmp_path, "path", "label", "emotion", "sadness") == [
@@ -61,11 +55,6 @@ def test_what_is_left_out_is_reported(tmp_path):
         f"{tmp_path.name}: pictures in no class folder, left out: 1 (cover.jpg)",
         f"{tmp_path.name}: files that are no pictures, left out: 1 (sad/notes.txt)",
     ]
-
-
-def test_a_class_named_sadness_needs_no_names(tmp_path):
-    draw(tmp_path, "sadness/a.jpg", "joy/a.jpg")
-    assert list(read("folder", tmp_path)["sadness"]) == [0, 1]
 
 
 def test_errors_list_what_was_found(tmp_path):
@@ -100,7 +89,7 @@ def test_unbiasedemo(tmp_path, published):
         assert read("unbiasedemo", inner)["path"].equals(table["path"])
     published("unbiasedemo", anger=1, joy=3, sadness=1)
     assert read("unbiasedemo", tmp_path).attrs["report"] == [
-        "UnbiasedEmo: 3 of 5 images; anger 0 of 1, joy 2 of 3"
+        "UnBiasedEmo: 3 of 5 images; anger 0 of 1, joy 2 of 3"
     ]
 
 
@@ -250,12 +239,3 @@ def test_a_demo_set_is_drawn_once(tmp_path):
     pd.testing.assert_frame_equal(again, table)
     assert {path: (tmp_path / path).stat().st_mtime_ns for path in again["path"]} == stamps
     assert len(table) == 6 and table["sadness"].sum() > 0 and table.attrs["report"] == []
-
-
-def test_reading_does_not_depend_on_the_order_on_disk(tmp_path):
-    roots = [
-        draw(tmp_path / "a", "sad/1.jpg", "sad/10.jpg", "happy/2.jpg"),
-        draw(tmp_path / "b", "happy/2.jpg", "sad/10.jpg", "sad/1.jpg"),
-    ]
-    one, two = (rows(read("folder", root, ["sad"]), root, "row", "path") for root in roots)
-    assert one == two

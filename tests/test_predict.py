@@ -1,3 +1,5 @@
+"""Good files get a probability, bad ones a reason, and what a screen is shown cannot harm it."""
+
 import json
 import os
 import shutil
@@ -20,6 +22,7 @@ from gramnb.training import train
 def run(demo_manifest, tmp_path_factory):
     config = TrainConfig(manifest=str(demo_manifest), k=1, backbone="EfficientNetLite0",
                          image_size=48, epochs=2, batch_size=8, frozen=True, optimizer="adam",
+                         learning_rate=1e-4,
                          head=HeadOptions(momentum=0.5))  # fmt: skip
     return train(config, tmp_path_factory.mktemp("runs"), progress=False)
 
@@ -29,14 +32,24 @@ def classifier(run):
     return SadnessClassifier.load(run.path)
 
 
+@pytest.fixture
+def loaded(classifier, monkeypatch):
+    """Loading takes seconds, and one test does it."""
+    monkeypatch.setattr(SadnessClassifier, "load", lambda run=None: classifier)
+
+
 @pytest.fixture(scope="module")
-def photos(demo_manifest, tmp_path_factory):
+def good(demo_manifest):
+    return manifests.kept(manifests.read(demo_manifest))["path"].tolist()
+
+
+@pytest.fixture(scope="module")
+def photos(good, tmp_path_factory):
     """Two good pictures, one in a subfolder; a web page named .jpg; an empty file."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "album").mkdir()
-    good = manifests.kept(manifests.read(demo_manifest))["path"]
-    shutil.copy(good.iloc[0], folder / "a.jpg")
-    shutil.copy(good.iloc[1], folder / "album" / "b.jpg")
+    shutil.copy(good[0], folder / "a.jpg")
+    shutil.copy(good[1], folder / "album" / "b.jpg")
     (folder / "page.jpg").write_text("<html>404</html>")
     (folder / "void.png").touch()
     (folder / "notes.txt").write_text("not asked about")
@@ -54,14 +67,17 @@ def test_good_files_get_a_probability_and_bad_ones_a_reason(classifier, photos):
     assert table["conveys"].tolist() == [*expected, "", ""]
 
 
-def test_batches_do_not_change_the_answer(classifier, photos, demo_manifest):
+def test_batches_do_not_change_the_answer_which_is_the_networks(classifier, photos, good):
     """Bad files among good ones, and a last batch that is not full, included."""
-    paths = [photos, *manifests.kept(manifests.read(demo_manifest))["path"].iloc[2:11], photos]
+    paths = [photos, *good[2:11], photos]
     one = classifier.predict(paths, batch_size=1, progress=False)
     many = classifier.predict(paths, batch_size=8, progress=False)
     np.testing.assert_allclose(one["p_sadness"], many["p_sadness"], atol=1e-5)
     assert one.drop(columns="p_sadness").equals(many.drop(columns="p_sadness"))
     assert many["p_sadness"].std() > 1e-3  # a mixed-up order would show
+    image = predict.read_image(one["file"][0], classifier.image_size)[None]
+    p = classifier.network.predict_on_batch(image)[0, 1]
+    assert one["p_sadness"][0] == pytest.approx(p, abs=1e-6)
 
 
 def test_the_files_of_a_batch_are_read_at_the_same_time(classifier, photos, monkeypatch):
@@ -91,33 +107,31 @@ def test_odd_files_are_read_as_a_viewer_shows_them(classifier, tmp_path):
     assert abs(wrong - table[f"{tmp_path}/turned.png"]) > 1e-2  # the check can fail
 
 
-def test_every_kind_of_bad_file_gets_its_reason(classifier, photos, tmp_path):
+def test_every_kind_of_bad_file_gets_its_reason_and_none_is_left_out(
+    classifier, photos, tmp_path, monkeypatch
+):
+    """Nor a picture without suffix, nor one of another format, nor a closed folder."""
     for name, (data, _) in unreadable().items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    (tmp_path / "folder.jpg").mkdir()
+    for name in ("folder.jpg", "closed"):
+        (tmp_path / name).mkdir()
+    shutil.copy(photos / "a.jpg", tmp_path / "fetched")
+    Image.open(photos / "a.jpg").save(tmp_path / "a.avif")
+    listing = predict.find_pictures(tmp_path)._replace(closed=[str(tmp_path / "closed")])
+    monkeypatch.setattr(predict, "find_pictures", lambda folder: listing)
     table = classifier.predict([tmp_path, photos / "a.jpg"], progress=False)
     found = {os.path.basename(row.file): row.problem for row in table.itertuples()}
     reasons = {name: reason for name, (_, reason) in unreadable().items()}
-    assert found == {**reasons, "gone.jpg": "missing", "a.jpg": ""}
-    assert table["p_sadness"].notna().sum() == 1
+    assert found == {**reasons, "gone.jpg": "missing", "closed": "folder cannot be read",
+                     "a.jpg": "", "a.avif": "", "fetched": ""}  # fmt: skip
+    assert table["p_sadness"].notna().sum() == 3
 
 
-def test_no_picture_of_a_folder_is_left_out(classifier, photos, tmp_path, monkeypatch):
-    """Neither one of any format that is read, nor one without suffix, nor a closed folder."""
-    shutil.copy(photos / "a.jpg", tmp_path / "fetched")
-    Image.open(photos / "a.jpg").save(tmp_path / "a.avif")
-    (tmp_path / "closed").mkdir()
-    listing = predict.find_pictures(tmp_path)._replace(closed=[str(tmp_path / "closed")])
-    monkeypatch.setattr(predict, "find_pictures", lambda folder: listing)
-    table = classifier.predict([tmp_path], progress=False)
-    assert table["problem"].tolist() == ["", "folder cannot be read", ""]
-
-
-def test_nothing_but_bad_files(classifier, tmp_path):
-    (tmp_path / "void.png").touch()
-    table = classifier.predict([tmp_path], progress=False)
-    assert table["p_sadness"].isna().all() and table["conveys"].tolist() == [""]
+def test_an_answer_that_is_no_number_is_a_problem(classifier, photos, monkeypatch):
+    monkeypatch.setattr(predict, "ask", lambda network, images: np.full(len(images), np.nan))
+    table = classifier.predict([photos / "a.jpg"], progress=False)
+    assert table["conveys"].tolist() == [""] and "no number" in table["problem"][0]
 
 
 def test_paths_that_are_not_there_are_named(tmp_path):
@@ -125,11 +139,6 @@ def test_paths_that_are_not_there_are_named(tmp_path):
         find_images([tmp_path / "nowhere.jpg"])
     with pytest.raises(FileNotFoundError, match="no image in it"):
         find_images([tmp_path])
-
-
-def test_a_folder_that_is_no_run_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no finished run there"):
-        SadnessClassifier.load(tmp_path)
 
 
 def test_transfer_predicts_every_kept_row_and_stays_with_the_run(run, demo_manifest):
@@ -141,13 +150,19 @@ def test_transfer_predicts_every_kept_row_and_stays_with_the_run(run, demo_manif
     np.testing.assert_allclose(own["p_sadness"], again["p_sadness"], atol=1e-5)
 
 
+# The command
+
+
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_the_command_prints_all_and_its_exit_code_tells_of_bad_files(run, photos, capfd, form):
-    code = cli.main(["predict", str(photos), "--model", str(run.path), "--format", form])
+def test_the_command_prints_all_and_its_exit_code_tells_of_bad_files(
+    loaded, run, photos, capfd, form
+):
+    code = cli.main(["predict", str(photos), "--format", form])
     out, err = capfd.readouterr()
     assert code == 1
     assert "page.jpg: not an image" in err and "void.png: empty file" in err
-    assert "Traceback" not in err
+    rule = f"run {run.path.name}, not calibrated; sadness: p(sadness) above 0.5"
+    assert err.splitlines()[0] == f"gramnb predict: {rule}"
     if form == "json":
         rows = json.loads(out)
         assert len(rows) == 4 and rows[2]["p_sadness"] is None and 0 <= rows[0]["p_sadness"] <= 1
@@ -155,39 +170,33 @@ def test_the_command_prints_all_and_its_exit_code_tells_of_bad_files(run, photos
         assert len(out.strip().splitlines()) == 5
 
 
-def test_a_runs_probabilities_are_its_networks(run, classifier, demo_manifest, capfd):
-    path = manifests.kept(manifests.read(demo_manifest))["path"].iloc[0]
-    image = predict.read_image(path, classifier.image_size)[None]
-    found = classifier.predict([path], progress=False)["p_sadness"][0]
-    assert found == pytest.approx(classifier.network.predict_on_batch(image)[0, 1], abs=1e-6)
-    assert cli.main(["predict", path, "--model", str(run.path)]) == 0
-    said = f"run {run.path.name}, not calibrated; sadness: p(sadness) above 0.5"
-    assert capfd.readouterr().err.splitlines()[0] == f"gramnb predict: {said}"
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_names_reach_the_screen_without_control_characters(loaded, good, tmp_path, capfd, form):
+    for name in (b"red\x1b[31m\n.jpg", b"latin\xff.jpg"):
+        shutil.copy(good[0], os.fsencode(tmp_path) + b"/" + name)
+    (tmp_path / "bad\x1b[2J.jpg").touch()
+    assert cli.main(["predict", str(tmp_path), "--format", form]) == 1
+    out, err = capfd.readouterr()
+    assert "\x1b" not in out + err and r"bad\x1b[2J.jpg: empty file" in err
+    names = ("\\u001b", "\\udcff") if form == "json" else (r"red\x1b[31m\n.jpg", r"latin\udcff.jpg")
+    assert all(name in out for name in names)
 
 
-def test_without_a_run_the_shipped_model_is_asked(classifier, photos, monkeypatch, capfd):
-    asked = []
-    monkeypatch.setattr(SadnessClassifier, "load", lambda run: asked.append(run) or classifier)
-    assert cli.main(["predict", str(photos / "a.jpg")]) == 0
-    assert asked == [None] and "a.jpg" in capfd.readouterr().out
-
-
-def test_the_command_is_silent_about_its_libraries_and_exits_0(run, photos, python):
+def test_the_command_asks_a_run_silent_about_its_libraries_and_exits_0(run, photos, python):
     script = "import sys; from gramnb.cli import main; sys.exit(main(sys.argv[1:]))"
-    out = python(script + "", "predict", photos / "a.jpg", "--model", run.path)
-    header, row = out.splitlines()
+    header, row = python(script, "predict", photos / "a.jpg", "--model", run.path).splitlines()
     assert header.split(maxsplit=2) == ["file", "p(sadness)", "conveys (sadness: above 0.5)"]
     assert row.split()[0] == str(photos / "a.jpg")
 
 
-def explained(run, out, *paths):
-    return cli.main(["predict", *map(str, paths), "--model", str(run.path), "--explain", str(out)])
+def explained(out, *paths):
+    return cli.main(["predict", *map(str, paths), "--explain", str(out)])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_the_command_draws_where_the_network_looked(run, photos, tmp_path, capfd, suffix):
+def test_the_command_draws_where_the_network_looked(loaded, photos, tmp_path, capfd, suffix):
     out = tmp_path / "new" / f"out{suffix}"
-    assert explained(run, out, photos) == 1  # for the bad files
+    assert explained(out, photos) == 1  # for the bad files
     out_, err = capfd.readouterr()
     assert "a.jpg" in out_ and err.splitlines()[-1].endswith("void.png: empty file")
     assert [path.name for path in out.parent.iterdir()] == [out.name]
@@ -196,27 +205,33 @@ def test_the_command_draws_where_the_network_looked(run, photos, tmp_path, capfd
         assert width == 1050 and 250 < height < 600  # two pictures stand in one row
 
 
-def test_a_page_holds_twelve_pictures(run, demo_manifest, tmp_path, capfd):
-    paths = manifests.kept(manifests.read(demo_manifest))["path"].head(14)
-    assert explained(run, tmp_path / "$page$.PNG", *paths) == 0
+def test_a_page_holds_twelve_pictures(loaded, good, tmp_path, capfd):
+    assert explained(tmp_path / "$page$.PNG", *good[:14]) == 0
     assert "the first 12 of 14 pictures" in capfd.readouterr().err
     assert Image.open(tmp_path / "$page$.PNG").size[1] > 1000
 
 
-def test_without_a_readable_picture_nothing_is_drawn(run, photos, tmp_path, capfd):
-    assert explained(run, tmp_path / "out.png", photos / "void.png") == 1
+def test_without_a_readable_picture_nothing_is_drawn(loaded, photos, tmp_path, capfd):
+    assert explained(tmp_path / "out.png", photos / "void.png") == 1
     assert "out.png: not drawn, no picture could be read" in capfd.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [("out.txt", "--explain draws a .png, .pdf or .svg"), ("a.jpg/out.png", "exists")],
+    ("name", "paths", "message"),
+    [
+        ("out.txt", ["a.jpg"], "--explain draws a .png, .pdf or .svg"),
+        ("a.jpg/out.png", ["a.jpg"], "exists"),
+        ("void.png", ["void.png"], "void.png: there is such a file; give --explain another name"),
+        ("void.png", ["a.jpg"], "void.png: there is such a file"),  # as `--explain *.png` gives it
+    ],
 )
-def test_a_drawing_that_cannot_be_is_one_line(run, photos, capfd, name, message):
-    assert explained(run, photos / name, photos / "a.jpg") == 2
+def test_a_drawing_that_cannot_be_is_one_line(loaded, photos, capfd, name, paths, message):
+    before = {path: path.read_bytes() for path in photos.rglob("*.*")}
+    assert explained(photos / name, *(photos / path for path in paths)) == 2
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("gramnb predict: ") and message in last
+    assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
 
 
 def test_a_wrong_model_is_one_line(tmp_path, photos, capsys):

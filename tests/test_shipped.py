@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from odd_files import unreadable
 from sklearn import metrics as sk
 from studies import pages, ship
 
@@ -21,7 +20,6 @@ from gramnb import cli, evaluation, predict, runs
 from gramnb._keras import keras
 from gramnb.config import TrainConfig
 from gramnb.data import demo
-from gramnb.data import manifest as manifests
 from gramnb.data.images import read_image
 from gramnb.evaluation import Calibration, log_odds
 from gramnb.predict import SHIPPED, SadnessClassifier
@@ -243,37 +241,6 @@ def test_the_readmes_three_lines_of_python(paintings, loaded, tmp_path, monkeypa
     exec(code, said)
     assert len(said["table"]) == 9 and said["table"]["p_sadness"].between(0, 1).all()
     assert "photo.jpg" in capfd.readouterr().out
-
-
-@pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_many_files_among_them_every_kind_of_bad_one(demo_manifest, loaded, tmp_path, capfd, form):
-    good = manifests.kept(manifests.read(demo_manifest))["path"].iloc[:20]
-    for n in range(3 if form == "csv" else 1):
-        for i, path in enumerate(good):
-            shutil.copy(path, tmp_path / f"{n}-{i}.jpg")
-    for name, (data, _) in unreadable().items():
-        (tmp_path / name).write_bytes(data)
-    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    reasons = {name: reason for name, (_, reason) in unreadable().items()} | {"gone.png": "missing"}
-    assert cli.main(["predict", str(tmp_path), "--format", form]) == 1
-    out, err = capfd.readouterr()
-    listed = [line.rpartition(": ")[::2] for line in err.splitlines()[-len(reasons) :]]
-    assert {os.path.basename(file): reason for file, reason in listed} == reasons
-    total = len([*tmp_path.iterdir()])
-    if form == "json":
-        rows = json.loads(out)
-        assert len(rows) == total
-        assert sum(row["p_sadness"] is None for row in rows) == len(reasons)
-        assert {row["conveys"] for row in rows if row["problem"]} == {""}
-    else:
-        assert len(out.splitlines()) == total + 1  # nothing but the table
-        assert all(any(r in line for line in out.splitlines()) for r in reasons.values())
-
-
-def test_an_explanation_of_the_shipped_model(paintings, loaded, tmp_path, capfd):
-    assert cli.main(["predict", str(paintings), "--explain", str(tmp_path / "out.png")]) == 0
-    assert (tmp_path / "out.png").stat().st_size > 10_000
-    assert len(capfd.readouterr().out.splitlines()) == 9
 
 
 OFFLINE = """

@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gramnb {given.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"gramnb {given.command}: interrupted; call again to go on", file=sys.stderr)
+        again = "; call again to go on" if given.command == "fetch" else ""
+        print(f"gramnb {given.command}: interrupted{again}", file=sys.stderr)
         return 130
 
 
@@ -73,23 +74,31 @@ def _predict(given: argparse.Namespace) -> int:
 
     if given.explain and given.explain.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ValueError(f"{given.explain}: --explain draws a .png, .pdf or .svg")
+    if given.explain and given.explain.exists():  # it may be a picture: a pattern names those first
+        raise FileExistsError(f"{given.explain}: there is such a file; give --explain another name")
     classifier = SadnessClassifier.load(given.model)
-    said = f"{classifier.name}; sadness: p(sadness) above {classifier.threshold:g}"
-    print(f"gramnb predict: {said}", file=sys.stderr)
+    rule = f"{classifier.name}; sadness: p(sadness) above {classifier.threshold:g}"
+    print(f"gramnb predict: {rule}", file=sys.stderr)
     table = classifier.predict(given.paths)
+    shown = table.assign(file=table["file"].map(_printable))
     if given.format == "json":
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         print(json.dumps(rows, indent=2))
     elif given.format == "csv":
-        print(table.to_csv(index=False), end="")
+        print(shown.to_csv(index=False), end="")
     else:
-        print(_aligned(table, classifier.threshold))
-    bad = table[table["problem"] != ""]
+        print(_aligned(shown, classifier.threshold))
+    bad = shown[shown["problem"] != ""]
     if given.explain:
         _explain(classifier, table.drop(bad.index), given.explain)
     for row in bad.itertuples():
         print(f"{row.file}: {row.problem}", file=sys.stderr)
     return 1 if len(bad) else 0
+
+
+def _printable(name: str) -> str:
+    """Return a file's name as a screen may show it: no line breaks, no commands to a terminal."""
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def _aligned(table: pd.DataFrame, threshold: float) -> str:
@@ -116,23 +125,20 @@ def _explain(classifier: "SadnessClassifier", readable: pd.DataFrame, out: Path)
         print(f"{out}: the first {EXPLAINED} of {len(readable)} pictures", file=sys.stderr)
     shown = readable.head(EXPLAINED)
     images = np.stack([read_image(file, classifier.image_size) for file in shown["file"]])
-    pictures = [_thinned(read_image(file)) for file in shown["file"]]
+    pictures = [read_image(file) for file in shown["file"]]
+    steps = [1 + max(picture.shape) // 800 for picture in pictures]  # a page shows no more
+    pictures = [x[::step, ::step] for x, step in zip(pictures, steps, strict=True)]
     names = [f"p(sadness) {row.p_sadness:.2f}  {Path(row.file).name}" for row in shown.itertuples()]
     with quiet(), atomic(out) as temporary:
         maps = contribution_maps(classifier.network, images)
         plots.explanations(pictures, [*maps.values()], [*maps], names).savefig(temporary)
 
 
-def _thinned(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of as many pixels as a page shows."""
-    step = 1 + max(picture.shape) // 800
-    return picture[::step, ::step]
-
-
 def _audit_list(given: argparse.Namespace) -> int:
-    from gramnb.data.lists import audit_report
+    from gramnb.data.lists import audit_list, audit_report
 
-    print(audit_report(given.lists, given.format))
+    counts = audit_list(given.lists)
+    print(json.dumps(counts, indent=2) if given.format == "json" else audit_report(counts))
     return 0
 
 

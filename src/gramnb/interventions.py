@@ -1,13 +1,14 @@
 """The same picture, changed in one respect: what an answer goes by is found by changing it.
 
-The paper wonders whether its network goes by colours, textures or shapes (Section 5.2). Each
-function takes a picture, uint8 (H, W, 3) in sRGB, and returns a changed copy of that shape;
-`INTERVENTIONS` names them. `effects` says how far the answers moved, and how sure that is.
+The paper wonders whether its network goes by colours, textures or shapes (Section 5.2). Each of
+`INTERVENTIONS` takes a picture, uint8 (H, W, 3) in sRGB, and returns a changed copy of that shape;
+`intervene` applies one by name. `effects` says how far the answers moved, and how sure that is.
 
 Light is changed where it adds up, in linear light; `luminance` is measured there too.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,52 +25,41 @@ def luminance(image: np.ndarray) -> np.ndarray:
     return _LINEAR[image] @ WEIGHTS
 
 
-def darker(image: np.ndarray, factor: float = 0.5) -> np.ndarray:
-    """Return the picture with its linear light times `factor`, 0 to 1; 0.5 is one stop less."""
-    return _srgb(_LINEAR[image] * _within("factor", factor, 0, 1))
+def brightened(image: np.ndarray, factor: float) -> np.ndarray:
+    """Return the picture with its linear light times `factor`, clipped at white; 0.5 is a stop."""
+    return _srgb(_LINEAR[image] * factor)
 
 
-def lighter(image: np.ndarray, factor: float = 2.0) -> np.ndarray:
-    """Return the picture with its linear light times `factor`, 1 or more, clipped at white."""
-    return _srgb(_LINEAR[image] * _within("factor", factor, 1, np.inf))
+def desaturated(image: np.ndarray, saturation: float) -> np.ndarray:
+    """Return the picture mixed with its grey version (Pillow's luma); 0 is grey, 1 the picture."""
+    return np.asarray(ImageEnhance.Color(Image.fromarray(image)).enhance(saturation))
 
 
-def desaturated(image: np.ndarray, saturation: float = 0.0) -> np.ndarray:
-    """Return the picture mixed with its grey version; 0 is grey, 1 the picture.
-
-    Grey is Pillow's luma: sRGB values weighted by 0.299, 0.587, 0.114.
-    """
-    enhanced = ImageEnhance.Color(Image.fromarray(image))
-    return np.asarray(enhanced.enhance(_within("saturation", saturation, 0, 1)))
-
-
-def cooler(image: np.ndarray, gain: float = 1.25) -> np.ndarray:
-    """Return the picture in bluer light: linear blue times `gain`, 1 or more, red divided by it.
+def cooler(image: np.ndarray, gain: float) -> np.ndarray:
+    """Return the picture in bluer light: linear blue times `gain`, red divided by it.
 
     Each pixel is then scaled back to the luminance it had, so that its colour changes alone; only
-    where a channel would leave its range is it clipped.
+    where a channel would leave its range is it clipped. A gain below 1 makes light redder.
     """
-    return _balanced(image, _within("gain", gain, 1, np.inf))
+    light = _LINEAR[image]  # (H, W, 3)
+    turned = light * [1 / gain, 1, gain]
+    before, after = light @ WEIGHTS, turned @ WEIGHTS
+    scale = np.divide(before, after, out=np.ones_like(before), where=after > 0)
+    return _srgb(turned * scale[..., None])
 
 
-def warmer(image: np.ndarray, gain: float = 1.25) -> np.ndarray:
-    """Return the picture in redder light: the reverse of `cooler`, red times `gain`."""
-    return _balanced(image, 1 / _within("gain", gain, 1, np.inf))
-
-
-def blurred(image: np.ndarray, radius: float = 2.0) -> np.ndarray:
+def blurred(image: np.ndarray, radius: float) -> np.ndarray:
     """Return the picture without texture finer than a Gaussian of `radius` pixels (its SD)."""
-    blur = ImageFilter.GaussianBlur(_within("radius", radius, 0, np.inf))
-    return np.asarray(Image.fromarray(image).filter(blur))
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
-def shuffled(image: np.ndarray, tiles: int = 4, seed: int = 0) -> np.ndarray:
+def shuffled(image: np.ndarray, tiles: float, seed: int = 0) -> np.ndarray:
     """Return the picture cut into `tiles` x `tiles` pieces that lie in an order drawn by `seed`.
 
     Colours and texture inside the pieces stay, what larger shapes there are goes, and new edges
     come. Rows and columns left over at the lower and right edge stay where they are.
     """
-    tiles = int(_within("tiles", tiles, 1, min(image.shape[:2])))
+    tiles = int(tiles)
     height, width = image.shape[0] // tiles, image.shape[1] // tiles
     area = slice(height * tiles), slice(width * tiles)
     pieces = image[area].reshape(tiles, height, tiles, width, 3).swapaxes(1, 2)
@@ -81,33 +71,39 @@ def shuffled(image: np.ndarray, tiles: int = 4, seed: int = 0) -> np.ndarray:
     return changed
 
 
-def mirrored(image: np.ndarray) -> np.ndarray:
-    """Return the picture with left and right exchanged."""
-    return image[:, ::-1].copy()
+class Intervention(NamedTuple):
+    """A change, its usual strength, the range of strengths, and what a figure calls it."""
+
+    change: Callable[..., np.ndarray]
+    usual: float
+    low: float
+    high: float
+    label: str
 
 
-INTERVENTIONS: dict[str, Callable[..., np.ndarray]] = {
-    each.__name__: each
-    for each in (darker, lighter, desaturated, cooler, warmer, blurred, shuffled, mirrored)
-}
-_LABELS = {  # what a strength is, with its unit
-    "darker": "darker, light × {:g}",
-    "lighter": "lighter, light × {:g}",
-    "desaturated": "saturation × {:g}",
-    "cooler": "cooler, gain {:g}",
-    "warmer": "warmer, gain {:g}",
-    "blurred": "blurred, {:g} px",
-    "shuffled": "{0:g} × {0:g} tiles shuffled",
+INTERVENTIONS = {
+    "darker": Intervention(brightened, 0.5, 0, 1, "darker, light × {:g}"),
+    "lighter": Intervention(brightened, 2, 1, np.inf, "lighter, light × {:g}"),
+    "desaturated": Intervention(desaturated, 0, 0, 1, "saturation × {:g}"),
+    "cooler": Intervention(cooler, 1.25, 1, np.inf, "cooler, gain {:g}"),
+    "warmer": Intervention(
+        lambda x, gain: cooler(x, 1 / gain), 1.25, 1, np.inf, "warmer, gain {:g}"
+    ),
+    "blurred": Intervention(blurred, 2, 0, np.inf, "blurred, {:g} px"),
+    "shuffled": Intervention(shuffled, 4, 1, np.inf, "{0:g} × {0:g} tiles shuffled"),
+    "mirrored": Intervention(lambda x, _: x[:, ::-1].copy(), 1, 1, 1, "mirrored"),
 }
 
 
 def label(intervention: str, strength: float = np.nan) -> str:
     """Return what a figure calls an intervention, its strength with a unit."""
-    return _LABELS.get(intervention, intervention).format(strength)
+    if intervention not in INTERVENTIONS:
+        return intervention
+    return INTERVENTIONS[intervention].label.format(strength)
 
 
 def intervene(image: np.ndarray, intervention: str, strength: float = np.nan, seed: int = 0):
-    """Return the picture under a named intervention; NaN is its own default strength.
+    """Return the picture under a named intervention; NaN is its usual strength.
 
     Raises:
         ValueError: there is no intervention of this name, or not this strong.
@@ -118,40 +114,13 @@ def intervene(image: np.ndarray, intervention: str, strength: float = np.nan, se
         raise ValueError(
             f"intervention must be one of {', '.join(INTERVENTIONS)}, got {intervention!r}"
         )
-    strengths = () if np.isnan(strength) else (strength,)
-    options = {"seed": seed} if intervention == "shuffled" else {}
-    return INTERVENTIONS[intervention](image, *strengths, **options)
-
-
-def changes(answers: pd.DataFrame, picture: str = "painting") -> pd.DataFrame:
-    """Return what each intervention changes in each answer, untouched pictures left out.
-
-    Args:
-        answers: intervention, strength (NaN = none), k, seed, log_odds, p_sadness, and the column
-            that names the picture.
-        picture: the name of that column.
-
-    Returns:
-        The picture, step (the intervention's `label`), k, seed; log_odds and p_sadness minus those
-        of the same picture, k and seed untouched; flipped, 1 where the class is another one.
-
-    Raises:
-        ValueError: a picture has no untouched answer.
-    """
-    key = [picture, "k", "seed"]
-    whole = answers["intervention"] == UNTOUCHED
-    before = answers[whole].set_index(key)[["log_odds", "p_sadness"]]
-    after = answers[~whole]
-    joined = after[key].join(before, on=key)
-    if (lacking := joined["log_odds"].isna()).any():
-        raise ValueError(f"{joined[picture][lacking].iloc[0]}: no answer to it {UNTOUCHED}")
-    steps = [label(*pair) for pair in zip(after["intervention"], after["strength"], strict=True)]
-    return after[key].assign(
-        step=steps,
-        log_odds=after["log_odds"] - joined["log_odds"],
-        p_sadness=after["p_sadness"] - joined["p_sadness"],
-        flipped=((after["log_odds"] > 0) != (joined["log_odds"] > 0)).astype(float),
-    )
+    change, usual, low, high, _ = INTERVENTIONS[intervention]
+    high = min(image.shape[:2]) if change is shuffled else high
+    strength = usual if np.isnan(strength) else strength
+    if not low <= strength <= high:
+        limits = f"{low:g} or more" if high == np.inf else f"from {low:g} to {high:g}"
+        raise ValueError(f"{intervention}: strength must be {limits}, got {strength:g}")
+    return change(image, strength, *([seed] if change is shuffled else []))
 
 
 def effects(
@@ -164,8 +133,9 @@ def effects(
     """Return how far each intervention moves the log-odds of sadness, averaged over seeds.
 
     Args:
-        answers: as `changes` takes them; of every picture under every intervention. With a column
-            `group` (-1 = none) the pictures of a group are drawn together.
+        answers: of every picture under every intervention: intervention, strength (NaN = none), k,
+            seed, log_odds, p_sadness, and the column that names the picture. With a column `group`
+            (-1 = none) the pictures of a group are drawn together.
         picture: the column that names the picture.
         level: of the interval, by percentiles of a bootstrap over pictures, the same draws in every
             row. It speaks of other pictures, not of other seeds.
@@ -173,27 +143,42 @@ def effects(
         seed: of the draws.
 
     Returns:
-        Indexed by step and network ("k = 0", ..., and of two their "difference", the larger k
-        minus the smaller): mean, low, high; sd_pictures and sd_seeds, each of means over the other;
-        p10 and p90, percentiles of single changes; p_sadness, the mean change of the probability;
-        flipped, the share of answers that change class (both NaN for the difference).
+        Indexed by step (the intervention's `label`) and network ("k = 0", ..., and of two their
+        "difference", the larger k minus the smaller): mean, low, high; sd_pictures and sd_seeds,
+        each of means over the other; p10 and p90, percentiles of single changes; p_sadness, the
+        mean change of the probability; flipped, the share of answers that change class (both NaN
+        for the difference).
 
     Raises:
         ValueError: an answer is missing.
     """
-    moved = changes(answers, picture)
-    first = answers.drop_duplicates(picture).sort_values(picture)
-    counts = _draws(first.get("group", pd.Series(np.arange(len(first)))), resamples, seed)
+    key, untouched = [picture, "k", "seed"], answers["intervention"] == UNTOUCHED
+    before = answers[untouched].set_index(key)[["log_odds", "p_sadness"]]
+    after = answers[~untouched].join(before, on=key, rsuffix="_before")
+    if (lacking := after["log_odds_before"].isna()).any():
+        raise ValueError(f"{after[picture][lacking].iloc[0]}: no answer to it {UNTOUCHED}")
+    after["step"] = list(map(label, after["intervention"], after["strength"]))
+    after["change"] = after["log_odds"] - after["log_odds_before"]
+
+    first = answers.drop_duplicates(picture).sort_values(picture).reset_index()
+    alone = pd.Series(-1 - first.index)
+    groups = first["group"].where(first["group"] >= 0, alone) if "group" in first else alone
+    unit, units = pd.factorize(groups)
+    random, each = np.random.default_rng(seed), np.full(len(units), 1 / len(units))
+    counts = random.multinomial(len(units), each, resamples)[:, unit]  # (resamples, pictures)
+
     rows = {}
-    for step, part in moved.groupby("step", sort=False):
+    for step, part in after.groupby("step", sort=False):
         of_k = {}
         for k, own in part.groupby("k"):
-            table = own.pivot(index=picture, columns="seed", values="log_odds")
+            table = own.pivot(index=picture, columns="seed", values="change")
             if len(table) < len(first) or table.isna().any(axis=None):
                 raise ValueError(f"{step}, k = {k}: not every {picture} has an answer of each seed")
             of_k[k] = table.to_numpy()  # (pictures, seeds)
+            flipped = (own["log_odds"] > 0) != (own["log_odds_before"] > 0)
             rows[step, f"k = {k}"] = _summary(of_k[k], counts, level) | {
-                name: own[name].mean() for name in ("p_sadness", "flipped")
+                "p_sadness": (own["p_sadness"] - own["p_sadness_before"]).mean(),
+                "flipped": flipped.mean(),
             }
         if len(of_k) == 2:
             smaller, larger = (values.mean(axis=1, keepdims=True) for values in of_k.values())
@@ -202,37 +187,16 @@ def effects(
     return pd.DataFrame(list(rows.values()), index)
 
 
-def _draws(groups: pd.Series, resamples: int, seed: int) -> np.ndarray:
-    """Return how often each picture is drawn, (resamples, pictures), groups as a whole."""
-    alone = pd.Series(-1 - np.arange(len(groups)), groups.index)
-    unit = pd.factorize(groups.where(groups >= 0, alone))[0]
-    units = unit.max() + 1
-    random = np.random.default_rng(seed)
-    return random.multinomial(units, np.full(units, 1 / units), resamples)[:, unit]
-
-
 def _summary(values: np.ndarray, counts: np.ndarray, level: float) -> dict[str, float]:
     """Summarise changes, (pictures, seeds), with a bootstrap interval of their mean."""
     by_picture, by_seed = values.mean(axis=1), values.mean(axis=0)
     drawn = counts @ by_picture / counts.sum(axis=1)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    p10, p90 = np.quantile(values, [0.1, 0.9])
-    return {
-        "mean": values.mean(),
-        "low": low,
-        "high": high,
-        "sd_pictures": by_picture.std(ddof=1) if len(by_picture) > 1 else np.nan,
-        "sd_seeds": by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan,
-        "p10": p10,
-        "p90": p90,
-    }
-
-
-def _within(name: str, value: float, low: float, high: float) -> float:
-    if not low <= value <= high:
-        limits = f"{low:g} or more" if high == np.inf else f"from {low:g} to {high:g}"
-        raise ValueError(f"{name} must be {limits}, got {value:g}")
-    return value
+    names = ["mean", "low", "high", "sd_pictures", "sd_seeds", "p10", "p90"]
+    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    spread = pd.Series(by_picture).std(), pd.Series(by_seed).std()  # NaN of one
+    return dict(
+        zip(names, [values.mean(), *ends, *spread, *np.quantile(values, [0.1, 0.9])], strict=True)
+    )
 
 
 def _srgb(light: np.ndarray) -> np.ndarray:
@@ -240,12 +204,3 @@ def _srgb(light: np.ndarray) -> np.ndarray:
     light = np.clip(light, 0, 1)
     values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.rint(255 * values).astype(np.uint8)
-
-
-def _balanced(image: np.ndarray, gain: float) -> np.ndarray:
-    """Return the picture with linear blue times `gain` and red divided by it, luminance kept."""
-    light = _LINEAR[image]  # (H, W, 3)
-    turned = light * [1 / gain, 1, gain]
-    before, after = light @ WEIGHTS, turned @ WEIGHTS
-    scale = np.divide(before, after, out=np.ones_like(before), where=after > 0)
-    return _srgb(turned * scale[..., None])

@@ -1,13 +1,13 @@
 """Asking a trained network: one photograph, a folder of them, or another data set.
 
-`SadnessClassifier` is what the command line and the artwork notebook use: the model that ships with
-the package (`shipped/`, made by `studies/ship.py`), or a run's. `transfer` keeps a run's
-predictions of another data set beside the run.
+`ask` asks any network about pixels. `SadnessClassifier` is the model that ships with the package
+(`shipped/`, made by `studies/ship.py`) or a run's, with its calibration. `transfer` keeps a run's
+predictions of another data set beside the run; it goes by the cached features that runs share.
 """
 
 import json
 from collections.abc import Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,18 @@ def _whole(file: Path, config: TrainConfig) -> keras.Model:
     return join(body, model)
 
 
+def ask(network: keras.Model, inputs) -> np.ndarray:
+    """Return the log-odds of sadness, (B,) float64, by a network, or by a head alone.
+
+    Args:
+        network: from its inputs to probabilities of others and sadness, (B, 2).
+        inputs: images (B, S, S, 3), values 0-255, or the arrays that a head reads; one batch.
+    """
+    with quiet():
+        others, sadness = network.predict_on_batch(inputs).T
+    return log_odds(sadness, others)
+
+
 def card() -> dict:
     """Return what is known of the shipped model: network, calibration, threshold, data, metrics."""
     return json.loads((SHIPPED / "card.json").read_text(encoding="utf-8"))
@@ -60,38 +72,27 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """
     found = []
     for path in map(Path, paths):
-        if not path.is_dir():
-            if not path.exists():
-                raise FileNotFoundError(f"{path}: no such file or folder")
-            found.append(path)
-            continue
-        listing = find_pictures(path)
-        inside = sorted(map(Path, listing.pictures + listing.unread + listing.closed))
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder")
+        inside = [path]
+        if path.is_dir():
+            pictures, unread, others, closed = find_pictures(path)
+            inside = sorted(map(Path, pictures + unread + closed))
         if not inside:
-            raise FileNotFoundError(
-                f"{path}: no image in it ({len(listing.others)} files that are none)"
-            )
+            raise FileNotFoundError(f"{path}: no image in it ({len(others)} files that are none)")
         found += inside
     return found
 
 
 @dataclass(frozen=True)
 class SadnessClassifier:
-    """A network, how its images are made, and how its answers are read.
+    """A network, how its images are made, and how its answers are read."""
 
-    Attributes:
-        network: from images (B, S, S, 3), values 0-255, to probabilities of others and sadness.
-        image_size: side S of its images, in pixels.
-        calibration: from the network's log-odds to the probability that is reported.
-        threshold: sadness is what has a reported probability above it.
-        name: the model in words.
-    """
-
-    network: keras.Model
-    image_size: int
-    calibration: Calibration = Calibration()
-    threshold: float = 0.5
-    name: str = ""
+    network: keras.Model  # from images (B, S, S, 3), 0-255, to probabilities of others and sadness
+    image_size: int  # side S of its images, in pixels
+    calibration: Calibration = Calibration()  # from log-odds to the probability that is reported
+    threshold: float = 0.5  # sadness is what has a reported probability above it
+    name: str = ""  # the model in words
 
     @classmethod
     def load(cls, run: str | Path | None = None) -> "SadnessClassifier":
@@ -120,8 +121,11 @@ class SadnessClassifier:
             )
         with quiet():
             network = load_network(found)
-        image_size = TrainConfig.of(found).image_size
-        return cls(network, image_size, name=f"run {found.path.name}, not calibrated")
+        return cls(network, network.input_shape[1], name=f"run {found.path.name}, not calibrated")
+
+    def ask(self, images: np.ndarray) -> np.ndarray:
+        """Return the reported probabilities of sadness, (B,), of images (B, S, S, 3), 0-255."""
+        return self.calibration(ask(self.network, images))
 
     def predict(
         self, paths: Iterable[str | Path], batch_size: int = 32, progress: bool = True
@@ -133,42 +137,33 @@ class SadnessClassifier:
         in parallel.
         """
         files = find_images(paths)
-        tables = []
+        p, problems = np.full(len(files), np.nan), []
         with (
             ThreadPoolExecutor() as pool,
             tqdm(total=len(files), unit="image", disable=not progress) as bar,
         ):
             for start in range(0, len(files), batch_size):
-                tables.append(self._batch(files[start : start + batch_size], pool))
-                bar.update(len(tables[-1]))
-        return pd.concat(tables, ignore_index=True)
+                found = list(pool.map(self._read, files[start : start + batch_size]))
+                problems += [problem for _, problem in found]
+                images = {
+                    start + n: image for n, (image, _) in enumerate(found) if image is not None
+                }
+                if images:
+                    p[list(images)] = self.ask(np.stack([*images.values()]))
+                bar.update(len(found))
+        table = pd.DataFrame({"file": map(str, files), "p_sadness": p, "problem": problems})
+        nothing = table["p_sadness"].isna() & (table["problem"] == "")
+        table.loc[nothing, "problem"] = "the network's answer is no number"
+        conveys = np.where(p > self.threshold, "sadness", np.where(np.isnan(p), "", "others"))
+        table.insert(2, "conveys", conveys)
+        return table
 
-    def _read(self, file: Path) -> np.ndarray | str:
-        """Return a file's pixels, or why there are none."""
+    def _read(self, file: Path) -> tuple[np.ndarray | None, str]:
+        """Return a file's pixels, or none and why there are none."""
         try:
-            return read_image(file, self.image_size)
+            return read_image(file, self.image_size), ""
         except ImageError as error:
-            return "folder cannot be read" if file.is_dir() else error.reason
-
-    def _batch(self, files: list[Path], pool: Executor) -> pd.DataFrame:
-        found = list(pool.map(self._read, files))
-        images = [each for each in found if isinstance(each, np.ndarray)]
-        problems = [each if isinstance(each, str) else "" for each in found]
-        readable = np.array([not problem for problem in problems])
-        p = np.full(len(files), np.nan)
-        if images:
-            with quiet():
-                others, sadness = self.network.predict_on_batch(np.stack(images)).T
-            p[readable] = self.calibration(log_odds(sadness, others))
-        conveys = np.where(p > self.threshold, "sadness", "others")
-        return pd.DataFrame(
-            {
-                "file": [str(file) for file in files],
-                "p_sadness": p,
-                "conveys": np.where(readable, conveys, ""),
-                "problem": problems,
-            }
-        )
+            return None, "folder cannot be read" if file.is_dir() else error.reason
 
 
 def transfer(run: Run, manifest: str | Path, dataset: str, progress: bool = True) -> pd.DataFrame:

@@ -25,8 +25,8 @@ import pandas as pd
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from gramnb.data import duplicates, manifest, sources
+from gramnb.data.filters import TEXT_THRESHOLD
 from gramnb.data.inspection import inspect_all, measure
-from gramnb.data.text import TEXT_THRESHOLD
 from gramnb.runs import resolve
 from gramnb.settings import Settings
 

@@ -80,9 +80,7 @@ def groups(table: pd.DataFrame, distance: int) -> np.ndarray:
     links = []
     for column in ("url", "image_id", "dhash"):
         values = table[column].to_numpy()
-        first = row.groupby(values, sort=False).transform(
-            "min"
-        )  # the first row with the same value
+        first = row.groupby(values, sort=False).transform("min")  # the first with the same value
         links.append((row[values != ""], first[values != ""]))
     hashes = table["dhash"].reset_index(drop=True).drop_duplicates()
     hashes = hashes[hashes != ""]

@@ -5,34 +5,29 @@ after growing pauses, or after those the server names. What arrives is decoded b
 and kept as it was sent: nothing is resized, bordered or encoded anew. Every line of a list gets
 one status, so the table of attrition adds up to the list.
 
-img2dataset, the usual tool, was tried and set aside: it grants a server that drips bytes all the
-time it likes; it asks again at once, missing files too, so of 600 images on a host that serves 40
-a second and then asks for a pause it got 201 (this: 600); it calls a page or half a picture a
-success; and when interrupted it exits with 0 and later fetches unfinished shards from the start.
+img2dataset, the usual tool, was tried and set aside: it asks again at once, so of 600 images on a
+host that asks for pauses it got 201 (this: 600), and it calls a page or half a picture a success.
 """
 
 import hashlib
-import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from http.client import IncompleteRead
-from multiprocessing.pool import ThreadPool
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import pandas as pd
 import requests
 from requests.adapters import HTTPAdapter
-from tqdm import tqdm
 from urllib3 import Retry
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, NewConnectionError
 from urllib3.exceptions import TimeoutError as NoAnswer
 
 from gramnb import __version__, runs
+from gramnb.data.cached import cached_map
 from gramnb.data.images import SUFFIXES, ImageError, decode
-from gramnb.data.lists import CATEGORIES, read_list
+from gramnb.data.lists import EMOTIONS, read_lists
 
 COLUMNS = ["list", "line", "url", "label", "status", "path"]
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that another attempt may change
@@ -40,7 +35,6 @@ MAY_PASS = {"timeout", "no connection", "truncated", *(f"HTTP {code}" for code i
 REDIRECTS = 10
 LARGEST = 64 << 20  # bytes of one file
 LONGEST_PAUSE = 60  # seconds between two attempts, whatever the server asks for
-COMMIT = 200  # files between two commits
 
 
 def fetch(
@@ -69,33 +63,23 @@ def fetch(
         FileNotFoundError: there is no such list.
         ValueError: malformed lines, two lists of one name, or a `fetch.sqlite` of something else.
     """
-    paths = [lists] if isinstance(lists, str | Path) else list(lists)
+    table = read_lists([lists] if isinstance(lists, str | Path) else lists)
     out = runs.resolve(out)
-    table = pd.concat([read_list(path).assign(list=Path(path).name) for path in paths])
-    if table.duplicated(["list", "line"]).any():
-        raise ValueError("two of the lists have the same file name; rename one to tell them apart")
     out.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(out / "fetch.sqlite", timeout=60)) as journal:
-        settled = _settled(journal, out)
-        todo = [url for url in dict.fromkeys(table["url"]) if url not in settled]
-        fetcher, fresh = _Fetcher(out, timeout, retries), []
-        with (
-            ThreadPool(workers) as pool,
-            tqdm(total=len(todo), unit="image", disable=not (progress and todo)) as bar,
-        ):
-            try:
-                for url, status, path in pool.imap_unordered(fetcher, todo):
-                    settled[url] = status, path
-                    fresh.append((url, status, path))
-                    bar.update()
-                    if len(fresh) == COMMIT:
-                        _commit(journal, fresh)
-            finally:
-                _commit(journal, fresh)
-    files = pd.DataFrame([settled[url] for url in table["url"]], columns=["status", "path"])
-    table = table.reset_index(drop=True).join(files)[COLUMNS]
-    _write(table, out)
-    return table
+    fetcher = _Fetcher(out, timeout, retries)
+    found = cached_map(
+        out / "fetch.sqlite",
+        lambda url, _: {"fetch": fetcher(url)},
+        table["url"],
+        ["fetch"],
+        settled=lambda x: x[0] not in MAY_PASS and (x[0] != "ok" or (out / x[1]).is_file()),
+        workers=workers,
+        unit="image",
+        progress=progress,
+    )
+    table[["status", "path"]] = [found[url]["fetch"] for url in table["url"]]
+    _write(table[COLUMNS], out)
+    return table[COLUMNS]
 
 
 def attrition(table: pd.DataFrame) -> pd.DataFrame:
@@ -103,7 +87,7 @@ def attrition(table: pd.DataFrame) -> pd.DataFrame:
 
     Indexed by status; columns others, sadness, total. Each column adds up to its listed lines.
     """
-    sadness = table["label"].map(lambda label: CATEGORIES[label][1] == "sadness")
+    sadness = EMOTIONS[table["label"]] == "sadness"
     counts = pd.crosstab(table["status"], sadness).reindex(columns=[False, True], fill_value=0)
     counts = counts.set_axis(["others", "sadness"], axis=1)
     counts = counts.assign(total=counts.sum(axis=1))
@@ -115,13 +99,22 @@ class _Failure(Exception):
     """Why an address gave no image; the message is its status."""
 
 
+class _Retry(Retry):
+    def get_retry_after(self, response) -> float | None:
+        """Return the pause in seconds that a server asks for; nonsense asks for none."""
+        try:
+            return super().get_retry_after(response)
+        except InvalidHeader:
+            return None
+
+
 class _Fetcher:
-    """From an address to (address, status, path); called by many threads, a session each."""
+    """From an address to (status, path); called by many threads, a session each."""
 
     def __init__(self, out: Path, timeout: float, retries: int):
         self.out, self.timeout, self.local = out, timeout, threading.local()
-        self.retry = Retry(
-            total=None,
+        self.retry = _Retry(
+            total=None,  # each kind of failure has its own
             connect=retries,
             read=retries,
             status=retries,
@@ -133,20 +126,20 @@ class _Fetcher:
             raise_on_status=False,
         )
 
-    def __call__(self, url: str) -> tuple[str, str, str]:
+    def __call__(self, url: str) -> tuple[str, str]:
         try:
             data = self.download(url)
             decode(data)
         except _Failure as failure:
-            return url, str(failure), ""
+            return str(failure), ""
         except ImageError as error:
-            return url, error.reason, ""
+            return error.reason, ""
         name = hashlib.sha256(url.encode()).hexdigest()[:16]
         suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
         path = f"images/{name[:2]}/{name}{suffix if suffix in SUFFIXES else ''}"
         with runs.atomic(self.out / path) as temporary:
             temporary.write_bytes(data)
-        return url, "ok", path
+        return "ok", path
 
     def download(self, url: str) -> bytes:
         """Return the file at `url`, asking again for one that broke off."""
@@ -155,7 +148,7 @@ class _Fetcher:
             try:
                 with self.session().get(url, stream=True, timeout=self.timeout) as response:
                     return self.body(response)
-            except requests.RequestException as error:  # the session has tried again itself
+            except (requests.RequestException, ValueError) as error:  # the session has tried again
                 raise _Failure(_why(error)) from None
             except (HTTPError, TimeoutError) as error:
                 try:
@@ -208,26 +201,6 @@ def _why(error: Exception) -> str:
     if any(isinstance(cause, IncompleteRead) for cause in causes):
         return "truncated"
     return "no connection"
-
-
-def _settled(journal: sqlite3.Connection, out: Path) -> dict[str, tuple[str, str]]:
-    """Return address -> (status, path) of what need not be asked for again."""
-    try:
-        journal.execute("create table if not exists files (url primary key, status, path)")
-        rows = journal.execute("select url, status, path from files").fetchall()
-    except sqlite3.DatabaseError as error:
-        raise ValueError(f"{out.name}/fetch.sqlite: no journal ({error}); remove it") from None
-    return {
-        url: (status, path)
-        for url, status, path in rows
-        if status not in MAY_PASS and (status != "ok" or (out / path).is_file())
-    }
-
-
-def _commit(journal: sqlite3.Connection, fresh: list[tuple[str, str, str]]) -> None:
-    with journal:
-        journal.executemany("insert or replace into files values (?, ?, ?)", fresh)
-    fresh.clear()
 
 
 def _write(table: pd.DataFrame, out: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 REASONS = (
     "missing", "empty file", "not an image", "unsupported format", "truncated", "too small",
@@ -33,16 +33,6 @@ _UNREAD = frozenset(
     ".heic .heif .hif .jxl .jp2 .j2k .psd .svg .dng .cr2 .cr3 .nef .arw .orf .raf .rw2".split()
 )
 _HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # brands of a container
-
-_UPRIGHT = {  # EXIF orientation -> what undoes it
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class ImageError(ValueError):
@@ -65,25 +55,23 @@ class Listing(NamedTuple):
 
 def find_pictures(folder: str | Path) -> Listing:
     """Return what lies below `folder`; hidden files and folders are passed over."""
-    found, closed = Listing([], [], [], []), []
-    for place, below, files in os.walk(folder, onerror=closed.append):
+    found, errors = Listing([], [], [], []), []
+    for place, below, files in os.walk(folder, onerror=errors.append):
         below[:] = [name for name in below if not name.startswith((".", "__MACOSX"))]
         for name in files:
             if not name.startswith("."):
                 path = os.path.join(place, name)
-                found[("read", "unread", "other").index(_looks(path))].append(path)
-    found.closed.extend(error.filename for error in closed)
-    for paths in found:
-        paths.sort()
-    return found
+                getattr(found, _looks(path)).append(path)
+    found.closed.extend(error.filename for error in errors)
+    return Listing(*map(sorted, found))
 
 
 def _looks(path: str) -> str:
-    """Return "read" or "unread" for what looks like a picture, else "other"."""
+    """Return which list of a `Listing` a file stands in."""
     suffix = Path(path).suffix.lower()
     if suffix in SUFFIXES:
-        return "read"
-    known = "unread" if suffix in _UNREAD else "other"
+        return "pictures"
+    known = "unread" if suffix in _UNREAD else "others"
     if not os.path.isfile(path):  # not to wait for what a pipe may bring
         return known
     try:
@@ -91,9 +79,9 @@ def _looks(path: str) -> str:
             if _is_heif(file.read(12)):
                 return "unread"
         with Image.open(path, formats=_FORMATS) as image:
-            return known if image.format == "TIFF" and suffix in _UNREAD else "read"
+            return known if image.format == "TIFF" and suffix in _UNREAD else "pictures"
     except Image.DecompressionBombError:
-        return "read"  # a picture, and refused with its reason when it is asked for
+        return "pictures"  # refused with its reason when it is asked for
     except (OSError, ValueError, SyntaxError):
         return known
 
@@ -153,7 +141,7 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
             if image.mode in ("F", "LAB"):
                 raise ImageError("not an image", f"pixels of mode {image.mode}, not RGB", name)
             image.load()
-            picture = _upright(_rgb(image), image)
+            picture = _rgb(_upright(image))
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -182,13 +170,12 @@ def _rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
-def _upright(picture: Image.Image, original: Image.Image) -> Image.Image:
-    """Return `picture` turned as the original's EXIF says; unreadable EXIF says nothing."""
+def _upright(image: Image.Image) -> Image.Image:
+    """Return a loaded image turned as its EXIF says; unreadable EXIF says nothing."""
     try:
-        turn = _UPRIGHT.get(original.getexif().get(ExifTags.Base.Orientation))
+        return ImageOps.exif_transpose(image)
     except Exception:  # EXIF is a small TIFF file of its own, broken in as many ways
-        return picture
-    return picture if turn is None else picture.transpose(turn)
+        return image
 
 
 def _kind(data: bytes) -> str:

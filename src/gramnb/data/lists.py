@@ -5,10 +5,8 @@ more than once, often under different labels; nobody can learn both, so `audit_l
 Which labels the paper calls sadness it does not say; `sadness_subsets` lists those that could be.
 """
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +25,11 @@ CATEGORIES = (
     ("relief", "joy"), ("sadness", "sadness"), ("shame", "sadness"), ("suffering", "sadness"),
     ("surprise", "surprise"), ("sympathy", "sadness"), ("zest", "joy"),
 )  # fmt: skip
+LABELS, EMOTIONS = (np.array(names, object) for names in zip(*CATEGORIES, strict=True))
 
 LEVEL_2 = "level-2"  # names, where labels are asked for, all six of level-2 class sadness
-SADNESS = tuple(label for label, emotion in CATEGORIES if emotion == "sadness")
+SADNESS = tuple(LABELS[EMOTIONS == "sadness"])
+_LINE = r"^\s*(?P<url>https?://\S+)\s+0*(?P<label>2[0-4]|1?[0-9])\s*$"
 
 
 def sadness_labels(names: Sequence[str]) -> tuple[str, ...]:
@@ -38,13 +38,12 @@ def sadness_labels(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: a name that no label has.
     """
-    labels = [label for label, _ in CATEGORIES]
-    if unknown := sorted(set(names) - {LEVEL_2, *labels}):
+    if unknown := sorted(set(names) - {LEVEL_2, *LABELS}):
         raise ValueError(
             f"WEBEmo has no label {', '.join(unknown)}; {LEVEL_2} means {', '.join(SADNESS)}; "
-            f"all labels: {', '.join(labels)}"
+            f"all labels: {', '.join(LABELS)}"
         )
-    return tuple(label for name in names for label in (SADNESS if name == LEVEL_2 else [name]))
+    return tuple(chain.from_iterable(SADNESS if name == LEVEL_2 else [name] for name in names))
 
 
 def sadness_subsets(lines: Mapping[str, int], most_lost: float = 0.3) -> pd.DataFrame:
@@ -62,17 +61,15 @@ def sadness_subsets(lines: Mapping[str, int], most_lost: float = 0.3) -> pd.Data
         Columns labels, lines, images (estimated of those retrieved), lost (share, 0-1), with the
         fewest lost first.
     """
-    total = sum(lines.values())
     kept = sum(part.sadness for part in (DATA.train, DATA.validation, DATA.test))
+    sizes = range(1, len(SADNESS) + 1)
     rows = []
-    for size in range(1, len(SADNESS) + 1):
-        for labels in combinations(SADNESS, size):
-            listed = sum(lines[label] for label in labels)
-            images = round(listed / total * DATA.retrieved)
-            rows.append((", ".join(labels), listed, images, 1 - kept / images))
+    for labels in chain.from_iterable(combinations(SADNESS, size) for size in sizes):
+        listed = sum(lines[label] for label in labels)
+        images = round(listed / sum(lines.values()) * DATA.retrieved)
+        rows.append((", ".join(labels), listed, images, 1 - kept / images))
     table = pd.DataFrame(rows, columns=["labels", "lines", "images", "lost"])
-    table = table[table["lost"].between(0, most_lost)]
-    return table.sort_values("lost", ignore_index=True)
+    return table[table["lost"].between(0, most_lost)].sort_values("lost", ignore_index=True)
 
 
 def read_list(path: str | Path) -> pd.DataFrame:
@@ -80,28 +77,40 @@ def read_list(path: str | Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: there is no such list.
-        ValueError: lines that are not `URL label`: all of them, with their numbers.
+        ValueError: no line, or lines that are not `URL label`, with their numbers.
     """
     path = resolve(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list; WEBEmo's are train25.txt and test25.txt")
-    rows, malformed = [], []
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            match line.split():
-                case [url, label] if _is_url(url) and _is_label(label):
-                    rows.append((number, url, int(label)))
-                case [_, *_]:  # an empty line lists nothing
-                    malformed.append((number, line))
-    raise_malformed(path, malformed, f"a URL and a label from 0 to {len(CATEGORIES) - 1}")
-    return pd.DataFrame(rows, columns=["line", "url", "label"])
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    lines = pd.Series(text.split("\n"), dtype=object)
+    lines.index += 1
+    lines = lines[lines.str.strip() != ""]  # an empty line lists nothing
+    if lines.empty:
+        raise ValueError(f"{path}: no line in it")
+    found = lines.str.extract(_LINE)
+    raise_malformed(path, lines[found["url"].isna()], "a URL and a label from 0 to 24")
+    return found.rename_axis("line").reset_index().astype({"label": "int64"})
 
 
-def raise_malformed(path: Path, lines: list[tuple[int, str]], expected: str) -> None:
-    """Raise one ValueError that shows every malformed line with its number, if there is any."""
-    if lines:
-        shown = "".join(f"\n  line {number}: {line.strip()[:120]}" for number, line in lines)
+def raise_malformed(path: Path, lines: pd.Series, expected: str) -> None:
+    """Raise ValueError with the first of the malformed `lines`, a series by number, if any."""
+    if len(lines):
+        shown = "".join(f"\n  line {n}: {line.strip()[:120]}" for n, line in lines[:20].items())
+        shown += "\n  ..." if len(lines) > 20 else ""
         raise ValueError(f"{path}: {len(lines)} malformed lines, each should be {expected}{shown}")
+
+
+def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Return several of WEBEmo's lists as one table, with a column `list`, each file's name.
+
+    Raises:
+        ValueError: as `read_list`, or two lists of the same name.
+    """
+    tables = {Path(path).name: read_list(path) for path in paths}
+    if len(tables) < len(paths):
+        raise ValueError("two of the lists have the same file name; rename one to tell them apart")
+    return pd.concat([table.assign(list=name) for name, table in tables.items()], ignore_index=True)
 
 
 def audit_list(paths: Sequence[str | Path]) -> dict:
@@ -116,46 +125,30 @@ def audit_list(paths: Sequence[str | Path]) -> dict:
     Raises:
         ValueError: malformed lines, or two lists of the same name.
     """
-    tables = {Path(path).name: read_list(path) for path in paths}
-    if len(tables) < len(paths):
-        raise ValueError("two of the lists have the same file name; rename one to tell them apart")
-    listed = pd.concat(tables.values())
+    listed = read_lists(paths)
     counts = _conflicts(listed)
-    times = listed["label"].value_counts()
-    counts["labels"] = {name: int(times.get(n, 0)) for n, (name, _) in enumerate(CATEGORIES)}
-    counts["lists"] = {name: _conflicts(table) for name, table in tables.items()}
-    if len(tables) > 1:
-        times = Counter(url for table in tables.values() for url in table["url"].unique())
-        counts["overlap"] = sum(n > 1 for n in times.values())
+    times = np.bincount(listed["label"], minlength=len(LABELS))
+    counts["labels"] = dict(zip(LABELS, times.tolist(), strict=True))
+    counts["lists"] = {name: _conflicts(x) for name, x in listed.groupby("list", sort=False)}
+    if len(counts["lists"]) > 1:
+        counts["overlap"] = int((listed.groupby("url")["list"].nunique() > 1).sum())
     return counts
 
 
-def audit_report(paths: Sequence[str | Path], form: str = "table") -> str:
-    """Return `audit_list` as text: "json", or as "table" one column a list and one for all.
-
-    Below the table stand the lines of each label, with its level-2 class.
-    """
-    if form not in ("table", "json"):
-        raise ValueError(f"the report is a table or json, got {form!r}")
-    counts = audit_list(paths)
-    if form == "json":
-        return json.dumps(counts, indent=2)
+def audit_report(counts: dict) -> str:
+    """Return `audit_list`'s counts as text: one column a list and one for all, then the labels."""
+    counts = dict(counts)
     columns, lines = counts.pop("lists"), counts.pop("labels")
-    labels = pd.DataFrame(CATEGORIES, columns=["label", "level 2"]).assign(lines=[*lines.values()])
-    if len(columns) > 1:
-        columns["together"] = counts
-    cells = {
-        name: {key: f"{n:.4f}" if isinstance(n, float) else f"{n:,}" for key, n in column.items()}
-        for name, column in columns.items()
-    }
-    table = pd.DataFrame(cells).fillna("").to_string()
+    table = pd.DataFrame(columns | ({"together": counts} if len(columns) > 1 else {}))
+    shown = table.map("{:,.10g}".format).replace("nan", "")
+    labels = pd.DataFrame({"label": LABELS, "level 2": EMOTIONS, "lines": lines.values()})
     labels["lines"] = labels["lines"].map("{:,}".format)
-    return f"{table}\n\n{labels.to_string(index=False)}"
+    return f"{shown.to_string()}\n\n{labels.to_string(index=False)}"
 
 
 def _conflicts(listed: pd.DataFrame) -> dict:
-    sadness = np.array([emotion == "sadness" for _, emotion in CATEGORIES])
-    urls = listed.assign(sadness=sadness[listed["label"]]).groupby("url", sort=False)
+    sadness = EMOTIONS[listed["label"]] == "sadness"
+    urls = listed.assign(sadness=sadness).groupby("url", sort=False)
     labels, sad, lines = urls["label"].nunique(), urls["sadness"].sum(), urls.size()
     return {
         "lines": len(listed),
@@ -164,11 +157,3 @@ def _conflicts(listed: pd.DataFrame) -> dict:
         "sadness_conflicts": int(((sad > 0) & (sad < lines)).sum()),
         "accuracy_ceiling": float(np.maximum(sad, lines - sad).sum() / max(len(listed), 1)),
     }
-
-
-def _is_url(text: str) -> bool:
-    return text.startswith(("http://", "https://"))
-
-
-def _is_label(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and int(text) < len(CATEGORIES)

@@ -89,7 +89,7 @@ def read(path: str | Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no manifest, or lacks columns.
+        ValueError: the file is no manifest, lacks columns, or holds a label that is not 0 or 1.
     """
     path = resolve(path)
     if not path.is_file():
@@ -101,7 +101,11 @@ def read(path: str | Path) -> pd.DataFrame:
     if missing := [name for name in COLUMNS if name not in content.column_names]:
         raise ValueError(f"{path}: not a manifest, it lacks the columns {', '.join(missing)}")
     made_by = json.loads((content.schema.metadata or {}).get(b"gramnb", b"{}"))
-    table = new(content.replace_schema_metadata().to_pandas())
+    rows = content.replace_schema_metadata().to_pandas()
+    if (wrong := ~rows["sadness"].isin([0, 1])).any():  # NaN would train as others
+        row = wrong.to_numpy().argmax()
+        raise ValueError(f"{path}: row {row}: sadness is {rows['sadness'][row]}, not 0 or 1")
+    table = new(rows)
     table["path"] = [os.path.normpath(path.parent / p) if p else "" for p in table["path"]]
     table.attrs["recipe"] = made_by.get("recipe", {})
     return table

@@ -3,6 +3,7 @@
 `read` knows the layouts as their authors ship them, spelling included, and counts what it finds
 against what was published. What is missing or was left out stands, in words, in the table's
 `.attrs["report"]`; nothing is opened yet, so a picture may still turn out to be none.
+`transfer_sets` reads the parameter that names which data sets a run is also asked.
 """
 
 from collections.abc import Sequence
@@ -12,20 +13,11 @@ import pandas as pd
 
 from gramnb.data import demo, manifest
 from gramnb.data.images import find_pictures
-from gramnb.data.lists import (
-    CATEGORIES,
-    LEVEL_2,
-    audit_list,
-    audit_report,
-    raise_malformed,
-    read_list,
-    sadness_labels,
-)
+from gramnb.data.lists import EMOTIONS, LABELS, LEVEL_2, raise_malformed, read_lists, sadness_labels
 from gramnb.runs import cache_dir, resolve
 
-__all__ = ["PUBLISHED", "SOURCES", "audit_list", "audit_report", "read", "read_list"]
-
-EMOTIONS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")  # Emotion6's classes
+VOTED = ("anger", "disgust", "fear", "joy", "sadness", "surprise")  # Emotion6's classes
+VOTES = "ground_truth.txt"
 
 PUBLISHED = {  # images of each class (of WEBEmo: lines of each list), as the authors ship them
     "webemo": {"train25.txt": 213_952, "test25.txt": 53_489},
@@ -35,8 +27,10 @@ PUBLISHED = {  # images of each class (of WEBEmo: lines of each list), as the au
     "emotion-6": {
         "anger": 1604, "fear": 1280, "joy": 1964, "love": 724, "sadness": 2221, "surprise": 557
     },
-    "emotion6": dict.fromkeys(EMOTIONS, 330),
+    "emotion6": dict.fromkeys(VOTED, 330),
 }  # fmt: skip
+ARCHIVES = {"unbiasedemo": "UnBiasedEmo", "emotion-6": "Emotion-6", "emotion6": "Emotion6"}
+SOURCES = ("demo", "demo-unbiased", "demo-emotion6", "folder", *PUBLISHED)
 
 
 def read(
@@ -63,12 +57,13 @@ def read(
         folder = resolve(root)
     else:
         raise FileNotFoundError(f"{root or 'no root was given'}: no such folder (source {source})")
-    rows, report = SOURCES[source](folder)
     if source == "webemo":
+        rows, report = _webemo(folder)
         labels = sadness_labels(sadness or [LEVEL_2])
         report.append(_counted(rows, labels))
         rows["sadness"] = rows["label"].isin(labels)
     else:
+        rows, report = _class_folders(folder, source)
         rows["sadness"] = _is_sadness(rows, set(sadness), folder)
     table = manifest.new(rows.assign(source=source))
     table.attrs["report"] = report
@@ -91,78 +86,79 @@ def _is_sadness(rows: pd.DataFrame, names: set[str], root: Path) -> pd.Series:
     return sad
 
 
-def _counted(rows: pd.DataFrame, chosen: Sequence[str]) -> str:
-    """Say how many images are sadness by the labels chosen, and would be by the two extremes."""
-    there = rows.loc[rows["path"].fillna("") != "", "label"]
-    choices = {"chosen": chosen, LEVEL_2: sadness_labels([LEVEL_2]), "sadness alone": ["sadness"]}
-    counts = [f"{name} {there.isin(labels).sum():,}" for name, labels in choices.items()]
-    return f"WEBEmo: images of sadness by choice of labels: {', '.join(counts)}"
+def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
+    """Read `<class>/.../<picture>`; the class is the emotion, and the label but for Emotion-6.
 
-
-def _class_folders(root: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Read `<class>/.../<picture>`: the class is label and emotion."""
-    rows, report = _pictures(root, "<class>/<picture>.jpg")
-    rows["label"] = rows["emotion"] = rows["folders"].str[0]
-    return rows.drop(columns="folders"), report
-
-
-def _unbiasedemo(root: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Read `UnBiasedEmo/images/<emotion>/<object>/<n>.jpg`: no split, no label file."""
-    rows, report = _class_folders(_inner(root, "UnBiasedEmo"))
-    return rows, _missing("UnbiasedEmo", "unbiasedemo", rows["emotion"]) + report
-
-
-def _emotion_6(root: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Read `Emotion-6/images/<emotion>/<level 2>/<level 3>/<file>.jpg`; disgust is anger/digust."""
-    rows, report = _pictures(_inner(root, "Emotion-6"), "<emotion>/<level 2>/<level 3>/<file>.jpg")
-    rows["label"], rows["emotion"] = rows["folders"].str.join("/"), rows["folders"].str[0]
-    report = _missing("Emotion-6", "emotion-6", rows["emotion"]) + report
-    return rows.drop(columns="folders"), report
-
-
-def _emotion6(root: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Read `Emotion6/images/<keyword>/<n>.jpg` and `ground_truth.txt`, shares of people's votes.
-
-    The label is the keyword that found the image; the emotion is what most people voted for
-    (neutral may win; where the keyword shares the first place, it is the keyword).
+    Published sets lie so in `images`, in a folder named as their archive: Emotion-6 as
+    `<emotion>/<level 2>/<level 3>/<file>` (all of that is its label; disgust is anger/digust),
+    UnbiasedEmo as `<emotion>/<object>/<file>`, Emotion6 as `<keyword>/<file>`, with people's votes.
+    What looks like a picture but is of a format that is not read has a row too, which the decode
+    check drops. What is left out, or not read, is counted and named in the report.
     """
-    folder = _inner(root, "Emotion6")
-    rows, report = _class_folders(folder)
-    report = _missing("Emotion6", "emotion6", rows["label"]) + report
-    truth = folder.parent / "ground_truth.txt"
-    if not truth.is_file():
-        return rows, [*report, f"{truth.name} is not there: emotions are the search keywords"]
-    votes = _read_votes(truth)
-    names = pd.Series([Path(path).relative_to(folder).as_posix() for path in rows["path"]])
-    if absent := sorted(set(votes) - set(names)):
-        report.append(f"listed in {truth.name}, not there: {', '.join(absent)}")
-    if unlisted := sorted(set(names) - set(votes)):
-        report.append(f"not in {truth.name}, so the keyword counts: {', '.join(unlisted)}")
-    rows["emotion"] = [
-        _most_voted(votes.get(name, {keyword: 1.0}), keyword)
-        for name, keyword in zip(names, rows["label"], strict=True)
+    if archive := ARCHIVES.get(source):
+        inside = (root / archive / "images", root / "images", root)
+        root = next(folder for folder in inside if folder.is_dir())
+    found = find_pictures(root)
+    paths = pd.Series(sorted(found.pictures + found.unread), dtype=object)
+    folders = paths.map(lambda path: Path(path).relative_to(root).parts[:-1])
+    loose = folders.str.len() == 0
+    others = [x for x in found.others if Path(x).parent != root]  # beside the classes lie notes
+    if loose.all():
+        raise ValueError(
+            f"{root}: no pictures in class folders ({len(paths)} pictures beside each other, "
+            f"{len(others)} other files in folders); expected <class>/<picture>.jpg"
+        )
+    parts = {
+        "pictures in no class folder, left out": list(paths[loose]),
+        "pictures of formats that are not read": found.unread,
+        "files that are no pictures, left out": others,
+        "folders that cannot be read, left out": found.closed,
+    }
+    report = [f"{root.name}: {_named(root, x, what)}" for what, x in parts.items() if x]
+    rows = pd.DataFrame({"path": paths, "folders": folders})[~loose]
+    rows = rows.sort_values(["folders", "path"], ignore_index=True)
+    rows["label"] = rows["emotion"] = rows["folders"].str[0]
+    if archive:
+        report = _missing(source, rows["emotion"]) + report
+    if source == "emotion-6":
+        rows["label"] = rows["folders"].str.join("/")
+    if source == "emotion6":
+        rows["emotion"], said = _voted(rows, root)
+        report += said
+    return rows.drop(columns="folders"), report
+
+
+def _voted(rows: pd.DataFrame, root: Path) -> tuple[Sequence[str], list[str]]:
+    """Return the emotions that most people voted for, by `ground_truth.txt`, and what differs.
+
+    Neutral may win. Where the keyword that found an image shares the first place it is the keyword,
+    and so it is for an image without votes.
+    """
+    file = root.parent / VOTES
+    if not file.is_file():
+        return rows["label"], [f"{VOTES} is not there: emotions are the search keywords"]
+    lines = pd.Series(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"))
+    lines.index += 1
+    lines = lines[1:]  # below a header: file, valence, arousal, shares
+    lines = lines[lines.str.strip() != ""]
+    cells = lines.str.split("\t", expand=True).reindex(columns=range(10))
+    shares = cells[range(1, 10)].apply(pd.to_numeric, errors="coerce")
+    wrong = shares.isna().any(axis=1) | (lines.str.count("\t") != 9)
+    raise_malformed(file, lines[wrong], "a file, valence, arousal and 7 shares between tabs")
+    shares = shares[range(3, 10)].set_axis([*VOTED, "neutral"], axis=1).set_index(cells[0])
+    names = [Path(path).relative_to(root).as_posix() for path in rows["path"]]
+    report = []
+    if absent := sorted(set(shares.index) - set(names)):
+        report.append(f"listed in {VOTES}, not there: {', '.join(absent)}")
+    if unlisted := sorted(set(names) - set(shares.index)):
+        report.append(f"not in {VOTES}, so the keyword counts: {', '.join(unlisted)}")
+    first = shares.eq(shares.max(axis=1), axis=0).groupby(level=0).last()
+    first = first.reindex(names, fill_value=False).to_dict("records")  # emotion -> is it first?
+    emotions = [
+        word if x.get(word) or not any(x.values()) else max(x, key=x.get)
+        for x, word in zip(first, rows["label"], strict=True)
     ]
-    return rows, report
-
-
-def _most_voted(shares: dict[str, float], keyword: str) -> str:
-    return max(shares, key=lambda emotion: (shares[emotion], emotion == keyword))
-
-
-def _read_votes(path: Path) -> dict[str, dict[str, float]]:
-    """Return file -> emotion -> share of votes; below a header, file, valence, arousal, shares."""
-    votes, malformed = {}, []
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    for number, line in enumerate(lines[1:], start=2):
-        name, *figures = line.split("\t")
-        try:
-            _, _, *shares = map(float, figures)
-            votes[name] = dict(zip((*EMOTIONS, "neutral"), shares, strict=True))
-        except ValueError:
-            if line.strip():
-                malformed.append((number, line))
-    raise_malformed(path, malformed, "a file, valence, arousal and 7 shares between tabs")
-    return votes
+    return emotions, report
 
 
 def _webemo(root: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -171,68 +167,39 @@ def _webemo(root: Path) -> tuple[pd.DataFrame, list[str]]:
     The table may lie in `root` or in a folder of its own in it, one for each list or one for both.
     Rows of the lists for which no image was fetched keep an empty path.
     """
-    lists = [name for name in PUBLISHED["webemo"] if (root / name).is_file()]
+    lists = [root / name for name in PUBLISHED["webemo"] if (root / name).is_file()]
     if not lists:
         raise FileNotFoundError(f"{root}: neither {' nor '.join(PUBLISHED['webemo'])} is there")
-    rows = pd.concat([read_list(root / name).assign(list=name) for name in lists])
-    report = _missing("WEBEmo", "webemo", rows["list"], "lines")
-    tables = [*root.glob("fetch.parquet"), *sorted(root.glob("*/fetch.parquet"))]
-    if fetched := [_read_fetched(path) for path in tables]:
-        rows = rows.merge(pd.concat(fetched), "left", ["list", "line"], validate="1:1")
-        if other := (rows["fetched"].notna() & (rows["fetched"] != rows["url"])).sum():
-            raise ValueError(f"{root}: {other} images were fetched for other lists than these")
-    else:
-        rows["path"] = ""
-    absent = int((rows["path"].fillna("") == "").sum())
-    report += [f"WEBEmo: no image for {absent:,} of {len(rows):,} lines"] if absent else []
-    names = pd.DataFrame(CATEGORIES, columns=["label", "emotion"]).loc[rows["label"]]
-    rows = rows.assign(label=names["label"].to_numpy(), emotion=names["emotion"].to_numpy())
+    rows = read_lists(lists)
+    report = _missing("webemo", rows["list"])
+    files = [*root.glob("fetch.parquet"), *sorted(root.glob("*/fetch.parquet"))]
+    none = rows.head(0)[["list", "line", "url"]].assign(path="")
+    fetched = pd.concat([none, *map(_read_fetched, files)])
+    rows = rows.merge(fetched, "left", ["list", "line"], suffixes=("", "_fetched"), validate="1:1")
+    if other := (rows["url_fetched"].notna() & (rows["url_fetched"] != rows["url"])).sum():
+        raise ValueError(f"{root}: {other} images were fetched for other lists than these")
+    if absent := rows["path"].isna().sum():
+        report.append(f"WEBEmo: no image for {absent:,} of {len(rows):,} lines")
+    rows = rows.assign(emotion=EMOTIONS[rows["label"]], label=LABELS[rows["label"]])
     return rows[["url", "line", "path", "label", "emotion"]], report
 
 
-def _read_fetched(path: Path) -> pd.DataFrame:
-    """Return list, line, fetched (the URL) and the absolute path of each image there is."""
-    table = pd.read_parquet(path)
+def _read_fetched(file: Path) -> pd.DataFrame:
+    """Return list, line, url and the absolute path of each image there is."""
+    table = pd.read_parquet(file, columns=["list", "line", "path", "url"])
     table = table[table["path"].fillna("") != ""]
-    return pd.DataFrame(
-        {
-            "list": table["list"].map(lambda name: Path(name).name),
-            "line": table["line"],
-            "fetched": table["url"],
-            "path": [str(path.parent / name) for name in table["path"]],
-        }
+    return table.assign(
+        list=table["list"].map(lambda name: Path(name).name),
+        path=table["path"].map(lambda name: str(file.parent / name)),
     )
 
 
-def _inner(root: Path, name: str) -> Path:
-    """Return the folder of images: `root`, or one in it, or one in the archive unpacked in it."""
-    return next(f for f in (root / name / "images", root / "images", root) if f.is_dir())
-
-
-def _pictures(root: Path, layout: str) -> tuple[pd.DataFrame, list[str]]:
-    """Return path and folders (the names between root and file) of every picture in a folder.
-
-    What looks like a picture but is of a format that is not read has a row too, which the decode
-    check drops. What is left out, or not read, is counted and named in the report.
-    """
-    found = find_pictures(root)
-    rows = [(Path(x).relative_to(root).parts[:-1], x) for x in found.pictures + found.unread]
-    pictures = [row for row in rows if row[0]]
-    loose = [path for folders, path in rows if not folders]
-    others = [x for x in found.others if Path(x).parent != root]  # beside the classes lie notes
-    if not pictures:
-        raise ValueError(
-            f"{root}: no pictures in class folders ({len(loose)} pictures beside each other, "
-            f"{len(others)} other files in folders); expected {layout}"
-        )
-    parts = {
-        "pictures in no class folder, left out": loose,
-        "pictures of formats that are not read": found.unread,
-        "files that are no pictures, left out": others,
-        "folders that cannot be read, left out": found.closed,
-    }
-    report = [f"{root.name}: {_named(root, x, what)}" for what, x in parts.items() if x]
-    return pd.DataFrame(sorted(pictures), columns=["folders", "path"]), report
+def _counted(rows: pd.DataFrame, chosen: Sequence[str]) -> str:
+    """Say how many images are sadness by the labels chosen, and would be by the two extremes."""
+    there = rows.loc[rows["path"].notna(), "label"]
+    choices = {"chosen": chosen, LEVEL_2: sadness_labels([LEVEL_2]), "sadness alone": ["sadness"]}
+    counts = [f"{name} {there.isin(labels).sum():,}" for name, labels in choices.items()]
+    return f"WEBEmo: images of sadness by choice of labels: {', '.join(counts)}"
 
 
 def _named(root: Path, paths: list[str], what: str, most: int = 3) -> str:
@@ -241,28 +208,52 @@ def _named(root: Path, paths: list[str], what: str, most: int = 3) -> str:
     return f"{what}: {len(paths)} ({', '.join(first)}{', ...' if len(paths) > most else ''})"
 
 
-def _missing(title: str, source: str, found: pd.Series, what: str = "images") -> list[str]:
+def _missing(source: str, found: pd.Series) -> list[str]:
     """Say in one line how the counts found differ from those published; nothing if they do not."""
-    counts, published = found.value_counts(), PUBLISHED[source]
-    if dict(counts) == published:
+    published = pd.Series(PUBLISHED[source])
+    counts = pd.DataFrame({"found": found.value_counts(), "of": published}).fillna(0).astype(int)
+    counts = counts.loc[[*published.index, *sorted(set(counts.index) - set(published.index))]]
+    differ = counts[counts["found"] != counts["of"]]
+    if differ.empty:
         return []
-    names = [*published, *sorted(set(counts.index) - set(published))]
-    differ = [
-        f"{name} {counts.get(name, 0):,} of {published.get(name, 0):,}"
-        for name in names
-        if counts.get(name, 0) != published.get(name, 0)
-    ]
-    total = f"{len(found):,} of {sum(published.values()):,}"
-    return [f"{title}: {total} {what}; {', '.join(differ)}"]
+    named = ", ".join(f"{name} {n:,} of {of:,}" for name, n, of in differ.itertuples())
+    title, what = (ARCHIVES[source], "images") if source in ARCHIVES else ("WEBEmo", "lines")
+    return [f"{title}: {len(found):,} of {published.sum():,} {what}; {named}"]
 
 
-SOURCES = {
-    "demo": _class_folders,
-    "demo-unbiased": _class_folders,
-    "demo-emotion6": _class_folders,
-    "folder": _class_folders,
-    "webemo": _webemo,
-    "unbiasedemo": _unbiasedemo,
-    "emotion-6": _emotion_6,
-    "emotion6": _emotion6,
-}
+def transfer_sets(text: str) -> dict[str, tuple[str, str]]:
+    """Return name -> (source, root) of the transfer sets that a parameter names.
+
+    A set is a folder, or `name:source:folder`; several stand between commas. A folder alone is
+    named after itself. One named as a published set has that layout, another holds class folders.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: two sets of one name.
+    """
+    entries: list[str] = []
+    for piece in filter(None, text.split(",")):
+        if entries and not resolve(_transfer_set(entries[-1])[2]).is_dir():
+            entries[-1] += f",{piece}"  # the comma is part of a folder's name
+        else:
+            entries.append(piece)
+    sets: dict[str, tuple[str, str]] = {}
+    for name, source, root in map(_transfer_set, entries):
+        if not resolve(root).is_dir():
+            raise FileNotFoundError(
+                f"{root}: no such folder of a transfer set; give folders, or name:source:folder, "
+                f"between commas (sources: {', '.join(SOURCES)})"
+            )
+        if name in sets:
+            raise ValueError(f"two transfer sets are named {name}; write name:source:folder")
+        sets[name] = (source, root)
+    return sets
+
+
+def _transfer_set(entry: str) -> tuple[str, str, str]:
+    match entry.strip().split(":", 2):
+        case [name, source, root] if source in SOURCES:
+            return name, source, root
+    folder = resolve(entry.strip())
+    name = (folder.parent if folder.name == "images" else folder).name
+    return name, name.lower() if name.lower() in PUBLISHED else "folder", entry.strip()

@@ -1,13 +1,26 @@
-"""Text that can be read is measured; silhouettes, credits and small print are not text."""
+"""Text that can be read, and the largest face, as shares of a picture's area."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
-from gramnb.data import text
+from gramnb.data import filters
 
 PHOTOGRAPH = Image.fromarray(data.coffee()).resize((320, 240))
+ASTRONAUT = data.astronaut()  # 512 x 512 pixels, of which the face takes about 90 x 115
+
+
+@pytest.fixture(scope="module")
+def text():
+    reader = filters.text_reader()
+    return lambda image: reader(np.asarray(image))
+
+
+@pytest.fixture(scope="module")
+def face():
+    return filters.face_reader()
 
 
 def silhouette():
@@ -31,35 +44,24 @@ def caption(image, words, size=34, at=(20, 40)):
     return image, (right - left) * (bottom - top) / (image.width * image.height)
 
 
-@pytest.fixture(scope="module")
-def read():
-    reader = text.text_reader()
-    return lambda image: reader(np.asarray(image))
-
-
-def test_text_is_found_with_its_area_and_nothing_is_said(read, capfd):
+def test_text_is_found_with_its_area_and_nothing_is_printed(text, capfd):
     image, area = caption(PHOTOGRAPH, "NEVER GIVE UP")
-    assert area < read(image) < 2.2 * area  # boxes have a margin, of half a line's height
+    assert area < text(image) < 2.2 * area  # boxes have a margin, of half a line's height
     two, _ = caption(image, "in a crowded world", at=(20, 140))
-    assert read(two) > 1.6 * read(image) > text.TEXT_THRESHOLD
+    assert text(two) > 1.6 * text(image) > filters.TEXT_THRESHOLD
     page = np.repeat(data.page()[:, :, None], 3, axis=2)  # a photographed page of a book
-    assert read(page) > 0.4
+    assert text(page) > 0.4
     assert capfd.readouterr() == ("", "")
 
 
-def test_pictures_without_letters_have_no_text(read):
-    for picture in (PHOTOGRAPH, silhouette(), data.astronaut(), data.cat(), data.rocket()):
-        assert read(picture) == 0.0
-
-
-def test_credits_and_small_print_are_not_text(read):
+def test_credits_and_small_print_are_not_text(text):
     credited, area = caption(PHOTOGRAPH, "shutterstock.com", at=(20, 190))
-    assert area > 2 * text.TEXT_THRESHOLD and read(credited) == 0.0
+    assert area > 2 * filters.TEXT_THRESHOLD and text(credited) == 0.0
     quoted, _ = caption(credited, "Sad people", at=(20, 20))
-    assert read(quoted) > text.TEXT_THRESHOLD
+    assert text(quoted) > filters.TEXT_THRESHOLD
     sheet = PHOTOGRAPH.resize((640, 480))
     small, large = (caption(sheet, "page 1", size)[0] for size in (14, 56))
-    assert read(small) == 0.0 < read(large)
+    assert text(small) == 0.0 < text(large)
 
 
 @pytest.mark.parametrize(
@@ -77,16 +79,35 @@ def test_credits_and_small_print_are_not_text(read):
     ],
 )
 def test_what_counts_as_text(line, score, counts):
-    assert text._is_text(line, score) is counts
-
-
-def test_odd_shapes_do_not_fail(read):
-    for shape in ((8, 8), (8, 2000), (2000, 8), (30, 300)):
-        assert read(np.full((*shape, 3), 200, np.uint8)) == 0.0
+    assert filters.is_text(line, score) is counts
 
 
 def test_covered_is_the_union():
     square = np.array([[0, 0], [9, 0], [9, 9], [0, 9]])  # 10 x 10 pixels, corners included
-    assert text.covered(np.empty((0, 4, 2)), 20, 20) == 0.0
-    assert text.covered(np.array([square, square]), 20, 20) == 100 / 400
-    assert text.covered(np.array([square, square + [5, 0]]), 20, 20) == 150 / 400
+    assert filters.covered(np.empty((0, 4, 2)), 20, 20) == 0.0
+    assert filters.covered(np.array([square, square]), 20, 20) == 100 / 400
+    assert filters.covered(np.array([square, square + [5, 0]]), 20, 20) == 150 / 400
+
+
+def test_pictures_with_neither_have_none(text, face):
+    plain = [np.full((*shape, 3), 150, np.uint8) for shape in ((8, 8), (8, 2000), (2000, 8))]
+    for picture in (data.cat(), data.coffee(), *plain):
+        assert text(picture) == face(picture) == 0.0
+    for picture in (PHOTOGRAPH, silhouette(), ASTRONAUT, data.rocket()):
+        assert text(picture) == 0.0
+
+
+def test_a_face_is_found_mirrored_and_of_any_size(face):
+    for picture in (ASTRONAUT, np.ascontiguousarray(ASTRONAUT[:, ::-1])):
+        assert face(picture) == pytest.approx(90 * 115 / 512**2, rel=0.5)
+    twice = cv2.resize(ASTRONAUT, None, fx=2, fy=2)
+    assert face(twice) == pytest.approx(face(ASTRONAUT), rel=0.2)
+
+
+def test_the_largest_of_two_faces_counts(face):
+    found = ASTRONAUT[:240, 100:340]
+    both = np.full((320, 480, 3), 128, np.uint8)
+    both[40:280, 20:260] = found
+    alone = face(both)
+    both[100:220, 320:440] = cv2.resize(found, (120, 120))
+    assert alone > 0.03 and face(both) == pytest.approx(alone, rel=0.1)
