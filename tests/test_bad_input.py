@@ -1,12 +1,10 @@
 """Whatever is wrong with the input: one line that says what, before any long work begins."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from gramnb.config import DEMO
+from gramnb.config import TrainConfig
 from gramnb.data import curation
 from gramnb.data import manifest as manifests
 from gramnb.training import train
@@ -25,7 +23,7 @@ def photos(tmp_path_factory):
 
 
 def recipe(root, sadness):
-    return curation.Recipe("folder", str(root), sadness, text_threshold=None)
+    return curation.Recipe(source="folder", root=str(root), sadness=sadness, text_threshold=None)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +38,7 @@ def recipe(root, sadness):
 )
 def test_a_folder_that_cannot_be_curated(photos, tmp_path, folder, sadness, message):
     with pytest.raises((ValueError, OSError), match=message) as error:
-        curation.prepare(tmp_path / "m.parquet", recipe(photos / folder, sadness), progress=False)
+        curation.curate(tmp_path / "m.parquet", recipe(photos / folder, sadness), progress=False)
     assert "\n" not in str(error.value) and not (tmp_path / "m.parquet").exists()
 
 
@@ -56,8 +54,9 @@ def test_a_folder_that_cannot_be_curated(photos, tmp_path, folder, sadness, mess
 )  # fmt: skip
 def test_a_run_that_cannot_be_trained(photos, tmp_path, break_it, change, message):
     file = tmp_path / "m.parquet"
-    break_it(file, curation.prepare(file, recipe(photos, "sad"), progress=False))
-    config = replace(DEMO, manifest=str(file), k=1, image_size=32, **change)
+    break_it(file, curation.curate(file, recipe(photos, "sad"), progress=False))
+    size = {"k": 1, "image_size": 32, "frozen": True, "backbone": "EfficientNetLite0"}
+    config = TrainConfig(manifest=str(file), **size, **change)
     with pytest.raises((ValueError, OSError), match=message) as error:
         train(config, tmp_path / "runs", progress=False)
     assert "\n" not in str(error.value) and not list(tmp_path.glob("runs/*/metrics.json"))
