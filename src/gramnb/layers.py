@@ -148,9 +148,8 @@ class GramModule(_Float32Layer):
                 f"got shape {tuple(input_shape)}"
             )
         self.channels = input_shape[-1]
-        second_order = self.statistic == "gram"
-        inputs, units = self.channels ** (1 + second_order), self.units or self.channels
-        self.gram = GramMatrix(self.scaling, name="gram") if second_order else None
+        self.gram = GramMatrix(self.scaling, name="gram") if self.statistic == "gram" else None
+        inputs, units = self.channels ** (2 if self.gram else 1), self.units or self.channels
         self.dense = self._dense(inputs, units, dtype="float32", name="dense")
         self.convolution = self._dense(  # at each position: a 1x1 convolution, but faster
             self.channels, units, dtype=self.dtype_policy, name="convolution"
