@@ -197,8 +197,8 @@ def test_modules_import_only_what_stands_above_them():
     """The floors of the package, in the order of the design; `_keras` is below all."""
     floors = [
         "_keras", "settings", "runs", "paper", "layers", "second_order", "lite0", "backbones",
-        "models", "losses", "fidelity", "evaluation", "data", "config", "replicas", "checkpoints", "features",
-        "training", "predict", "study", "explain", "interventions", "plots", "cli",
+        "models", "losses", "fidelity", "evaluation", "data", "config", "replicas", "checkpoints",
+        "features", "training", "predict", "study", "explain", "interventions", "plots", "cli",
     ]  # fmt: skip
     order = {name: floor for floor, name in enumerate(floors)}
     package = ROOT / "src" / "gramnb"

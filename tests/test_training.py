@@ -145,7 +145,7 @@ def test_centres_train_and_stay_behind(config, tmp_path, run):
 
 def test_the_multilevel_network_trains(config, tmp_path):
     few = config.replace(network="multilevel", backbone="ResNet50", weights="none", k=0, epochs=1,
-                         frozen=False, train_share=0.2, optimizer="adagrad", augment=(3, 7))  # fmt: skip
+                         frozen=False, train_share=0.2, augment=(3, 7))  # fmt: skip
     run = train(few, tmp_path, progress=False)
     assert run.environment["augmentation"] == "RandAugment N = 3, M = 7"
     assert run.path.name.startswith("ResNet50-k0-s0-")
