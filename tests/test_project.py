@@ -92,7 +92,8 @@ class TestNotebook:
 
 # What is no prose; where a number stands; what has one in its name; and counts in words.
 CODE = re.compile(
-    r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`]*`|\]\([^)]*\)|https?://\S+|<[^>]+>|^\|[^\n]*$|^\d+\. ",
+    r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`]*`|\]\([^)]*\)|https?://\S+|<[^>]+>|^\|[^\n]*$"
+    r"|^\d+\. ",
     re.DOTALL | re.MULTILINE,
 )
 PLACE = re.compile(
