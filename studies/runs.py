@@ -27,10 +27,11 @@ def found(experiment: Experiment) -> dict[str, list[Pair]]:
     Raises:
         FileNotFoundError: a manifest is not there.
     """
-    return {
-        row: [(config, training.run_of(config, experiment.runs)) for config in configs]
-        for row, configs in experiment.configs().items()
-    }
+    with quiet():
+        return {
+            row: [(config, training.run_of(config, experiment.runs)) for config in configs]
+            for row, configs in experiment.configs().items()
+        }
 
 
 def files(experiment: Experiment, run: Run) -> list[Path]:
@@ -46,8 +47,7 @@ def done(experiment: Experiment, run: Run) -> bool:
 
 def in_order(experiment: Experiment) -> list[tuple[str, TrainConfig, Run]]:
     """Return every run once, with its row's name; those that share features and fold meet."""
-    with quiet():
-        rows = found(experiment).items()
+    rows = found(experiment).items()
     runs = {run.path: (row, config, run) for row, pairs in rows for config, run in pairs}
     shared = ("manifest", "backbone", "image_size", "fold")
     return sorted(runs.values(), key=lambda each: [getattr(each[1], name) for name in shared])
