@@ -93,6 +93,8 @@ def check_names():
         if unknown := sorted(set(names) - set(KNOWN[chapter])):
             refuse(f"{EXPERIMENT.file}: {chapter} has no parameter named {', '.join(unknown)}; "
                    f"it has: {', '.join(KNOWN[chapter])}")
+    if not EXPANDED:
+        refuse(f"{EXPERIMENT.file}: lacks `k` or `rows`: there is nothing to train")
     before = IMAGES.read_text(encoding="utf-8") if IMAGES.is_file() else images()
     if before != images():
         refuse(f"{OUT} holds a run of {before}; give the same again, or move {OUT} away")

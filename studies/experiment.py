@@ -45,7 +45,7 @@ class Experiment(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
+    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)] = [0]
     folds: Annotated[list[int], Field(min_length=1)] = [-1]
     base: dict[str, Any] = {}
     rows: dict[str, dict[str, Any] | None] = {}
@@ -91,7 +91,8 @@ class Experiment(BaseModel):
             content = yaml.safe_load(resolve(file).read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
             raise ValueError(f"{file}: {' '.join(str(error).split())}") from None
-        if lacking := [key for key in ("data", "baseline", "runs") if not (content or {}).get(key)]:
+        asked = ("data", "baseline", "runs", "seeds")
+        if lacking := [key for key in asked if key not in (content or {})]:
             raise ValueError(f"{file}: lacks {', '.join(lacking)}")
         found = cls.parse(content, file)
         if found.baseline not in found.configs():
