@@ -251,8 +251,8 @@ def test_rows_are_settings_over_the_shared_ones_by_seed_and_fold(project):
     ("changes", "message"),
     [
         ({"rows": {"k = 0": {"epoch": 3}}}, "row 'k = 0': TrainConfig has no setting epoch"),
-        ({"rows": {"a": {"head": {"droput": 0}}}}, "row 'a': HeadOptions has no setting droput"),
-        ({"rows": {"a": {"k": -1}}}, "row 'a': k must be 0 or more, got -1"),
+        ({"rows": {"a": {"head": {"droput": 0}}}}, "row 'a': HeadOptions has no setting head"),
+        ({"rows": {"a": {"k": -1}}}, "row 'a': k must be a whole number of 0 or more, got -1"),
         ({"rows": {"a": {"head": {"rank": 4}}}}, "row 'a': rank is of the linear branch"),
         ({"rows": {"a": {"backbone": "VGG16"}}}, "row 'a': backbone must be one of Efficient"),
         ({"rows": {"a": {"seed": 3}}}, "row 'a': .*multiple values for keyword argument 'seed'"),
