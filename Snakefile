@@ -189,9 +189,11 @@ COUNT = sum(map(len, EXPANDED.values()))
 CORES = int(os.environ.setdefault("GRAMNB_CORES_GIVEN", str(workflow.cores or 1)))
 PARTS = numbers("parts", config.get("parts", 0))[0] or min(-(-COUNT // (CORES * RUNS_A_PROCESS)) * CORES, COUNT)
 GPU = shutil.which("nvidia-smi")  # one process takes all GPUs
-for marker in OUT.glob("parts/*.txt"):  # not done any more if somebody removed a run
+for marker in OUT.glob("parts/*.txt"):  # not done any more if somebody removed a run, nor what reads it
     if not all(Path(file).exists() for file in marker.read_text().splitlines()):
-        marker.unlink()
+        for file in [marker, OUT / "book/_build/html/index.html",
+                     *(Path(CHAPTER.format(chapter=chapter)) for chapter in CHAPTERS[2:])]:
+            file.unlink(missing_ok=True)
 check_names()
 onstart: check()
 
