@@ -1,5 +1,6 @@
 """What several test modules share: a small drawn data set, curated once a session."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,8 +25,10 @@ def demo_manifest(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def own_caches(tmp_path_factory):
-    """Keep what tests compute out of the checkout's own cache."""
+    """Keep what tests compute out of the checkout's cache, and what make was given out of them."""
     patch = pytest.MonkeyPatch()
+    for name in [name for name in os.environ if name.startswith("GRAMNB_")]:
+        patch.delenv(name)
     cache = tmp_path_factory.mktemp("cache")
     patch.setenv("GRAMNB_CACHE", str(cache))
     yield cache
