@@ -73,12 +73,13 @@ def reproduced(tmp_path_factory, own_caches):
     tree(data / "UnBiasedEmo", drawn["demo-unbiased"], "dog")
     tree(data / "Emotion-6", drawn["demo-emotion6"], "level 2/level 3")
     (checkout / "small.yaml").write_text(yaml.safe_dump(SMALL))
-    target = "runs/webemo/notebooks/05_transfer.ipynb"
+    chapters = ("04_evaluation", "05_transfer", "06_artwork_case_study")
+    targets = [f"runs/webemo/notebooks/{chapter}.ipynb" for chapter in chapters]
     command = [
         str(Path(sys.executable).with_name("snakemake")), "--cores", "2", "--quiet", "all",
         "--configfile", "profiles/webemo.yaml", "small.yaml", "--config", "profile=webemo",
         f"data={data / 'webemo'}", f"transfer={data / 'UnBiasedEmo'},{data / 'Emotion-6'}",
-        "--", target,
+        "--", *targets,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, timeout=900)
     assert done.returncode == 0, done.stderr[-4000:]
