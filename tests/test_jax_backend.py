@@ -51,6 +51,9 @@ OPTIONS = {  # without dropout: what is drawn would differ
     "positions": HeadOptions(dropout=0.0, gram_scaling="positions", branch_fusion="concatenate"),
     "means": HeadOptions(dropout=0.0, statistic="mean"),
     "linear": HeadOptions(dropout=0.0, branch="linear", gram_scaling="signed_sqrt", rank=4),
+    "root": HeadOptions(
+        dropout=0.0, branch="linear", statistic="covariance", gram_scaling="matrix_sqrt", rank=4
+    ),
 }
 
 

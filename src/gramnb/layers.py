@@ -10,11 +10,14 @@ import numpy as np
 
 from gramnb._keras import keras, ops
 
-SCALINGS = ("none", "positions", "signed_sqrt")
+SCALINGS = ("none", "positions", "signed_sqrt")  # of one entry of G at a time
+NORMALISATIONS = (*SCALINGS, "signed_sqrt_l2", "matrix_sqrt")  # the last two look at all of G
 STATISTICS = ("gram", "mean")
 FUSIONS = ("multiply", "add", "concatenate", "average")
 
 _SOFTENING = 1e-3  # keeps the slope of the signed square root finite where G is zero
+_SMALLEST = 1e-6  # the same of the matrix square root and of the norm
+ITERATIONS = 5  # of Newton and Schulz, as iSQRT-COV takes (Li et al., CVPR 2018, Section 4.2)
 
 register = keras.saving.register_keras_serializable(package="gramnb")
 
@@ -50,7 +53,10 @@ class GramMatrix(_Float32Layer):
 
     Args:
         scaling: "none" (the paper's), "positions" divides by H * W, "signed_sqrt" takes
-            sign(G) sqrt(|G|), written G / sqrt(|G| + 0.001) to keep its slope finite at zero.
+            sign(G) sqrt(|G|), written G / sqrt(|G| + 0.001) to keep its slope finite at zero,
+            "signed_sqrt_l2" divides that by its l2 norm (Lin and Maji 2017, improved bilinear
+            CNN), "matrix_sqrt" is the matrix square root of G / (H * W) (`matrix_square_root`).
+        centred: subtract each sub-map's mean first; with "positions", G is then the covariance.
 
     Call arguments:
         features: (B, H, W, C).
@@ -59,28 +65,52 @@ class GramMatrix(_Float32Layer):
         (B, C, C) float32, symmetric; positive semi-definite unless "signed_sqrt".
     """
 
-    saved = ("scaling",)
+    saved = ("scaling", "centred")
 
-    def __init__(self, scaling: str = "none", **kwargs):
+    def __init__(self, scaling: str = "none", centred: bool = False, **kwargs):
         super().__init__(**kwargs)
-        check_choice("scaling", scaling, SCALINGS)
+        check_choice("scaling", scaling, NORMALISATIONS)
         self.scaling = scaling
+        self.centred = centred
 
     def call(self, features):
         """Return G of each image."""
         _, height, width, channels = ops.shape(features)
         rows = ops.reshape(features, (-1, height * width, channels))  # (B, HW, C), F transposed
         rows = ops.cast(rows, "float32")
+        if self.centred:
+            rows = rows - ops.mean(rows, axis=1, keepdims=True)
         gram = ops.matmul(ops.transpose(rows, (0, 2, 1)), rows)  # (B, C, C)
-        if self.scaling == "positions":
+        if self.scaling == "none":
+            return gram
+        if self.scaling in ("positions", "matrix_sqrt"):
             gram = gram / ops.cast(height * width, "float32")
-        elif self.scaling == "signed_sqrt":
-            gram = gram / ops.sqrt(ops.abs(gram) + _SOFTENING)
-        return gram
+            return matrix_square_root(gram) if self.scaling == "matrix_sqrt" else gram
+        gram = gram / ops.sqrt(ops.abs(gram) + _SOFTENING)
+        if self.scaling == "signed_sqrt":
+            return gram
+        return gram / ops.sqrt(ops.sum(gram**2, axis=(1, 2), keepdims=True) + _SMALLEST)
 
     def compute_output_shape(self, input_shape):
         """Return (B, C, C)."""
         return (input_shape[0], input_shape[-1], input_shape[-1])
+
+
+def matrix_square_root(matrices, iterations: int = ITERATIONS):
+    """Return the square roots of positive semi-definite matrices (B, C, C) by matrix products only.
+
+    Newton and Schulz's iteration, coupled (iSQRT-COV, Li et al., CVPR 2018, equations 3 to 6): each
+    matrix is divided by its trace, so that the iteration converges, and the root is multiplied by
+    the trace's root. Few iterations leave eigenvalues far below the largest too small, which is
+    part of the method: its authors take 5.
+    """
+    identity = ops.eye(matrices.shape[-1], dtype=matrices.dtype)
+    trace = ops.trace(matrices, axis1=1, axis2=2)[:, None, None] + _SMALLEST  # (B, 1, 1)
+    root, inverse = matrices / trace, identity  # of the normalised matrix, when it ends
+    for _ in range(iterations):
+        step = 0.5 * (3.0 * identity - ops.matmul(inverse, root))
+        root, inverse = ops.matmul(root, step), ops.matmul(step, inverse)
+    return root * ops.sqrt(trace)
 
 
 @register
@@ -250,10 +280,11 @@ class SecondOrderPooling(_Float32Layer):
 
     A variant beside the paper's module, for `models.HeadOptions(branch="linear")`. G is symmetric,
     so its upper triangle says all. The signed square root evens out entries that span decades, as
-    in bilinear pooling (Lin et al., ICCV 2015).
+    in bilinear pooling (Lin et al., ICCV 2015); centred, with a rank and the matrix square root it
+    is iSQRT-COV.
 
     Args:
-        scaling: as `GramMatrix` takes it.
+        scaling, centred: as `GramMatrix` takes them.
         rank: project the C sub-maps onto this many learned ones first; None: no projection.
 
     Call arguments:
@@ -266,15 +297,18 @@ class SecondOrderPooling(_Float32Layer):
         ValueError: a rank below 1, or an option that `GramMatrix` refuses.
     """
 
-    saved = ("scaling", "rank")
+    saved = ("scaling", "rank", "centred")
 
-    def __init__(self, scaling: str = "signed_sqrt", rank: int | None = None, **kwargs):
+    def __init__(
+        self, scaling: str = "signed_sqrt", rank: int | None = None, centred: bool = False, **kwargs
+    ):
         super().__init__(**kwargs)
         if rank is not None and rank < 1:
             raise ValueError(f"rank must be 1 or more, or None for no projection; got {rank}")
         self.scaling = scaling
         self.rank = rank
-        self.gram = GramMatrix(scaling, name="gram")
+        self.centred = centred
+        self.gram = GramMatrix(scaling, centred, name="gram")
 
     def build(self, input_shape):
         """Create the projection, C -> rank, if there is one."""

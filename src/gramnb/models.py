@@ -31,11 +31,13 @@ class HeadOptions(Settings):
         pooled_units: a fully connected layer after pooling ("Stage 7", Table 2: 1408); None: none.
         activation: leaky ReLU "before" the compressing layer (Section 4.2's order) or "after" it.
         module_activation: whether the Gram modules have leaky ReLUs.
-        gram_scaling: "none" (equation 1), "positions" or "signed_sqrt".
+        gram_scaling: of G, as `layers.GramMatrix` takes it: "none" (equation 1), "positions" or
+            "signed_sqrt"; in the linear branch also "signed_sqrt_l2" or "matrix_sqrt".
         module_fusion: of a module's two sides: "multiply" (Figure 3), "add", "concatenate",
             "average".
         branch_fusion: of the backbone's branch and the modules': "add" (Figure 2), "concatenate".
-        statistic: "gram", or "mean": sub-map means in place of G, the first-order control.
+        statistic: "gram", or "mean": sub-map means in place of G, the first-order control; in the
+            linear branch also "covariance": G of centred sub-maps.
         branch: what reads the taps: "modules" (the paper's), or "linear", a variant of ours:
             the statistic of each tap, standardised, dropout, one dense layer.
         rank: of the linear branch: project each tap onto so many sub-maps first; None: do not.
@@ -51,10 +53,10 @@ class HeadOptions(Settings):
     pooled_units: Units | None = None
     activation: Literal["before", "after"] = "before"
     module_activation: bool = True
-    gram_scaling: Literal[*layers.SCALINGS] = "none"
+    gram_scaling: Literal[*layers.NORMALISATIONS] = "none"
     module_fusion: Literal[*layers.FUSIONS] = "multiply"
     branch_fusion: Literal["add", "concatenate"] = "add"
-    statistic: Literal[*layers.STATISTICS] = "gram"
+    statistic: Literal[*layers.STATISTICS, "covariance"] = "gram"
     branch: Literal["modules", "linear"] = "modules"
     rank: Units | None = None
     momentum: Share = 0.99
@@ -63,8 +65,14 @@ class HeadOptions(Settings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.rank and (self.branch, self.statistic) != ("linear", "gram"):
+        if self.rank and (self.branch != "linear" or self.statistic == "mean"):
             raise ValueError("rank is of the linear branch's Gram matrix: branch='linear'")
+        whole = self.statistic == "covariance" or self.gram_scaling not in layers.SCALINGS
+        if whole and self.branch != "linear":
+            raise ValueError(
+                "statistic 'covariance' and gram_scaling 'signed_sqrt_l2' and 'matrix_sqrt' are of "
+                "the linear branch: branch='linear'"
+            )
         modules = self.module_fusion == "multiply" and self.module_activation
         if self.branch == "linear" and not modules:
             raise ValueError(
@@ -81,7 +89,11 @@ DEFAULTS = HeadOptions()
 
 
 def build_head(
-    k: int, pooled_channels: int, tap_shapes: Sequence[Shape], options: HeadOptions = DEFAULTS
+    k: int,
+    pooled_channels: int,
+    tap_shapes: Sequence[Shape],
+    options: HeadOptions = DEFAULTS,
+    classes: int = 2,
 ) -> keras.Model:
     """Return the part of Figure 2 after the backbone, as a model named "head".
 
@@ -91,10 +103,11 @@ def build_head(
         pooled_channels: length D of the pooled top feature map.
         tap_shapes: (H, W, C) of each tap; the baseline takes its width from their channels.
         options: the choices the paper leaves open.
+        classes: 2 for others and sadness; more for several emotions, sadness second.
 
     Returns:
-        A model from [(B, D), (B, H, W, C) a tap] to softmax probabilities (B, 2) of others and
-        sadness; the baseline takes [(B, D)].
+        A model from [(B, D), (B, H, W, C) a tap] to softmax probabilities (B, classes), of others
+        and sadness; the baseline takes [(B, D)].
 
     Raises:
         ValueError: k is negative, or there is no tap to take a width from.
@@ -114,7 +127,7 @@ def build_head(
         gram = read(maps, k, options)  # (B, width)
         fuse = keras.layers.Add if options.branch_fusion == "add" else keras.layers.Concatenate
         branch = fuse(name="fusion", dtype="float32")([branch, gram])
-    return keras.Model([pooled, *maps], probabilities(branch), name="head")
+    return keras.Model([pooled, *maps], probabilities(branch, classes), name="head")
 
 
 def _backbone_branch(
@@ -156,7 +169,8 @@ def _linear_branch(
         if options.statistic == "mean":
             pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"mean{i}")
         else:
-            pool = SecondOrderPooling(options.gram_scaling, options.rank, name=f"gram{i}")
+            centred = options.statistic == "covariance"
+            pool = SecondOrderPooling(options.gram_scaling, options.rank, centred, name=f"gram{i}")
         vectors.append(pool(tapped))  # (B, C) or (B, R (R + 1) / 2)
     x = side_by_side(vectors, "statistics")
     x = keras.layers.BatchNormalization(
@@ -174,9 +188,9 @@ def side_by_side(vectors: list[keras.KerasTensor], name: str) -> keras.KerasTens
     return keras.layers.Concatenate(dtype="float32", name=name)(vectors)
 
 
-def probabilities(embedding: keras.KerasTensor) -> keras.KerasTensor:
-    """Softmax over others and sadness: (B, width) -> (B, 2) float32."""
-    dense = keras.layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")
+def probabilities(embedding: keras.KerasTensor, classes: int = 2) -> keras.KerasTensor:
+    """Softmax over others and sadness, or more: (B, width) -> (B, classes) float32."""
+    dense = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")
     return dense(embedding)
 
 
@@ -187,6 +201,7 @@ def build_classifier(
     weights: str | Path | None = None,
     taps: Sequence[str] | None = None,
     options: HeadOptions = DEFAULTS,
+    classes: int = 2,
 ) -> keras.Model:
     """Return the network of Figure 2, or with k = 0 the paper's baseline.
 
@@ -197,6 +212,7 @@ def build_classifier(
         weights: as `backbones.build_backbone` takes them.
         taps: names of the layers to tap; None means the backbone's default.
         options: the choices the paper leaves open.
+        classes: as `build_head` takes it.
 
     Returns:
         A model from images (B, S, S, 3), values 0-255, to probabilities (B, 2) of others, sadness.
@@ -207,7 +223,8 @@ def build_classifier(
     check_k(k)
     body = build_backbone(backbone, image_size, weights, taps)
     top, *maps = body.outputs
-    return join(body, build_head(k, top.shape[-1], [m.shape[1:] for m in maps], options))
+    shapes = [tapped.shape[1:] for tapped in maps]
+    return join(body, build_head(k, top.shape[-1], shapes, options, classes))
 
 
 def join(backbone: keras.Model, head: keras.Model) -> keras.Model:
