@@ -29,6 +29,7 @@ class Experiment(BaseModel):
         seeds, folds: every row is trained with each seed on each fold; fold -1 is the split of the
             manifest. A row may say its own.
         base: settings of `TrainConfig` that all rows share; `head` holds those of `HeadOptions`.
+            In `manifest`, "{seed}" is the seed: another partition for each repetition.
         rows: a row's name and the settings it changes.
         k: short for rows "k = 0", "k = 4", ... that change k alone.
         runs: folder of the runs, relative to the project root.
@@ -120,7 +121,10 @@ class Experiment(BaseModel):
             if said := {"seed", "fold"} & set(settings):
                 raise ValueError(f"{self.file}: row {row!r}: {said.pop()}: say seeds or folds: [0]")
             both = itertools.product(folds, seeds)
-            found[row] = [{**settings, "seed": seed, "fold": fold} for fold, seed in both]
+            found[row] = [
+                {**settings, **_at(settings, seed), "seed": seed, "fold": fold}
+                for fold, seed in both
+            ]
         return found
 
     def configs(self) -> dict[str, list["TrainConfig"]]:
@@ -145,6 +149,13 @@ class Experiment(BaseModel):
                 said = "; ".join(_mistakes(error))
                 raise ValueError(f"{self.file}: row {row!r}: {said}") from None
         return found
+
+
+def _at(settings: Mapping, seed: int) -> dict[str, str]:
+    """Return the manifest of a seed, if the settings name one."""
+    return {
+        n: str(settings[n]).replace("{seed}", str(seed)) for n in ("manifest",) if n in settings
+    }
 
 
 def _tuples(settings: Mapping) -> dict:

@@ -44,6 +44,9 @@ MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0}
         ({"network": "multilevel"}, "network 'multilevel' is ResNet50 with its own"),
         ({**MULTILEVEL, "head": {"dropout": 0.1}}, "trained whole: .*head=HeadOptions"),
         ({"frozen": True, "weights": "none"}, "a frozen backbone needs trained weights"),
+        ({"validation": False, "fold": 0}, "without validation there is no best epoch"),
+        ({"validation": False, "evaluate": "last"}, "without validation there is no best epoch"),
+        ({"classes": ["sadness", "fear"]}, "classes must be different, the second of them sadness"),
     ],
 )
 def test_a_mistake_is_one_line(values, message):

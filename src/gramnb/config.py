@@ -45,6 +45,10 @@ class TrainConfig(Settings):
         evaluate: which epoch's weights are kept: "best" validation accuracy, or the "last".
         train_share: share of the training split that is used, drawn by the seed.
         fold: -1 uses the manifest's splits; f tests on fold f and validates on the one after it.
+        validation: whether a fold validates; without one, which takes `evaluate` "last", all folds
+            but the one tested on train the network.
+        classes: what the network tells apart, sadness second. An image that is not sadness is of
+            its `emotion`, or "others" where that is no class.
         centre_loss: weight of the contrastive-centre loss (`variants`) beside cross-entropy.
         head: the choices the paper leaves open.
 
@@ -75,6 +79,8 @@ class TrainConfig(Settings):
     evaluate: Literal["best", "last"] = "best"
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     fold: Annotated[int, Field(ge=-1)] = -1
+    validation: bool = True
+    classes: Annotated[tuple[str, ...], Strict(False)] = ("others", "sadness")
     centre_loss: Amount = 0.0
     head: HeadOptions = HeadOptions()
 
@@ -85,6 +91,14 @@ class TrainConfig(Settings):
             raise ValueError(
                 "network 'multilevel' is ResNet50 with its own Gram matrices and head, trained "
                 "whole: backbone='ResNet50', k=0, frozen=False, centre_loss=0, head=HeadOptions()"
+            )
+        if not self.validation and (self.fold < 0 or self.evaluate != "last"):
+            raise ValueError(
+                "without validation there is no best epoch: fold=0 or more, evaluate='last'"
+            )
+        if self.classes[1:2] != ("sadness",) or len(set(self.classes)) < len(self.classes):
+            raise ValueError(
+                f"classes must be different, the second of them sadness: {self.classes}"
             )
         if self.frozen and self.weights == "none":
             raise ValueError(
@@ -151,6 +165,7 @@ class TrainConfig(Settings):
         parts = [f"k = {self.k}" if self.network == "gram" else self.network]
         parts += ["frozen" if self.frozen else "fine-tuned"]
         parts += [f"centre_loss {self.centre_loss:g}"] if self.centre_loss else []
+        parts += [f"{len(self.classes)} classes"] if len(self.classes) > 2 else []
         usual = dict(HeadOptions(momentum=self.head.momentum))
         changed = {name: value for name, value in self.head if value != usual[name]}
         return ", ".join(parts + [f"{name} {value}" for name, value in changed.items()])

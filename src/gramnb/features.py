@@ -62,6 +62,7 @@ def images(
     orders: np.ndarray | None = None,
     augment: tuple[int, int] | None = None,
     seed: int = 0,
+    labels: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Return batches of images, float32 (B, S, S, 3) in 0-255, and labels, int32 (B,).
 
@@ -72,9 +73,11 @@ def images(
         orders: `shuffled` for training; None takes the rows once, as they stand.
         augment: None, or RandAugment's (N, M).
         seed: of the augmentation.
+        labels: of the rows, (n,); None means their `sadness`.
     """
+    labels = table["sadness"].to_numpy() if labels is None else labels
     files = tf.constant(table["path"].to_numpy(dtype=str))
-    labels = tf.constant(table["sadness"].to_numpy(np.int32))
+    labels = tf.constant(labels, tf.int32)
 
     def load(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = tf.numpy_function(
@@ -240,11 +243,11 @@ class Inputs:
         """Return batches of the rows, or those of several epochs, shuffled and augmented."""
         config = self.config
         orders = shuffled(len(rows), config.seed, epochs) if epochs else None
+        labels = class_indices(self.table, config.classes)[rows]
         if self.arrays is not None:
-            labels = self.table["sadness"].to_numpy()[rows]
             return arrays([array[rows] for array in self.arrays], labels, size, orders)
         part, augment = self.table.iloc[rows], config.augment if epochs else None
-        return images(part, config.image_size, size, orders, augment, config.seed)
+        return images(part, config.image_size, size, orders, augment, config.seed, labels)
 
     def predict(self, model: keras.Model, rows: np.ndarray, split: str) -> pd.DataFrame:
         """Return a run's predictions of the rows: image_id, split, fold, group, y, p_sadness.
@@ -257,6 +260,23 @@ class Inputs:
         fold = table["fold"] if self.config.fold >= 0 else np.int16(-1)
         table = table.assign(split=split, fold=fold, p_sadness=p.astype(np.float32))
         return table[["image_id", "split", "fold", "group", "y", "p_sadness"]]
+
+
+def class_indices(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
+    """Return the position in `classes` of each row's class, (n,) int32.
+
+    Sadness is what the manifest counts as it. Another row is of its `emotion`, or of "others".
+
+    Raises:
+        ValueError: an emotion that is no class, where "others" is none either.
+    """
+    emotion = table["emotion"].where(table["emotion"].isin(classes), "others")
+    names = emotion.where(table["sadness"] == 0, "sadness")
+    index = pd.Index(classes).get_indexer(names)
+    if (index < 0).any():
+        lost = ", ".join(sorted(table.loc[index < 0, "emotion"].unique()))
+        raise ValueError(f"the manifest's emotions {lost} are none of the classes {classes}")
+    return index.astype(np.int32)
 
 
 def prepare_inputs(table: pd.DataFrame, config: TrainConfig, progress: bool = True) -> Inputs:

@@ -48,12 +48,12 @@ def ask(network: keras.Model, inputs) -> np.ndarray:
     """Return the log-odds of sadness, (B,) float64, by a network, or by a head alone.
 
     Args:
-        network: from its inputs to probabilities of others and sadness, (B, 2).
+        network: from its inputs to probabilities, (B, classes), sadness second.
         inputs: images (B, S, S, 3), values 0-255, or the arrays that a head reads; one batch.
     """
     with quiet():
-        others, sadness = network.predict_on_batch(inputs).T
-    return log_odds(sadness, others)
+        p = network.predict_on_batch(inputs).astype(np.float64)  # (B, classes), sadness second
+    return log_odds(p[:, 1], np.delete(p, 1, axis=1).sum(axis=1))
 
 
 def card() -> dict:

@@ -45,7 +45,7 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
         ValueError, FileNotFoundError: one line that says what is wrong and what to do.
     """
     table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
-    rows = splits(table, config.fold)
+    rows = splits(table, config.fold, config.validation)
     check_files(table, config.manifest)
     if config.train_share < 1:
         rows["train"] = share_of(rows["train"], config.train_share, config.seed)
@@ -92,13 +92,14 @@ def share_of(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
     return np.sort(drawn[: max(round(share * len(rows)), 1)])
 
 
-def splits(table: pd.DataFrame, fold: int = -1) -> dict[str, np.ndarray]:
+def splits(table: pd.DataFrame, fold: int = -1, validation: bool = True) -> dict[str, np.ndarray]:
     """Return the row positions of train, validation and test among a manifest's kept rows.
 
     Args:
         table: kept rows.
         fold: -1 uses the column `split`; otherwise this fold is tested on, and the next one
             validates.
+        validation: whether it does; if not, it trains, and no row validates.
 
     Raises:
         ValueError: a split is empty or holds one class only, or there is no such fold.
@@ -111,9 +112,12 @@ def splits(table: pd.DataFrame, fold: int = -1) -> dict[str, np.ndarray]:
             raise ValueError(f"fold {fold}: the manifest has {folds}; curate it with more folds")
         chosen = [table["fold"] == fold, table["fold"] == (fold + 1) % folds]
         names = np.select(chosen, ["test", "val"], "train")
+    if not validation:
+        names = np.where(names == "val", "train", names)
     found = {split: np.flatnonzero(names == split) for split in SPLITS}
     for split, rows in found.items():
-        check_classes(table, split, rows)
+        if validation or split != "val":
+            check_classes(table, split, rows)
     return found
 
 
@@ -152,7 +156,7 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
         pooled, *taps = inputs.arrays
         # without Gram modules the branch's width still follows from the tap's channels
         shapes = [t.shape[1:] for t in taps] or [(1, 1, BACKBONES[config.backbone].tap_channels)]
-        model = build_head(config.k, pooled.shape[-1], shapes, config.head)
+        model = build_head(config.k, pooled.shape[-1], shapes, config.head, len(config.classes))
     else:
         model = build_classifier(
             config.backbone,
@@ -161,6 +165,7 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
             config.weights or None,
             config.taps or None,
             config.head,
+            len(config.classes),
         )
     if config.centre_loss:
         model = WithCentres(model, config.centre_loss)
@@ -191,6 +196,7 @@ def _fit(
         even_batch(len(rows[split]), config.global_batch, config.replicas)
         for split in ("train", "val")
     )
+    watched = inputs.batches(rows["val"], checked) if config.validation else None
     steps = -(-len(rows["train"]) // size)
     keras.utils.set_random_seed(config.seed)
     with quiet(), scope.scope():
@@ -207,7 +213,7 @@ def _fit(
             initial_epoch=done,
             epochs=config.epochs,
             steps_per_epoch=steps,
-            validation_data=inputs.batches(rows["val"], checked),
+            validation_data=watched,
             shuffle=False,
             verbose=0,
             callbacks=[epochs],
@@ -244,6 +250,8 @@ class _Epochs(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - self.began
 
     def on_epoch_end(self, epoch, logs=None):
+        if not self.config.validation:
+            self.on_test_begin()
         if not np.isfinite(logs["loss"]):
             rate = self.config.learning_rate
             raise ValueError(
@@ -253,7 +261,7 @@ class _Epochs(keras.callbacks.Callback):
         row = pd.DataFrame([{"epoch": epoch + 1, **logs, "seconds": self.seconds}])
         self.history = pd.concat([self.history, row], ignore_index=True)
         checkpoints.save(self.run, self.model, self.history, self.config.evaluate)
-        self.bar.set_postfix(val_accuracy=f"{logs['val_accuracy']:.3f}")
+        self.bar.set_postfix({name: f"{value:.3f}" for name, value in logs.items()})
 
 
 def _finish(
@@ -269,7 +277,8 @@ def _finish(
     with atomic(run.path / "history.csv") as temporary:
         history.to_csv(temporary, index=False)
     model = load_model(run.path / "model.keras")
-    tables = {split: inputs.predict(model, rows[split], split) for split in SPLITS[1:]}
+    asked = SPLITS[1:] if config.validation else SPLITS[2:]
+    tables = {split: inputs.predict(model, rows[split], split) for split in asked}
     run.write_predictions(pd.concat(tables.values(), ignore_index=True))
     seconds = history["seconds"].sum()
     augmentation = "RandAugment N = {}, M = {}".format(*config.augment or "--")
