@@ -14,6 +14,8 @@ Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
 RandAugment = tuple[Count, Annotated[int, Field(ge=0, le=10)]]
+# Settings that came later are recorded where they are not the default: older runs keep their names.
+LATER = ("validation", "classes")
 
 
 class TrainConfig(Settings):
@@ -135,7 +137,12 @@ class TrainConfig(Settings):
         if not file.is_file():
             raise FileNotFoundError(f"{self.manifest}: no such manifest; notebook 01 writes one")
         data = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-        settings = self.resolved(devices).model_dump(mode="json")
+        usual = {
+            name
+            for name in LATER
+            if getattr(self, name) == self.__class__.model_fields[name].default
+        }
+        settings = self.resolved(devices).model_dump(mode="json", exclude=usual)
         return {**settings, "variant": self.variant, "data": data}
 
     def resolved(self, devices: int) -> Self:
