@@ -231,8 +231,8 @@ def test_the_same_recipe_gives_the_same_bytes_anywhere(recipe, curate, tmp_path,
 
 
 def test_curation_works_only_when_something_changed(recipe, curate, tmp_path, monkeypatch):
-    runs, real = [], curation.follow
-    monkeypatch.setattr(curation, "follow", lambda *a, **k: runs.append(1) or real(*a, **k))
+    runs, real = [], curation.inspect_all
+    monkeypatch.setattr(curation, "inspect_all", lambda *a: runs.append(1) or real(*a))
     made = curate(recipe)
     pd.testing.assert_frame_equal(curate(recipe), made)
     assert len(runs) == 1

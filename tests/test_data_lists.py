@@ -10,7 +10,7 @@ from gramnb.data.lists import (
     SADNESS,
     audit_list,
     audit_report,
-    read_list,
+    read_lists,
     sadness_labels,
     sadness_subsets,
 )
@@ -37,23 +37,25 @@ def test_the_label_table_is_webemos():
 
 def test_reads_lines_with_their_numbers(tmp_path):
     text = "\ufeff" + f"{A} 19\r\n\n  {B}\t0\n"
-    listed = read_list(write(tmp_path / "list.txt", text))
-    assert listed.to_dict("list") == {"line": [1, 3], "url": [A, B], "label": [19, 0]}
+    listed = read_lists([write(tmp_path / "list.txt", text)])
+    assert listed.to_dict("list") == {
+        "line": [1, 3], "url": [A, B], "label": [19, 0], "list": ["list.txt"] * 2
+    }  # fmt: skip
 
 
 def test_all_malformed_lines_are_named(tmp_path):
     text = f"{A} 19\n{B}\n{C} 25\nftp://host/x.jpg 3\n{D} -1\n{D} two words\n{D} ²\n{D} 7\n"
     with pytest.raises(ValueError, match=r"list.txt: 6 malformed lines") as caught:
-        read_list(write(tmp_path / "list.txt", text))
+        read_lists([write(tmp_path / "list.txt", text)])
     shown = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
     assert shown == [f"line {number}" for number in (2, 3, 4, 5, 6, 7)]
     with pytest.raises(ValueError, match="40 malformed lines") as caught:
-        read_list(write(tmp_path / "list.txt", "x\n" * 40))
+        read_lists([write(tmp_path / "list.txt", "x\n" * 40)])
     assert len(str(caught.value).splitlines()) == 22
     with pytest.raises(ValueError, match="empty.txt: no line in it"):
-        read_list(write(tmp_path / "empty.txt", "\n"))
+        read_lists([write(tmp_path / "empty.txt", "\n")])
     with pytest.raises(FileNotFoundError, match="absent.txt"):
-        read_list(tmp_path / "absent.txt")
+        read_lists([tmp_path / "absent.txt"])
 
 
 def test_audit_counts_what_was_planted(tmp_path):

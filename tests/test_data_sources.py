@@ -152,10 +152,10 @@ def test_emotion6_and_its_ground_truth_must_agree(tmp_path, published):
         "not in ground_truth.txt, so the keyword counts: joy/1.jpg",
     ]
     assert list(table["emotion"]) == ["disgust", "joy", "sadness", "neutral"]
-    emotion6(tmp_path, VOTES | {"joy/2.jpg": "1\t2\t3", "joy/3.jpg": "x" + VOTES["joy/1.jpg"]})
-    with pytest.raises(ValueError, match="ground_truth.txt: 2 malformed lines") as caught:
-        read("emotion6", tmp_path)
-    assert "line 6: joy/2.jpg" in str(caught.value) and "line 7: joy/3" in str(caught.value)
+    for bad, what in (("1\t2\t3", "no number for joy/2.jpg"), ("x" + VOTES["joy/1.jpg"], "'x4'")):
+        emotion6(tmp_path, VOTES | {"joy/2.jpg": bad})
+        with pytest.raises(ValueError, match=f"ground_truth.txt: .*{what}; below its header"):
+            read("emotion6", tmp_path)
     (tmp_path / "Emotion6" / "ground_truth.txt").unlink()
     table = read("emotion6", tmp_path)
     assert list(table["emotion"]) == list(table["label"])
@@ -175,10 +175,10 @@ def test_webemo_joins_its_lists_with_what_was_fetched(tmp_path, published):
     webemo(
         tmp_path,
         [
-            ("lists/train25.txt", 1, "http://h/a.jpg", 19, "ok", "0000/1.jpg"),
-            ("lists/train25.txt", 2, "http://h/b.jpg", 0, "HTTP 404", ""),
-            ("lists/train25.txt", 3, "http://h/b.jpg", 4, "HTTP 404", None),
-            ("lists/test25.txt", 1, "http://h/c.jpg", 2, "ok", "0000/3.jpg"),
+            ("train25.txt", 1, "http://h/a.jpg", 19, "ok", "0000/1.jpg"),
+            ("train25.txt", 2, "http://h/b.jpg", 0, "HTTP 404", ""),
+            ("train25.txt", 3, "http://h/b.jpg", 4, "HTTP 404", None),
+            ("test25.txt", 1, "http://h/c.jpg", 2, "ok", "0000/3.jpg"),
         ],
     )
     table = read("webemo", tmp_path)
