@@ -177,9 +177,9 @@ def draw_dataset(
     """Draw a demo data set into `folder` (relative: to the project root) and return its path.
 
     JPEG pictures of size x size pixels as `<emotion>/<nnnn>.jpg`, the same bytes for the same seed.
-    "demo-artworks" is flat, eight pictures three times as large, with `artworks.csv` (file, title).
     `truth.csv` (`read_truth`) is written last: with it a folder is whole and left alone, without it
-    everything is drawn again.
+    everything is drawn again. "demo-artworks" is flat, eight pictures three times as large, and has
+    `artworks.csv` instead (file, title, emotion, factors).
 
     Raises:
         ValueError: the folder holds other files, or was drawn with other settings.
@@ -193,55 +193,42 @@ def draw_dataset(
         raise ValueError(
             f"{folder}: neither empty nor drawn with {settings}; remove it or choose another folder"
         )
-    if (folder / "truth.csv").exists():
+    artworks = name == "demo-artworks"
+    truth = folder / ("artworks.csv" if artworks else "truth.csv")
+    if truth.exists():
         return folder
     write_json(note, settings)
-    key = [seed, zlib.crc32(name.encode())]
-    pictures = (
-        _artworks(key, size) if name == "demo-artworks" else _pictures(spec, count, key, size)
-    )
-    rows = []
+    key, rows = [seed, zlib.crc32(name.encode())], []
+    pictures = _artworks(key, size) if artworks else _pictures(spec, count, key, size)
     for row, content in tqdm(pictures, f"drawing {name}", count, disable=not progress):
         with atomic(folder / row["file"]) as temporary:
             temporary.write_bytes(content)
         rows.append(row)
-    tables = {"truth.csv": pd.DataFrame(rows)}
-    if name == "demo-artworks":
-        tables = {"artworks.csv": tables["truth.csv"][["file", "title"]], **tables}
-    for file, table in tables.items():
-        with atomic(folder / file) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+    with atomic(truth) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
     return folder
 
 
 def read_truth(folder: str | Path) -> pd.DataFrame:
-    """Return what is true of the drawn pictures, a row each, in the order they were drawn.
+    """Return `truth.csv`: what is true of the pictures, a row each, in the order they were drawn.
 
     Columns: file, emotion (the label), drawn (the emotion it was drawn as), caption ("", small,
     large), broken ("", or one of `FLAWS`), duplicate_of (file or ""), then the factors (`CHOICES`,
-    `LEVELS`). Of "demo-artworks": file, title, emotion, factors.
-
-    Raises:
-        FileNotFoundError: there is no `truth.csv`: nothing drawn there, or interrupted.
+    `LEVELS`).
     """
-    path = resolve(folder) / "truth.csv"
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: not there; draw the images with draw_dataset")
-    return pd.read_csv(path, keep_default_na=False)
+    return pd.read_csv(resolve(folder) / "truth.csv", keep_default_na=False)
 
 
 def _plan(spec: Dataset, count: int, rng: np.random.Generator) -> list[dict]:
     """Return of each picture file, label, mood, caption, flaw and the place of its original."""
     other = [emotion for emotion in EMOTIONS if emotion != "sadness"]
     sad = round(spec.sadness * count)
-    labels = rng.permutation(
-        ["sadness"] * sad + [other[n % 5] for n in range(count - sad)]
-    ).tolist()
-    rows = [
-        {"file": f"{label}/{labels[: n + 1].count(label):04d}.jpg", "emotion": label}
-        | {"drawn": label, "caption": "", "broken": "", "original": n}
-        for n, label in enumerate(labels)
-    ]
+    labels = ["sadness"] * sad + [other[n % 5] for n in range(count - sad)]
+    labels, rows = rng.permutation(labels).tolist(), []
+    for n, label in enumerate(labels):
+        file = f"{label}/{labels[: n + 1].count(label):04d}.jpg"
+        rows.append({"file": file, "emotion": label, "drawn": label, "caption": "", "broken": ""})
+        rows[n]["original"] = n
     order = rng.permutation(count).tolist()
     first, last = round(spec.broken * count), round((spec.broken + spec.duplicates) * count)
     broken, copies, plain = order[:first], order[first:last], order[last:]
@@ -268,9 +255,8 @@ def _pictures(spec: Dataset, count: int, key: list[int], size: int) -> Iterator[
     for n, row in enumerate(rows):
         original = row.pop("original")
         rng = np.random.default_rng([*key, original])
-        factors = draw_factors(
-            "" if rng.random() < spec.everyday else row["drawn"], rng, spec.shift
-        )
+        mood = "" if rng.random() < spec.everyday else row["drawn"]
+        factors = draw_factors(mood, rng, spec.shift)
         image = paint(factors, rng, size)
         if row["caption"]:
             _caption(image, row["caption"], rng)
@@ -307,13 +293,12 @@ def draw_factors(mood: str, rng: np.random.Generator, shift: dict[str, float]) -
 
 def _near_copy(image: Image.Image, n: int) -> bytes:
     """Return the picture as others would pass it on: recompressed, cropped or brightened."""
-    if n % 3 == 0:
-        return _jpeg(image, 45)
     if n % 3 == 1:
         edge = max(1, round(0.012 * image.width))
-        box = (edge, edge, image.width, image.height)
-        return _jpeg(image.resize(image.size, Image.Resampling.BICUBIC, box), 85)
-    return _jpeg(ImageEnhance.Brightness(image).enhance(1.12), 85)
+        image = image.resize(image.size, Image.Resampling.BICUBIC, (edge, edge, *image.size))
+    elif n % 3 == 2:
+        image = ImageEnhance.Brightness(image).enhance(1.12)
+    return _jpeg(image, 85 if n % 3 else 45)
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

@@ -85,9 +85,9 @@ def fetch(
         keep,
         table["url"],
         ["fetch"],
+        "fetching",
         settled=lambda x: x[0] not in MAY_PASS and (x[0] != "ok" or (out / x[1]).is_file()),
         workers=workers,
-        unit="image",
         progress=progress,
     )
     table[["status", "path"]] = [found[url]["fetch"] for url in table["url"]]
