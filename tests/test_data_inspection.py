@@ -125,13 +125,15 @@ def read(tmp_path, monkeypatch):
     return run
 
 
-def test_a_picture_is_decoded_once_for_all_readers(read):
+def test_a_picture_is_decoded_once_for_all_readers(read, tmp_path):
     assert read(text=1, face=1) == (6, 6, 6)  # readings of text, of faces, decoded pictures
     for share in read.shares.values():
         assert share.dtype == np.float32
         expected = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0, np.nan], np.float32)
         np.testing.assert_array_equal(share, expected)
     assert read(text=1, face=1) == (0, 0, 0)
+    shutil.copy(tmp_path / "5.png", tmp_path / "page.png")  # repaired
+    assert read(text=1) == (1, 0, 0) and not np.isnan(read.shares["text"]).any()
 
 
 def test_a_share_above_its_limit_settles_a_picture(read, monkeypatch):
@@ -143,9 +145,3 @@ def test_a_share_above_its_limit_settles_a_picture(read, monkeypatch):
     np.testing.assert_array_equal(read.shares["face"], alone)
     monkeypatch.setitem(inspection.READERS, "face", ("face 2.0", inspection.READERS["face"][1]))
     assert read(text=1, face=1) == (0, 6, 6)
-
-
-def test_a_repaired_file_is_read(read, tmp_path):
-    read(text=1)
-    shutil.copy(tmp_path / "5.png", tmp_path / "page.png")
-    assert read(text=1)[0] == 1 and not np.isnan(read.shares["text"]).any()
