@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from gramnb.data import fetch, sources
+from gramnb.data import fetch
 from gramnb.data.images import read_image
 
 LIMIT = 1.0  # seconds, the timeout of most tests
@@ -177,6 +177,9 @@ def test_what_is_settled_is_not_asked_again(server, tmp_path):
     (tmp_path / "out" / first["path"][0]).unlink()
     fetch.fetch(listed, tmp_path / "out", **options)
     assert server.hits["/good/0.jpg"] == 2 and (tmp_path / "out" / first["path"][0]).is_file()
+    other = write_list(tmp_path / "train25.txt", urls[:2])
+    assert len(fetch.fetch([other], tmp_path / "out", **options)) == 2
+    assert len(pd.read_parquet(tmp_path / "out" / "fetch.parquet")) == 7  # of both lists
 
 
 SCRIPT = """
@@ -208,22 +211,6 @@ def test_an_interrupted_run_ends_with_the_same_result(server, tmp_path, how):
     pd.testing.assert_frame_equal(resumed, whole)
     for path in whole.loc[whole["status"] == "ok", "path"]:
         assert (tmp_path / "out" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes()
-
-
-def test_labels_and_lines_reach_the_manifest(server, tmp_path):
-    train = write_list(tmp_path / "train25.txt", [f"{server.url}/good/{n}.jpg" for n in range(6)])
-    kinds = ["good", "gone", "moved"]
-    tests = [f"{server.url}/{kind}/{n}.jpg" for n, kind in enumerate(kinds)]
-    test = write_list(tmp_path / "test25.txt", tests, label=lambda n: 19)
-    fetch.fetch(train, tmp_path / "fetched", progress=False)
-    table = fetch.fetch([test], tmp_path / "fetched", progress=False)
-    assert len(table) == 3 and len(pd.read_parquet(tmp_path / "fetched" / "fetch.parquet")) == 9
-
-    rows = sources.read("webemo", tmp_path)
-    assert rows["line"].tolist() == [1, 2, 3, 4, 5, 6, 1, 2, 3]
-    assert rows["sadness"].tolist() == [0, 0, 0, 0, 1, 0, 1, 1, 1]
-    assert (rows["path"] == "").tolist() == [False] * 7 + [True, False]
-    assert read_image(rows["path"][5]).shape == (147, 220, 3)
 
 
 def test_errors_name_what_is_wrong(tmp_path):

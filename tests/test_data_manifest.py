@@ -74,8 +74,6 @@ def test_dropping_keeps_rows_and_the_first_reason(tmp_path):
     assert list(after["dropped"]) == ["truncated", "truncated", "text", "text", "", ""]
     assert list(manifest.kept(after)["row"]) == [4, 5]
     assert (before["dropped"] == "").all()
-    with pytest.raises(ValueError, match="'ugly'"):
-        manifest.drop(before, before["row"] < 2, "ugly")
 
 
 def test_attrition_adds_up_in_the_order_of_curation(tmp_path):

@@ -34,6 +34,7 @@ from tqdm import tqdm
 from gramnb.runs import atomic, resolve, write_json
 
 EDITION = 2  # of what is drawn; a folder of another edition is not taken for a current one
+SIZE = 160  # pixels
 EMOTIONS = ("anger", "fear", "joy", "love", "sadness", "surprise")
 FLAWS = ("truncated", "empty", "html")
 CHOICES = ("place", "sky", "accent", "people")
@@ -167,29 +168,25 @@ HAIR = ("#3a2a24", "#6e4a30", "#b8925a", "#2a2a30")
 
 
 def draw_dataset(
-    folder: str | Path,
-    name: str = "demo",
-    count: int | None = None,
-    seed: int = 0,
-    size: int = 160,
-    progress: bool = True,
+    folder: str | Path, name: str = "demo", count: int | None = None, progress: bool = True
 ) -> Path:
     """Draw a demo data set into `folder` (relative: to the project root) and return its path.
 
-    JPEG pictures of size x size pixels as `<emotion>/<nnnn>.jpg`, the same bytes for the same seed.
-    `truth.csv` (`read_truth`) is written last: with it a folder is whole and left alone, without it
-    everything is drawn again. "demo-artworks" is flat, eight pictures three times as large, and has
-    `artworks.csv` instead (file, title, emotion, factors).
+    JPEG pictures of SIZE x SIZE pixels as `<emotion>/<nnnn>.jpg`, always the same bytes, and last
+    `truth.csv` (`read_truth`): with it a folder is whole and left alone, without it everything is
+    drawn again. "demo-artworks" is flat: eight pictures three times as large, with `artworks.csv`
+    instead (file, title, emotion, factors).
 
     Raises:
         ValueError: the folder holds other files, or was drawn with other settings.
     """
     folder, spec = resolve(folder), DATASETS[name]
     count = spec.count if count is None else count
-    settings = {"name": name, "count": count, "seed": seed, "size": size, "edition": EDITION}
+    settings = {"name": name, "count": count, "edition": EDITION}
     note = folder / "settings.json"
-    drawn = json.loads(note.read_bytes()) if note.exists() else None
-    if drawn != settings and (drawn or folder.is_file() or any(folder.glob("[!.]*"))):
+    drawn = json.loads(note.read_bytes()) if note.exists() else {}
+    taken = folder.is_file() or any(folder.glob("[!.]*"))
+    if taken and not settings.items() <= drawn.items():
         raise ValueError(
             f"{folder}: neither empty nor drawn with {settings}; remove it or choose another folder"
         )
@@ -198,8 +195,8 @@ def draw_dataset(
     if truth.exists():
         return folder
     write_json(note, settings)
-    key, rows = [seed, zlib.crc32(name.encode())], []
-    pictures = _artworks(key, size) if artworks else _pictures(spec, count, key, size)
+    key, rows = [0, zlib.crc32(name.encode())], []  # what chance starts from
+    pictures = _artworks(key) if artworks else _pictures(spec, count, key)
     for row, content in tqdm(pictures, f"drawing {name}", count, disable=not progress):
         with atomic(folder / row["file"]) as temporary:
             temporary.write_bytes(content)
@@ -249,7 +246,7 @@ def _plan(spec: Dataset, count: int, rng: np.random.Generator) -> list[dict]:
     return rows
 
 
-def _pictures(spec: Dataset, count: int, key: list[int], size: int) -> Iterator[tuple[dict, bytes]]:
+def _pictures(spec: Dataset, count: int, key: list[int]) -> Iterator[tuple[dict, bytes]]:
     """Yield the truth and the file content of every picture of a photograph-like data set."""
     rows = _plan(spec, count, np.random.default_rng(key))
     for n, row in enumerate(rows):
@@ -257,7 +254,7 @@ def _pictures(spec: Dataset, count: int, key: list[int], size: int) -> Iterator[
         rng = np.random.default_rng([*key, original])
         mood = "" if rng.random() < spec.everyday else row["drawn"]
         factors = draw_factors(mood, rng, spec.shift)
-        image = paint(factors, rng, size)
+        image = paint(factors, rng, SIZE)
         if row["caption"]:
             _caption(image, row["caption"], rng)
         content = _jpeg(image, 90) if original == n else _near_copy(image, n)
@@ -267,14 +264,14 @@ def _pictures(spec: Dataset, count: int, key: list[int], size: int) -> Iterator[
         yield row | factors, flaws.get(row["broken"], content)
 
 
-def _artworks(key: list[int], size: int) -> Iterator[tuple[dict, bytes]]:
+def _artworks(key: list[int]) -> Iterator[tuple[dict, bytes]]:
     """Yield the truth and the file content of every painting."""
     lively = {"luminance": 0.15, "saturation": 0.5, "texture": 0.1, "lit": 1.0}
     for n, (title, emotion, *choices) in enumerate(PAINTINGS):
         rng, file = np.random.default_rng([*key, n]), re.sub("[^a-z]+", "-", title.lower()) + ".jpg"
         levels = dict(zip(LEVELS, MOODS[emotion][-1], strict=True)) | lively
         factors = dict(zip(CHOICES, choices, strict=True)) | levels
-        picture = brushwork(paint(factors, rng, 3 * size), rng)
+        picture = brushwork(paint(factors, rng, 3 * SIZE), rng)
         yield {"file": file, "title": title, "emotion": emotion} | factors, _jpeg(picture, 92)
 
 

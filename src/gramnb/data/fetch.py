@@ -133,10 +133,7 @@ class _Download:
         self.timeout, self.session = timeout, requests.Session()
         self.retry = _Retry(
             total=None,  # each kind of failure has its own
-            connect=retries,
-            read=retries,
-            status=retries,
-            other=retries,
+            **dict.fromkeys(("connect", "read", "status", "other"), retries),
             status_forcelist=BUSY,
             backoff_factor=0.5,  # pauses of 0, 1, 2, 4 ... seconds, unless the server names one
             backoff_max=LONGEST_PAUSE,
