@@ -229,10 +229,8 @@ def test_what_is_excluded_is_part_of_the_recipe(recipe, curate, tmp_path):
 
 def test_a_transfer_set_is_all_test_and_takes_the_names_its_folders_have(recipe):
     made = curation.transfer_recipe("folder", recipe.root, "sad,lonely", "m.parquet")
-    assert made == replace(
-        Recipe(), source="folder", root=recipe.root, sadness="sad", sadness_share=None,
-        fractions=(0, 0, 1), exclude="m.parquet",
-    )  # fmt: skip
+    changed = {"sadness": "sad", "sadness_share": None, "fractions": (0, 0, 1)}
+    assert made == Recipe(source="folder", root=recipe.root, exclude="m.parquet", **changed)
     assert curation.transfer_recipe("demo-emotion6").sadness == ()
 
 

@@ -88,14 +88,6 @@ def test_two_passes_at_once_keep_what_both_found(files, opened):
     assert look(files).equals(others[0]) and opened.count("good.jpg") == 2
 
 
-def test_a_damaged_cache_is_named(files, tmp_path):
-    store = tmp_path / "cache" / "images.sqlite"
-    store.parent.mkdir()
-    store.write_text("not a database, but long enough to be looked at" * 20)
-    with pytest.raises(ValueError, match="images.sqlite: file is not a database; .* remove it"):
-        look(files)
-
-
 @pytest.fixture
 def read(tmp_path, monkeypatch):
     """Measure six grey pictures (0.0 to 0.5), one of them twice, and a file that is none."""
