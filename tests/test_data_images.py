@@ -33,6 +33,8 @@ def test_odd_pictures_are_read_as_a_viewer_shows_them(tmp_path):
         (tmp_path / name).write_bytes(data)
         got = read_image(tmp_path / name).astype(int)
         assert np.abs(got - np.asarray(seen)).max() <= (8 if name.endswith(".jpg") else 1), name
+    Image.new("LA", (32, 32), (0, 128)).save(tmp_path / "half.png")
+    assert np.abs(read_image(tmp_path / "half.png").astype(int) - 127).max() <= 1
     for name, (data, why) in unreadable().items():
         (tmp_path / name).write_bytes(data)
         assert reason(tmp_path / name)[0] == why
