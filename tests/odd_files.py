@@ -33,12 +33,16 @@ def readable():
     exif[274] = 6  # the top of the picture is the stored picture's left side
     grey = np.asarray(plain.convert("L"))
     deep = Image.frombytes("I;16", plain.size, (grey.astype("<u2") * 257).tobytes())
+    glass, half = plain.convert("RGBA"), plain.copy()
+    glass.paste((0, 255, 0, 0), (0, 0, 24, 32))
+    half.paste("white", (0, 0, 24, 32))
     palette = plain.quantize(16)
     seen = palette.convert("RGB")
     seen.paste("white", mask=Image.fromarray(np.asarray(palette) == 0))
     return {
         "cmyk.jpg": (encoded(plain.convert("CMYK"), "JPEG", quality=100, subsampling=0), plain),
         "deep.png": (encoded(deep), Image.fromarray(grey).convert("RGB")),
+        "glass.png": (encoded(glass), half),
         "palette.png": (encoded(palette, transparency=0), seen),
         "moving.png": (encoded(plain, save_all=True, append_images=[Image.new("RGB", plain.size)]),
                        plain),

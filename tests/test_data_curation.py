@@ -36,40 +36,20 @@ def random_listing(seed):
     return listing(sadness[groups][order], groups[order])
 
 
-# The recipe
-
-
-@pytest.mark.parametrize(
-    "values, message",
-    [
+def test_a_recipe_checks_itself_and_takes_what_profiles_and_commands_give():
+    for values, message in (
         ({"source": "flickr"}, "source must be one of demo, .*got 'flickr'"),
-        ({"conflicts": "vote"}, "conflicts must be one of drop, majority, keep, got 'vote'"),
-        (
-            {"duplicate_distance": -1},
-            "duplicate_distance must be a whole number from 0 to 16, got -1",
-        ),
         ({"text_threshold": 1.5}, "text_threshold must be a number from 0 to 1, or None"),
-        (
-            {"sadness_share": 0},
-            "sadness_share must be a number above 0 and below 1, or None, got 0",
-        ),
-        ({"fractions": (0.8, 0.1)}, "fractions must "),
-        ({"fractions": (1.2, -0.1, -0.1)}, "fractions must "),
+        ({"sadness_share": 0}, "a number above 0 and below 1, or None, got 0"),
+        ({"fractions": (0.8, 0.1)}, "fractions must be"),
+        ({"fractions": (0.8, 0.1, 0.2)}, "fractions must add up to 1"),
         ({"folds": 1}, "folds must be 0 or at least 2, got 1"),
-    ],
-)
-def test_a_recipe_checks_itself(values, message):
-    with pytest.raises(ValueError, match=message):
-        Recipe(**values)
-
-
-def test_a_recipe_takes_what_profiles_and_commands_give():
+    ):
+        with pytest.raises(ValueError, match=message):
+            Recipe(**values)
     given = Recipe(sadness="sad, crying", fractions=[0.7, 0.2, 0.1])
     assert given == Recipe(sadness=["sad", "crying"], fractions=(0.7, 0.2, 0.1))
     assert given.record()["sadness"] == ["sad", "crying"]
-
-
-# Duplicates and conflicts
 
 
 def test_one_of_the_same_bytes_is_kept_for_each_class():
@@ -101,13 +81,9 @@ def test_near_duplicates_of_another_manifest_are_excluded(tmp_path):
     table = listing([0, 0, 1, 1], [0, 3, 1, 2], image_id=list("wxyz"))
     done = curation.drop_excluded(table, replace(EASY, exclude=str(path)))
     assert list(done["dropped"]) == ["excluded", "", "excluded", ""]  # 2 was not kept there
-    assert curation.drop_excluded(table, EASY).equals(table)
 
 
-# Undersampling and splitting, as arithmetic
-
-
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_undersampling_reaches_the_share_within_one_group(seed):
     table = random_listing(seed)
     largest = table["group"].value_counts().max()
@@ -121,7 +97,7 @@ def test_undersampling_reaches_the_share_within_one_group(seed):
     assert curation.undersample(table, replace(EASY, sadness_share=0.01)).equals(table)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_splits_hold_their_share_of_each_class_and_no_group_straddles(seed):
     table = random_listing(seed)
     gone = np.random.default_rng(seed).random(len(table)) < 0.1
@@ -168,9 +144,6 @@ def test_a_split_without_a_class_is_refused_in_one_line():
     assert set(curation.split(listing([0, 1, 1]), transfer)["split"]) == {"test"}
     with pytest.raises(ValueError, match="fold 0 would hold no others"):
         curation.split(listing([0, 1, 1]), replace(transfer, folds=2))
-
-
-# All of it, on files
 
 
 @pytest.fixture
@@ -231,8 +204,8 @@ def test_the_same_recipe_gives_the_same_bytes_anywhere(recipe, curate, tmp_path,
 
 
 def test_curation_works_only_when_something_changed(recipe, curate, tmp_path, monkeypatch):
-    runs, real = [], curation.follow
-    monkeypatch.setattr(curation, "follow", lambda *a, **k: runs.append(1) or real(*a, **k))
+    runs, real = [], curation.inspect_all
+    monkeypatch.setattr(curation, "inspect_all", lambda *a: runs.append(1) or real(*a))
     made = curate(recipe)
     pd.testing.assert_frame_equal(curate(recipe), made)
     assert len(runs) == 1
@@ -256,10 +229,8 @@ def test_what_is_excluded_is_part_of_the_recipe(recipe, curate, tmp_path):
 
 def test_a_transfer_set_is_all_test_and_takes_the_names_its_folders_have(recipe):
     made = curation.transfer_recipe("folder", recipe.root, "sad,lonely", "m.parquet")
-    assert made == replace(
-        Recipe(), source="folder", root=recipe.root, sadness="sad", sadness_share=None,
-        fractions=(0, 0, 1), exclude="m.parquet",
-    )  # fmt: skip
+    changed = {"sadness": "sad", "sadness_share": None, "fractions": (0, 0, 1)}
+    assert made == Recipe(source="folder", root=recipe.root, exclude="m.parquet", **changed)
     assert curation.transfer_recipe("demo-emotion6").sadness == ()
 
 

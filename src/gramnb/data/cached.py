@@ -24,11 +24,10 @@ def cached_map(
     look: Callable[[str, dict], dict],
     keys: Iterable[str],
     readers: Sequence[str],
-    *,
+    title: str,
     settled: Callable[[Any], bool] = lambda value: True,
     workers: int | None = None,
     progress: bool = True,
-    **bar_options,
 ) -> dict[str, dict]:
     """Return key -> reader -> value, from the file and, where a reader lacks, from `look`.
 
@@ -38,10 +37,10 @@ def cached_map(
             reader. What it leaves out is asked again next time.
         keys: one call of `look` each.
         readers: what a value depends on beside its key; another version is another reader.
+        title: of the progress bar.
         settled: whether a kept value still holds; one that does not is asked again.
         workers: threads; None means one a core.
         progress: whether to show a progress bar.
-        bar_options: of tqdm.
 
     Raises:
         ValueError: the file cannot be used.
@@ -57,7 +56,7 @@ def cached_map(
                     if key in known and settled(value := json.loads(text)):
                         known[key][reader] = value
             todo = [key for key, values in known.items() if len(values) < len(readers)]
-            bar = tqdm(total=len(todo), disable=not (progress and todo), **bar_options)
+            bar = tqdm(None, title, len(todo), unit="file", disable=not (progress and todo))
             with ThreadPool(workers or os.cpu_count()) as pool, bar:
                 try:
                     work = pool.imap_unordered(lambda key: (key, look(key, known[key])), todo)

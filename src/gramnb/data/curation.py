@@ -11,8 +11,7 @@ Here these steps stand among checks it does not report. In order:
 6. others are undersampled to `sadness_share`;
 7. the rest is split by class and by group, so that no picture stands on two sides of a split.
 
-Chance is the order of sha256(seed, step, image): the same images are drawn on any machine, and an
-image keeps its place in that order when others come or go.
+Chance is the order of sha256(seed, step, image): the same images are drawn on any machine.
 """
 
 import hashlib
@@ -88,11 +87,10 @@ class Recipe(Settings):
 def transfer_recipe(
     source: str, root: str = "", sadness: Sequence[str] = (), exclude: str = ""
 ) -> Recipe:
-    """Return the recipe of a data set that is only tested on.
+    """Return the recipe of a data set that is only tested on: nothing undersampled, all of it test.
 
-    Nothing is undersampled, all of it is test, and images that the manifest `exclude` keeps are
-    left out. Of the names of sadness those count that the set's folders have, so that one list can
-    serve several sets; without any, the class of that name counts.
+    Images that the manifest `exclude` keeps are left out. Of the names of sadness those count that
+    the set's folders have, so that one list serves several sets; without any, the class so named.
     """
     names = Recipe(sadness=sadness).sadness
     folders = {path.name for path in resolve(root).glob("*/")} if root else set()
@@ -114,7 +112,8 @@ def curate(path: str | Path, recipe: Recipe | None = None, progress: bool = True
 
     Raises:
         FileNotFoundError: no such root, list, or manifest to exclude.
-        ValueError: what `sources.read` and `follow` refuse.
+        ValueError: what `sources.read` refuses, or too few images of a class for a split with both
+            in each part; said as early as it can be known.
     """
     recipe = recipe or Recipe()
     record = recipe.record()
@@ -122,26 +121,15 @@ def curate(path: str | Path, recipe: Recipe | None = None, progress: bool = True
     table = manifest.read(path) if resolve(path).is_file() else None
     given = ["url", "line", "path", "label", "sadness"]
     if table is None or table.attrs["recipe"] != record or not table[given].equals(listed[given]):
-        table = follow(listed, recipe, progress)
+        check_groups(listed.assign(group=listed["row"]), recipe)
+        table = drop_duplicates(inspect_all(listed, progress), recipe)
+        table = drop_excluded(drop_conflicts(table, recipe), recipe)
+        check_groups(table, recipe)  # before the hours that reading text may take
+        table = drop_text_and_faces(table, recipe, progress)
+        table = split(undersample(table, recipe), recipe)
         manifest.write(table, path, record)
     table.attrs = {"recipe": record, "report": listed.attrs["report"]}
     return table
-
-
-def follow(table: pd.DataFrame, recipe: Recipe, progress: bool = True) -> pd.DataFrame:
-    """Return the manifest `table` with every step of the recipe taken.
-
-    Raises:
-        ValueError: a class is missing, or too few images for a split with both classes in each
-            part; said as early as it can be known.
-    """
-    check_groups(table.assign(group=table["row"]), recipe)
-    table = inspect_all(table, progress)
-    table = drop_conflicts(drop_duplicates(table, recipe), recipe)
-    table = drop_excluded(table, recipe)
-    check_groups(table, recipe)  # before the hours that reading text may take
-    table = drop_text_and_faces(table, recipe, progress)
-    return split(undersample(table, recipe), recipe)
 
 
 def check_groups(table: pd.DataFrame, recipe: Recipe) -> None:
@@ -169,8 +157,7 @@ def drop_duplicates(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
 def drop_conflicts(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """Treat groups labelled both sadness and others by the policy; every row listed is a vote.
 
-    "drop" drops the group, "majority" those outvoted (all at a tie), "keep" none. Labels are never
-    changed.
+    "drop" drops the group, "majority" those outvoted (all at a tie), "keep" none.
     """
     if recipe.conflicts == "keep":
         return table
@@ -249,7 +236,7 @@ def _in_chance_order(kept: pd.DataFrame, seed: int, step: str) -> pd.DataFrame:
 
 
 def _deal(kept: pd.DataFrame, parts: dict[str, float], seed: int, step: str) -> np.ndarray:
-    """Return for each row kept the number of its part, whole groups in one part."""
+    """Return the part of each row kept, by number: whole groups in one part."""
     groups = _in_chance_order(kept, seed, step)
     purity = groups["sadness"] / groups["size"]
     stratum = np.where(purity == 0, 0, np.where(purity == 1, 1, 2))  # 2: both, policy "keep"

@@ -8,9 +8,9 @@ another text; 50 more are within 6 across alone, nearly all of them unrelated. P
 square of the images: at WEBEmo's size the 50 would be some 200,000, enough to chain what has
 nothing in common into one group.
 
-A bit says something only where neighbours differ by more than the noise of compression. A picture
-with fewer than a quarter of its 128 differences above it (a blank page, a placeholder, a stamp on
-white) has no hash: it is grouped by its bytes and its address alone.
+A bit says something only where neighbours differ by more than the noise of compression. A plain
+picture (a blank page, a stamp on white), with fewer than a quarter of its 128 differences above it,
+has no hash: it is grouped by its bytes and its address alone.
 """
 
 from collections.abc import Sequence
@@ -46,10 +46,9 @@ def difference_hash(pixels: np.ndarray) -> str:
 def near_pairs(hashes: Sequence[str], distance: int) -> np.ndarray:
     """Return all pairs of near-duplicates among different `hashes`: positions (n, 2), sorted.
 
-    Each direction's bits are dealt into distance + 1 bands. Two near-duplicates share at least one
-    whole band in each direction (pigeonhole), so for every choice of two bands only hashes that
-    agree in both are compared. Bits are dealt in turn, since neighbours are alike: plain sky would
-    fill a band of neighbouring ones.
+    Each direction's bits are dealt in turn into distance + 1 bands. Two near-duplicates share at
+    least one whole band in each direction (pigeonhole), so for every choice of two bands only
+    hashes that agree in both are compared.
     """
     words = np.frombuffer(bytes.fromhex("".join(hashes)), ">u8").astype(np.uint64).reshape(-1, 2)
     size, parts = len(words), distance + 1

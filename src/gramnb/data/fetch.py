@@ -10,10 +10,10 @@ host that asks for pauses it got 201 (this: 600), and it calls a page or half a 
 """
 
 import hashlib
-import threading
 import time
 from collections.abc import Sequence
 from http.client import IncompleteRead
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -32,7 +32,6 @@ from gramnb.data.lists import EMOTIONS, read_lists
 COLUMNS = ["list", "line", "url", "label", "status", "path"]
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that another attempt may change
 MAY_PASS = {"timeout", "no connection", "truncated", *(f"HTTP {code}" for code in BUSY)}
-REDIRECTS = 10
 LARGEST = 64 << 20  # bytes of one file
 LONGEST_PAUSE = 60  # seconds between two attempts, whatever the server asks for
 
@@ -66,37 +65,53 @@ def fetch(
     table = read_lists([lists] if isinstance(lists, str | Path) else lists)
     out = runs.resolve(out)
     out.mkdir(parents=True, exist_ok=True)
-    fetcher = _Fetcher(out, timeout, retries)
+    download = _Download(timeout, retries, workers)
+
+    def keep(url: str, _: dict) -> dict:
+        try:
+            data = download(url)
+            decode(data)
+        except ImageError as error:
+            return {"fetch": (error.reason, "")}
+        name = hashlib.sha256(url.encode()).hexdigest()[:16]
+        suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
+        path = f"images/{name[:2]}/{name}{suffix if suffix in SUFFIXES else ''}"
+        with runs.atomic(out / path) as temporary:
+            temporary.write_bytes(data)
+        return {"fetch": ("ok", path)}
+
     found = cached_map(
         out / "fetch.sqlite",
-        lambda url, _: {"fetch": fetcher(url)},
+        keep,
         table["url"],
         ["fetch"],
+        "fetching",
         settled=lambda x: x[0] not in MAY_PASS and (x[0] != "ok" or (out / x[1]).is_file()),
         workers=workers,
-        unit="image",
         progress=progress,
     )
     table[["status", "path"]] = [found[url]["fetch"] for url in table["url"]]
-    _write(table[COLUMNS], out)
-    return table[COLUMNS]
+    table = table[COLUMNS]
+    file, before = out / "fetch.parquet", table.head(0)
+    if file.is_file():
+        before = pd.read_parquet(file)
+        before = before[~before["list"].isin(table["list"].unique())]
+    whole = pd.concat([before, table])
+    with runs.atomic(file) as temporary:
+        whole.to_parquet(temporary, index=False)
+    with runs.atomic(out / "attrition.csv") as temporary:
+        attrition(whole).to_csv(temporary)
+    return table
 
 
 def attrition(table: pd.DataFrame) -> pd.DataFrame:
-    """Return how many lines of `fetch`'s table have each status, "ok" first, then the commonest.
+    """Return how many lines of `fetch`'s table have each status, "total" last.
 
-    Indexed by status; columns others, sadness, total. Each column adds up to its listed lines.
+    Indexed by status; columns others, sadness, total.
     """
-    sadness = EMOTIONS[table["label"]] == "sadness"
-    counts = pd.crosstab(table["status"], sadness).reindex(columns=[False, True], fill_value=0)
-    counts = counts.set_axis(["others", "sadness"], axis=1)
-    counts = counts.assign(total=counts.sum(axis=1))
-    counts = counts.sort_values("total", ascending=False, kind="stable")
-    return counts.sort_index(key=lambda status: status != "ok", kind="stable")
-
-
-class _Failure(Exception):
-    """Why an address gave no image; the message is its status."""
+    side = pd.Categorical(EMOTIONS[table["label"]] == "sadness", [False, True])
+    side = side.rename_categories(["others", "sadness"])
+    return pd.crosstab(table["status"], side, margins=True, margins_name="total", dropna=False)
 
 
 class _Retry(Retry):
@@ -108,81 +123,64 @@ class _Retry(Retry):
             return None
 
 
-class _Fetcher:
-    """From an address to (status, path); called by many threads, a session each."""
+class _Download:
+    """From an address to its file's bytes, or an `ImageError` that says why not; for many threads.
 
-    def __init__(self, out: Path, timeout: float, retries: int):
-        self.out, self.timeout, self.local = out, timeout, threading.local()
+    One session serves them all: it keeps no cookies, the state that threads would share.
+    """
+
+    def __init__(self, timeout: float, retries: int, workers: int):
+        self.timeout, self.session = timeout, requests.Session()
         self.retry = _Retry(
             total=None,  # each kind of failure has its own
-            connect=retries,
-            read=retries,
-            status=retries,
-            other=retries,
+            **dict.fromkeys(("connect", "read", "status", "other"), retries),
             status_forcelist=BUSY,
             backoff_factor=0.5,  # pauses of 0, 1, 2, 4 ... seconds, unless the server names one
             backoff_max=LONGEST_PAUSE,
             retry_after_max=LONGEST_PAUSE,
             raise_on_status=False,
         )
+        adapter = HTTPAdapter(workers, workers, self.retry)
+        self.session.mount("http://", adapter)
+        self.session.mount("https://", adapter)
+        self.session.max_redirects = 10
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.session.headers["User-Agent"] = f"gramnb/{__version__}"
+        self.session.headers["Accept-Encoding"] = "identity"  # images are compressed already
 
-    def __call__(self, url: str) -> tuple[str, str]:
-        try:
-            data = self.download(url)
-            decode(data)
-        except _Failure as failure:
-            return str(failure), ""
-        except ImageError as error:
-            return error.reason, ""
-        name = hashlib.sha256(url.encode()).hexdigest()[:16]
-        suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
-        path = f"images/{name[:2]}/{name}{suffix if suffix in SUFFIXES else ''}"
-        with runs.atomic(self.out / path) as temporary:
-            temporary.write_bytes(data)
-        return "ok", path
-
-    def download(self, url: str) -> bytes:
-        """Return the file at `url`, asking again for one that broke off."""
-        retry = self.retry
+    def __call__(self, url: str) -> bytes:
+        retry = self.retry  # of a file that broke off; what fails before has been tried again
         while True:
             try:
-                with self.session().get(url, stream=True, timeout=self.timeout) as response:
+                with self.session.get(url, stream=True, timeout=self.timeout) as response:
                     return self.body(response)
-            except (requests.RequestException, ValueError) as error:  # the session has tried again
-                raise _Failure(_why(error)) from None
+            except ImageError:
+                raise
+            except (requests.RequestException, ValueError) as error:
+                raise ImageError(_why(error), str(error), url) from None
             except (HTTPError, TimeoutError) as error:
                 try:
                     retry = retry.increment("GET", url, error=error)
                 except (HTTPError, TimeoutError):
-                    raise _Failure(_why(error)) from None
+                    raise ImageError(_why(error), str(error), url) from None
                 retry.sleep()
-
-    def session(self) -> requests.Session:
-        if not hasattr(self.local, "session"):
-            session = self.local.session = requests.Session()
-            session.max_redirects = REDIRECTS
-            session.headers["User-Agent"] = f"gramnb/{__version__}"
-            session.headers["Accept-Encoding"] = "identity"  # images are compressed already
-            session.mount("http://", HTTPAdapter(max_retries=self.retry))
-            session.mount("https://", HTTPAdapter(max_retries=self.retry))
-        return self.local.session
 
     def body(self, response: requests.Response) -> bytes:
         """Return what a response brings within the time granted."""
         if response.status_code != 200:
-            raise _Failure(f"HTTP {response.status_code}")
+            raise ImageError(f"HTTP {response.status_code}", response.reason)
         robots = response.headers.get("X-Robots-Tag", "").lower().replace(":", ",").split(",")
         if {"noai", "noimageai"} & set(map(str.strip, robots)):
-            raise _Failure("not allowed")
+            raise ImageError("not allowed", "X-Robots-Tag")
         data, end = bytearray(), time.monotonic() + self.timeout
         while part := response.raw.read1(1 << 16):  # whatever has arrived
             data += part
             if len(data) > LARGEST:
-                raise _Failure("too large")
+                raise ImageError("too large", f"over {LARGEST} bytes")
             if time.monotonic() > end:
                 raise TimeoutError
         if not data:
-            raise _Failure("empty file")
+            raise ImageError("empty file", "0 bytes")
         return bytes(data)
 
 
@@ -201,15 +199,3 @@ def _why(error: Exception) -> str:
     if any(isinstance(cause, IncompleteRead) for cause in causes):
         return "truncated"
     return "no connection"
-
-
-def _write(table: pd.DataFrame, out: Path) -> None:
-    """Write the table, beside the rows of other lists fetched into the same folder before."""
-    file = out / "fetch.parquet"
-    if file.is_file():
-        before = pd.read_parquet(file)
-        table = pd.concat([before[~before["list"].isin(table["list"].unique())], table])
-    with runs.atomic(file) as temporary:
-        table.to_parquet(temporary, index=False)
-    with runs.atomic(out / "attrition.csv") as temporary:
-        attrition(table).to_csv(temporary)

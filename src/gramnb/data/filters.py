@@ -8,9 +8,8 @@ with confidence. Detector and recogniser are RapidOCR's, whose models come with 
 
 The paper's images are those "where faces are not the main focus" (Section 1), yet its pipeline
 names no face filter; ours is off by default. The detector is the boosted cascade of Viola and Jones
-(2001) that OpenCV ships, frontal and both profiles: it needs no download, and it is weak. On 133
-web images looked at by eye it found 32 of 44 photographed faces over 3 % of the area (13 of 20 on
-sad images, 19 of 24 on others), and 6 of its 38 finds were none.
+(2001) that OpenCV ships, and it is weak: on 133 web images looked at by eye it found 32 of 44 faces
+over 3 % of the area (13 of 20 on sad images, 19 of 24 on others), and 6 of its 38 finds were none.
 """
 
 import re
@@ -47,9 +46,8 @@ CASCADES = {  # OpenCV's file -> windows that must agree; profiles err more ofte
 def text_reader() -> Callable[[np.ndarray], float]:
     """Return a function from an RGB image (H, W, 3) uint8 to the share of its area that is text.
 
-    A box counts if at least CHARACTERS letters or digits were read in it with CONFIDENCE, two of
-    them different, and if it does not CREDIT an agency. Boxes that together cover less than FLOOR
-    are not read, and the share is 0. Each call makes its own pair of networks, for one thread.
+    Boxes count whose reading `is_text`; none is read if together they cover less than FLOOR. Each
+    call makes its own pair of networks, for one thread.
     """
     from rapidocr import RapidOCR  # loads ONNX Runtime: only for those who measure
 
@@ -89,7 +87,7 @@ def covered(boxes: np.ndarray, height: int, width: int) -> float:
 
 
 def is_text(line: str, score: float) -> bool:
-    """Return whether a line that was read with this score (0-1) counts as text."""
+    """Return whether a line read with this score (0-1) is text, and CREDITs no agency."""
     letters = [character for character in line if character.isalnum()]
     varied = len(letters) >= CHARACTERS and len(set(letters)) > 1
     return bool(score >= CONFIDENCE and varied and not CREDIT.search(line))
@@ -98,9 +96,8 @@ def is_text(line: str, score: float) -> bool:
 def face_reader() -> Callable[[np.ndarray], float]:
     """Return a function from an RGB image (H, W, 3) uint8 to its largest face's share of the area.
 
-    Shares are 0 to 1; 0 means no face was found. The largest face and not all together: a crowd is
-    no portrait, and false finds do not add up. A face's area is the detector's square. Each call
-    makes its own cascades, for one thread.
+    The largest face (the detector's square; 0: none was found), not all together: a crowd is no
+    portrait, and false finds do not add up. Each call makes its own cascades, for one thread.
     """
     frontal, profile = (
         (cv2.CascadeClassifier(cv2.data.haarcascades + name), agree)

@@ -1,10 +1,10 @@
 """One image file to pixels: read correctly, or refused with a reason.
 
-What the web hands out under `.jpg` is not always a picture. `read_image` returns 8-bit RGB as
-a viewer would show it (turned upright, transparency on white, first frame, 16 bits scaled to 8,
-CMYK converted) or raises `ImageError`, whose `reason` is one of `REASONS`. Nothing comes back half
-read. The functions hold no state and may be called from any number of threads. `find_pictures` says
-for all of the package which files of a folder are asked for one.
+What the web hands out under `.jpg` is not always a picture. `read_image` returns 8-bit RGB as a
+viewer would show it (turned upright, transparency on white, first frame, 16 bits scaled to 8, CMYK
+converted) or raises `ImageError`; nothing comes back half read. The functions hold no state and may
+be called from any number of threads. `find_pictures` says for all of the package which files of a
+folder are asked for one.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # brand
 
 
 class ImageError(ValueError):
-    """An image that cannot be used: `reason` is one of `REASONS`, `detail` says what was found."""
+    """An image that cannot be used: `reason` is one of `REASONS`, or why it was not fetched."""
 
     def __init__(self, reason: str, detail: str, name: str | Path = ""):
         """Name the file, the reason and what was found in one line."""
@@ -149,7 +149,7 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
     except UnidentifiedImageError:
         known = _is_heif(data[:12]) or Path(name).suffix.lower() in _UNREAD
         reason = "unsupported format" if known else "not an image"
-        raise ImageError(reason, _kind(data), name) from None
+        raise ImageError(reason, f"starts with {data[:20]!r}", name) from None
     except MemoryError:  # of this process, not of the file
         raise ImageError("too large", "not enough memory", name) from None
     except Exception as error:  # decoders raise a dozen types on damaged data
@@ -164,10 +164,10 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits, which `convert` would clip at 255 instead of scaling
         levels = np.rint(np.arange(1 << 16) / 257).astype(np.uint8)  # a table: no large floats
         return Image.fromarray(levels[np.clip(np.asarray(image), 0, 65535)]).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("RGB")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -176,15 +176,3 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # EXIF is a small TIFF file of its own, broken in as many ways
         return image
-
-
-def _kind(data: bytes) -> str:
-    """Say what a file that is no image seems to be."""
-    start = data[:512].lstrip().lower()
-    if _is_heif(data[:12]):
-        return "HEIC"
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "HTML"
-    if start.startswith((b"<?xml", b"<svg")):
-        return "XML"
-    return f"starts with {data[:8]!r}"

@@ -1,11 +1,9 @@
 """What each file is, and how much of each picture is text or face: looked at once, in parallel.
 
 `inspect_all` opens every file: the decode check. `measure` reads text and faces, at a hundred times
-the cost, so curation asks it only about the pictures it would keep; one decode serves both.
-
-What was found is kept in one file of the cache, under what it depends on: the reader with its
-version and settings, and a file's path, size and time of change, or a picture's id. So curating
-again with another threshold opens nothing.
+the cost, so curation asks it only about the pictures it would keep; one decode serves both. What
+they find is kept in the cache, under what it depends on: the reader with its version and settings,
+and a file's path, size and time of change, or a picture's id.
 """
 
 import functools
@@ -43,14 +41,12 @@ def inspect_all(table: pd.DataFrame, progress: bool = True) -> pd.DataFrame:
         lambda key, _: _inspect(paths[key]),
         paths,
         [DECODER],
-        desc="decode check",
-        unit="file",
+        "decode check",
         progress=progress,
     )
     missing = ("", 0, 0, "", "missing")
     found = [known[keys[path]].get(DECODER, missing) for path in table["path"]]
-    found = pd.DataFrame(found, table.index, FOUND).astype(table.dtypes[FOUND])
-    return table.assign(**found)
+    return table.assign(**pd.DataFrame(found, table.index, FOUND).astype(table.dtypes[FOUND]))
 
 
 def measure(
@@ -87,13 +83,7 @@ def measure(
 
     readers = [READERS[name][0] for name in limits]
     known = cached_map(
-        cache_dir() / CACHE,
-        look,
-        files,
-        readers,
-        desc=" and ".join(limits),
-        unit="file",
-        progress=progress,
+        cache_dir() / CACHE, look, files, readers, " and ".join(limits), progress=progress
     )
     shares, asked = {}, np.ones(len(paths), bool)
     for reader, (name, limit) in zip(readers, limits.items(), strict=True):

@@ -50,12 +50,9 @@ def sadness_subsets(lines: Mapping[str, int], most_lost: float = 0.3) -> pd.Data
     """Return every subset of the six labels of sadness that could be the paper's (Section 4.1).
 
     The images retrieved of a label are estimated by its share of the lines. A subset fits if it has
-    at least the paper's 28,059 sadness images and no more than a share `most_lost` of its images
-    would have to be lost, to the text filter and as copies, since only others are undersampled.
-
-    Args:
-        lines: lines of each label, as `audit_list` counts them (`labels`): all 25.
-        most_lost: share, 0-1. With 1 all subsets are returned that have enough images.
+    at least the paper's 28,059 sadness images and loses no more than a share `most_lost` (0-1) of
+    its images, to the text filter and as copies, since only others are undersampled. `lines` holds
+    the lines of each of the 25 labels, as `audit_list` counts them.
 
     Returns:
         Columns labels, lines, images (estimated of those retrieved), lost (share, 0-1), with the
@@ -72,45 +69,39 @@ def sadness_subsets(lines: Mapping[str, int], most_lost: float = 0.3) -> pd.Data
     return table[table["lost"].between(0, most_lost)].sort_values("lost", ignore_index=True)
 
 
-def read_list(path: str | Path) -> pd.DataFrame:
-    """Return WEBEmo's list at `path`: columns line (from 1), url, label (0-24).
+def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Return WEBEmo's lists at `paths` as one table.
+
+    Columns: line (from 1), url, label (0-24), list (the file's name).
 
     Raises:
         FileNotFoundError: there is no such list.
-        ValueError: no line, or lines that are not `URL label`, with their numbers.
+        ValueError: no line, or lines that are not `URL label`, with their numbers; or two lists of
+            the same name.
     """
-    path = resolve(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such list; WEBEmo's are train25.txt and test25.txt")
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    lines = pd.Series(text.split("\n"), dtype=object)
-    lines.index += 1
-    lines = lines[lines.str.strip() != ""]  # an empty line lists nothing
-    if lines.empty:
-        raise ValueError(f"{path}: no line in it")
-    found = lines.str.extract(_LINE)
-    raise_malformed(path, lines[found["url"].isna()], "a URL and a label from 0 to 24")
-    return found.rename_axis("line").reset_index().astype({"label": "int64"})
-
-
-def raise_malformed(path: Path, lines: pd.Series, expected: str) -> None:
-    """Raise ValueError with the first of the malformed `lines`, a series by number, if any."""
-    if len(lines):
-        shown = "".join(f"\n  line {n}: {line.strip()[:120]}" for n, line in lines[:20].items())
-        shown += "\n  ..." if len(lines) > 20 else ""
-        raise ValueError(f"{path}: {len(lines)} malformed lines, each should be {expected}{shown}")
-
-
-def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """Return several of WEBEmo's lists as one table, with a column `list`, each file's name.
-
-    Raises:
-        ValueError: as `read_list`, or two lists of the same name.
-    """
-    tables = {Path(path).name: read_list(path) for path in paths}
-    if len(tables) < len(paths):
+    paths = [resolve(path) for path in paths]
+    if len({path.name for path in paths}) < len(paths):
         raise ValueError("two of the lists have the same file name; rename one to tell them apart")
-    return pd.concat([table.assign(list=name) for name, table in tables.items()], ignore_index=True)
+    tables = []
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such list; WEBEmo's are train25.txt, test25.txt")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        lines = pd.Series(text.split("\n"), dtype=object)
+        lines.index += 1
+        lines = lines[lines.str.strip() != ""]  # an empty line lists nothing
+        if lines.empty:
+            raise ValueError(f"{path}: no line in it")
+        table = lines.str.extract(_LINE)
+        wrong = lines[table["url"].isna()]
+        if len(wrong):
+            shown = "".join(f"\n  line {n}: {x.strip()[:120]}" for n, x in wrong[:20].items())
+            raise ValueError(
+                f"{path}: {len(wrong)} malformed lines, each should be a URL and a label from 0 to "
+                f"24{shown}" + ("\n  ..." if len(wrong) > 20 else "")
+            )
+        tables.append(table.rename_axis("line").reset_index().assign(list=path.name))
+    return pd.concat(tables, ignore_index=True).astype({"label": "int64"})
 
 
 def audit_list(paths: Sequence[str | Path]) -> dict:
@@ -118,12 +109,11 @@ def audit_list(paths: Sequence[str | Path]) -> dict:
 
     Keys: lines, distinct_urls, conflicting_urls (two labels or more), sadness_conflicts (labelled
     both sadness and others), accuracy_ceiling (the share of lines that the best function of the
-    image can get right, sadness against others). `lists` holds the same counts for each file, by
-    its name; with two lists or more, `overlap` is the number of URLs that stand in more than one.
-    `labels` holds the lines of each of the 25 labels, over all lists.
+    image can get right, sadness against others), `labels` (lines of each of the 25), `lists` (the
+    same counts for each file, by name) and, with two or more, `overlap` (URLs in more than one).
 
     Raises:
-        ValueError: malformed lines, or two lists of the same name.
+        FileNotFoundError, ValueError: as `read_lists`.
     """
     listed = read_lists(paths)
     counts = _conflicts(listed)

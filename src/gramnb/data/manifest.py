@@ -73,10 +73,8 @@ def new(rows: list[dict] | pd.DataFrame) -> pd.DataFrame:
 def write(table: pd.DataFrame, path: str | Path, recipe: dict) -> Path:
     """Write the manifest whole or not at all; the same table and recipe give the same bytes."""
     path = resolve(path)
-    relative = [
-        Path(os.path.relpath(p, path.parent)).as_posix() if p else "" for p in table["path"]
-    ]
-    table = table.assign(path=relative)
+    paths = [Path(os.path.relpath(x, path.parent)).as_posix() if x else "" for x in table["path"]]
+    table = table.assign(path=paths)
     made_by = json.dumps({"gramnb": __version__, "recipe": recipe}, sort_keys=True)
     content = pa.Table.from_pandas(table[list(COLUMNS)], _SCHEMA, preserve_index=False)
     with atomic(path) as temporary:
@@ -117,13 +115,7 @@ def kept(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def drop(table: pd.DataFrame, mask, reason: str) -> pd.DataFrame:
-    """Return a copy in which the rows of `mask` that are still kept carry `reason`.
-
-    Raises:
-        ValueError: `reason` is not one of `REASONS`.
-    """
-    if reason not in REASONS:
-        raise ValueError(f"dropped for {reason!r}? the reasons are: {', '.join(REASONS)}")
+    """Return a copy in which the rows of `mask` that are still kept carry one of `REASONS`."""
     fresh = np.asarray(mask, bool) & (table["dropped"] == "").to_numpy()
     return table.assign(dropped=table["dropped"].mask(fresh, reason))
 
@@ -132,7 +124,7 @@ def attrition(table: pd.DataFrame) -> pd.DataFrame:
     """Return how many images were listed, what each reason cost and how many are kept, per class.
 
     Indexed by `step`: "listed", the reasons that occur in the order of curation, "kept"; columns
-    others, sadness, total. In each column the reasons and "kept" add up to "listed".
+    others, sadness, total.
     """
     counts = pd.crosstab(table["dropped"].replace("", "kept"), table["sadness"])
     counts = counts.reindex(columns=[0, 1], fill_value=0).set_axis(["others", "sadness"], axis=1)

@@ -3,7 +3,6 @@
 `read` knows the layouts as their authors ship them, spelling included, and counts what it finds
 against what was published. What is missing or was left out stands, in words, in the table's
 `.attrs["report"]`; nothing is opened yet, so a picture may still turn out to be none.
-`transfer_sets` reads the parameter that names which data sets a run is also asked.
 """
 
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ import pandas as pd
 
 from gramnb.data import demo, manifest
 from gramnb.data.images import find_pictures
-from gramnb.data.lists import EMOTIONS, LABELS, LEVEL_2, raise_malformed, read_lists, sadness_labels
+from gramnb.data.lists import EMOTIONS, LABELS, LEVEL_2, read_lists, sadness_labels
 from gramnb.runs import cache_dir, resolve
 
 VOTED = ("anger", "disgust", "fear", "joy", "sadness", "surprise")  # Emotion6's classes
@@ -58,10 +57,7 @@ def read(
     else:
         raise FileNotFoundError(f"{root or 'no root was given'}: no such folder (source {source})")
     if source == "webemo":
-        rows, report = _webemo(folder)
-        labels = sadness_labels(sadness or [LEVEL_2])
-        report.append(_counted(rows, labels))
-        rows["sadness"] = rows["label"].isin(labels)
+        rows, report = _webemo(folder, sadness or [LEVEL_2])
     else:
         rows, report = _class_folders(folder, source)
         rows["sadness"] = _is_sadness(rows, set(sadness), folder)
@@ -73,17 +69,15 @@ def read(
 def _is_sadness(rows: pd.DataFrame, names: set[str], root: Path) -> pd.Series:
     """Return which rows are sadness: by the names of classes, or without any by their emotion."""
     classes = {label: {label, *label.split("/")} for label in sorted(rows["label"].unique())}
-    found = ", ".join(classes)
     if unknown := names.difference(*classes.values()):
-        raise ValueError(
-            f"{root}: no class is named {', '.join(sorted(unknown))}; the classes are: {found}"
-        )
-    if names:
+        wrong = f"no class is named {', '.join(sorted(unknown))}"
+    elif names:
         return rows["label"].map({label: not names.isdisjoint(x) for label, x in classes.items()})
-    sad = rows["emotion"] == "sadness"
-    if not sad.any():
-        raise ValueError(f"{root}: no class is named sadness; name those that count as it: {found}")
-    return sad
+    elif (sad := rows["emotion"] == "sadness").any():
+        return sad
+    else:
+        wrong = "no class is named sadness; name those that count as it"
+    raise ValueError(f"{root}: {wrong}; the classes are: {', '.join(classes)}")
 
 
 def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
@@ -92,8 +86,7 @@ def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
     Published sets lie so in `images`, in a folder named as their archive: Emotion-6 as
     `<emotion>/<level 2>/<level 3>/<file>` (all of that is its label; disgust is anger/digust),
     UnbiasedEmo as `<emotion>/<object>/<file>`, Emotion6 as `<keyword>/<file>`, with people's votes.
-    What looks like a picture but is of a format that is not read has a row too, which the decode
-    check drops. What is left out, or not read, is counted and named in the report.
+    Pictures of a format that is not read have a row too, which the decode check drops.
     """
     if archive := ARCHIVES.get(source):
         inside = (root / archive / "images", root / "images", root)
@@ -108,60 +101,62 @@ def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
             f"{root}: no pictures in class folders ({len(paths)} pictures beside each other, "
             f"{len(others)} other files in folders); expected <class>/<picture>.jpg"
         )
-    parts = {
+    rows = pd.DataFrame({"path": paths, "folders": folders})[~loose]
+    rows = rows.sort_values(["folders", "path"], ignore_index=True)
+    rows["label"] = rows["emotion"] = rows["folders"].str[0]
+    report = _missing(source, rows["emotion"]) if archive else []
+    for what, left in {
         "pictures in no class folder, left out": list(paths[loose]),
         "pictures of formats that are not read": found.unread,
         "files that are no pictures, left out": others,
         "folders that cannot be read, left out": found.closed,
-    }
-    report = [f"{root.name}: {_named(root, x, what)}" for what, x in parts.items() if x]
-    rows = pd.DataFrame({"path": paths, "folders": folders})[~loose]
-    rows = rows.sort_values(["folders", "path"], ignore_index=True)
-    rows["label"] = rows["emotion"] = rows["folders"].str[0]
-    if archive:
-        report = _missing(source, rows["emotion"]) + report
+    }.items():
+        if left:
+            first = ", ".join(Path(path).relative_to(root).as_posix() for path in left[:3])
+            more = ", ..." if len(left) > 3 else ""
+            report.append(f"{root.name}: {what}: {len(left)} ({first}{more})")
     if source == "emotion-6":
         rows["label"] = rows["folders"].str.join("/")
     if source == "emotion6":
-        rows["emotion"], said = _voted(rows, root)
-        report += said
+        rows["emotion"] = _voted(rows, root, report)
     return rows.drop(columns="folders"), report
 
 
-def _voted(rows: pd.DataFrame, root: Path) -> tuple[Sequence[str], list[str]]:
-    """Return the emotions that most people voted for, by `ground_truth.txt`, and what differs.
+def _voted(rows: pd.DataFrame, root: Path, report: list[str]) -> Sequence[str]:
+    """Return the emotions that most people voted for, by `ground_truth.txt`; report what differs.
 
     Neutral may win. Where the keyword that found an image shares the first place it is the keyword,
     and so it is for an image without votes.
     """
-    file = root.parent / VOTES
+    file, names = root.parent / VOTES, ["file", "valence", "arousal", *VOTED, "neutral"]
     if not file.is_file():
-        return rows["label"], [f"{VOTES} is not there: emotions are the search keywords"]
-    lines = pd.Series(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"))
-    lines.index += 1
-    lines = lines[1:]  # below a header: file, valence, arousal, shares
-    lines = lines[lines.str.strip() != ""]
-    cells = lines.str.split("\t", expand=True).reindex(columns=range(10))
-    shares = cells[range(1, 10)].apply(pd.to_numeric, errors="coerce")
-    wrong = shares.isna().any(axis=1) | (lines.str.count("\t") != 9)
-    raise_malformed(file, lines[wrong], "a file, valence, arousal and 7 shares between tabs")
-    shares = shares[range(3, 10)].set_axis([*VOTED, "neutral"], axis=1).set_index(cells[0])
-    names = [Path(path).relative_to(root).as_posix() for path in rows["path"]]
-    report = []
-    if absent := sorted(set(shares.index) - set(names)):
+        report.append(f"{VOTES} is not there: emotions are the search keywords")
+        return rows["label"]
+    try:
+        types = dict.fromkeys(names, float) | {"file": str}
+        votes = pd.read_csv(file, sep="\t", header=0, names=names, index_col=False, dtype=types)
+        votes = votes.set_index("file")[names[3:]]
+        if votes.isna().any(axis=None):
+            raise ValueError(f"no number for {votes.index[votes.isna().any(axis=1)][0]}")
+    except ValueError as error:
+        raise ValueError(
+            f"{file}: {error}; below its header each line should be a file, valence, arousal and 7 "
+            "shares between tabs"
+        ) from None
+    found = [Path(path).relative_to(root).as_posix() for path in rows["path"]]
+    if absent := sorted(set(votes.index) - set(found)):
         report.append(f"listed in {VOTES}, not there: {', '.join(absent)}")
-    if unlisted := sorted(set(names) - set(shares.index)):
+    if unlisted := sorted(set(found) - set(votes.index)):
         report.append(f"not in {VOTES}, so the keyword counts: {', '.join(unlisted)}")
-    first = shares.eq(shares.max(axis=1), axis=0).groupby(level=0).last()
-    first = first.reindex(names, fill_value=False).to_dict("records")  # emotion -> is it first?
-    emotions = [
+    first = votes.eq(votes.max(axis=1), axis=0).groupby(level=0).last()
+    first = first.reindex(found, fill_value=False).to_dict("records")  # emotion -> is it first?
+    return [
         word if x.get(word) or not any(x.values()) else max(x, key=x.get)
         for x, word in zip(first, rows["label"], strict=True)
     ]
-    return emotions, report
 
 
-def _webemo(root: Path) -> tuple[pd.DataFrame, list[str]]:
+def _webemo(root: Path, sadness: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
     """Read `train25.txt`, `test25.txt` and `fetch.parquet`, what `gramnb fetch` has downloaded.
 
     The table may lie in `root` or in a folder of its own in it, one for each list or one for both.
@@ -172,53 +167,36 @@ def _webemo(root: Path) -> tuple[pd.DataFrame, list[str]]:
         raise FileNotFoundError(f"{root}: neither {' nor '.join(PUBLISHED['webemo'])} is there")
     rows = read_lists(lists)
     report = _missing("webemo", rows["list"])
-    files = [*root.glob("fetch.parquet"), *sorted(root.glob("*/fetch.parquet"))]
-    none = rows.head(0)[["list", "line", "url"]].assign(path="")
-    fetched = pd.concat([none, *map(_read_fetched, files)])
+    fetched = [rows.head(0)[["list", "line", "url"]].assign(path="")]
+    for file in [*root.glob("fetch.parquet"), *sorted(root.glob("*/fetch.parquet"))]:
+        table = pd.read_parquet(file, columns=["list", "line", "path", "url"])
+        table = table[table["path"].fillna("") != ""]
+        fetched.append(table.assign(path=[str(file.parent / path) for path in table["path"]]))
+    fetched = pd.concat(fetched)
     rows = rows.merge(fetched, "left", ["list", "line"], suffixes=("", "_fetched"), validate="1:1")
     if other := (rows["url_fetched"].notna() & (rows["url_fetched"] != rows["url"])).sum():
         raise ValueError(f"{root}: {other} images were fetched for other lists than these")
-    if absent := rows["path"].isna().sum():
-        report.append(f"WEBEmo: no image for {absent:,} of {len(rows):,} lines")
-    rows = rows.assign(emotion=EMOTIONS[rows["label"]], label=LABELS[rows["label"]])
-    return rows[["url", "line", "path", "label", "emotion"]], report
-
-
-def _read_fetched(file: Path) -> pd.DataFrame:
-    """Return list, line, url and the absolute path of each image there is."""
-    table = pd.read_parquet(file, columns=["list", "line", "path", "url"])
-    table = table[table["path"].fillna("") != ""]
-    return table.assign(
-        list=table["list"].map(lambda name: Path(name).name),
-        path=table["path"].map(lambda name: str(file.parent / name)),
-    )
-
-
-def _counted(rows: pd.DataFrame, chosen: Sequence[str]) -> str:
-    """Say how many images are sadness by the labels chosen, and would be by the two extremes."""
-    there = rows.loc[rows["path"].notna(), "label"]
-    choices = {"chosen": chosen, LEVEL_2: sadness_labels([LEVEL_2]), "sadness alone": ["sadness"]}
-    counts = [f"{name} {there.isin(labels).sum():,}" for name, labels in choices.items()]
-    return f"WEBEmo: images of sadness by choice of labels: {', '.join(counts)}"
-
-
-def _named(root: Path, paths: list[str], what: str, most: int = 3) -> str:
-    """Say how many files there are of a kind, and which the first are."""
-    first = [Path(path).relative_to(root).as_posix() for path in paths[:most]]
-    return f"{what}: {len(paths)} ({', '.join(first)}{', ...' if len(paths) > most else ''})"
+    there, label = rows["path"].notna(), pd.Series(LABELS[rows["label"]])
+    if not there.all():
+        report.append(f"WEBEmo: no image for {(~there).sum():,} of {len(rows):,} lines")
+    choices = {"chosen": sadness, LEVEL_2: [LEVEL_2], "sadness alone": ["sadness"]}
+    sad = {choice: label.isin(sadness_labels(names)) for choice, names in choices.items()}
+    counts = ", ".join(f"{choice} {(rows & there).sum():,}" for choice, rows in sad.items())
+    report.append(f"WEBEmo: images of sadness by choice of labels: {counts}")
+    rows = rows.assign(emotion=EMOTIONS[rows["label"]], label=label, sadness=sad["chosen"])
+    return rows[["url", "line", "path", "label", "emotion", "sadness"]], report
 
 
 def _missing(source: str, found: pd.Series) -> list[str]:
     """Say in one line how the counts found differ from those published; nothing if they do not."""
-    published = pd.Series(PUBLISHED[source])
-    counts = pd.DataFrame({"found": found.value_counts(), "of": published}).fillna(0).astype(int)
-    counts = counts.loc[[*published.index, *sorted(set(counts.index) - set(published.index))]]
-    differ = counts[counts["found"] != counts["of"]]
-    if differ.empty:
-        return []
-    named = ", ".join(f"{name} {n:,} of {of:,}" for name, n, of in differ.itertuples())
+    published = PUBLISHED[source]
+    counts = found.value_counts().to_dict()
+    names = [*published, *sorted(set(counts) - set(published))]
+    pairs = {name: (counts.get(name, 0), published.get(name, 0)) for name in names}
+    differ = [f"{name} {n:,} of {of:,}" for name, (n, of) in pairs.items() if n != of]
     title, what = (ARCHIVES[source], "images") if source in ARCHIVES else ("WEBEmo", "lines")
-    return [f"{title}: {len(found):,} of {published.sum():,} {what}; {named}"]
+    total = f"{title}: {len(found):,} of {sum(published.values()):,} {what}"
+    return [f"{total}; {', '.join(differ)}"] if differ else []
 
 
 def transfer_sets(text: str) -> dict[str, tuple[str, str]]:
@@ -231,29 +209,27 @@ def transfer_sets(text: str) -> dict[str, tuple[str, str]]:
         FileNotFoundError: no such folder.
         ValueError: two sets of one name.
     """
-    entries: list[str] = []
-    for piece in filter(None, text.split(",")):
-        if entries and not resolve(_transfer_set(entries[-1])[2]).is_dir():
-            entries[-1] += f",{piece}"  # the comma is part of a folder's name
-        else:
-            entries.append(piece)
     sets: dict[str, tuple[str, str]] = {}
-    for name, source, root in map(_transfer_set, entries):
-        if not resolve(root).is_dir():
-            raise FileNotFoundError(
-                f"{root}: no such folder of a transfer set; give folders, or name:source:folder, "
-                f"between commas (sources: {', '.join(SOURCES)})"
-            )
-        if name in sets:
-            raise ValueError(f"two transfer sets are named {name}; write name:source:folder")
-        sets[name] = (source, root)
+    rest = ""
+    for piece in filter(None, text.split(",")):
+        rest += f",{piece}" if rest else piece  # a comma may be part of a folder's name
+        name, source, root = _transfer_set(rest.strip())
+        if resolve(root).is_dir():
+            if name in sets:
+                raise ValueError(f"two transfer sets are named {name}; write name:source:folder")
+            sets[name], rest = (source, root), ""
+    if rest:
+        raise FileNotFoundError(
+            f"{root}: no such folder of a transfer set; give folders, or name:source:folder, "
+            f"between commas (sources: {', '.join(SOURCES)})"
+        )
     return sets
 
 
 def _transfer_set(entry: str) -> tuple[str, str, str]:
-    match entry.strip().split(":", 2):
+    match entry.split(":", 2):
         case [name, source, root] if source in SOURCES:
             return name, source, root
-    folder = resolve(entry.strip())
+    folder = resolve(entry)
     name = (folder.parent if folder.name == "images" else folder).name
-    return name, name.lower() if name.lower() in PUBLISHED else "folder", entry.strip()
+    return name, name.lower() if name.lower() in PUBLISHED else "folder", entry
