@@ -1,0 +1,210 @@
+"""Draw textures whose classes differ in one statistic of the tapped sub-maps and in nothing else.
+
+    python -m studies.control
+
+A positive control: if a network that reads G does not tell these classes apart, something is
+broken. Every picture starts as coloured noise. Its pixels are then moved, by gradients through the
+frozen network, until one statistic of its tapped sub-maps has shifted by half of a given number of
+standard deviations, up for "sadness" and down for "others", while all else stays as it was:
+
+Each start makes two pictures, one of either class, which stay in one fold.
+
+- `correlation-<strength>`: a weighted sum of the sub-maps' correlations shifts. Each sub-map's mean
+  and variance stay, and so does the pooled top, which is all that the baseline reads.
+- `mean-<strength>`: a weighted sum of the sub-maps' means shifts. Their covariances stay, and the
+  pooled top.
+
+Pictures go to `runs/control/<name>/<class>/`, manifests with five folds to
+`runs/control/<name>.parquet`. `results/control/measured.csv` says what the written files hold:
+the shift in standard deviations, and how well a cross-validated logistic regression tells the
+classes apart by the means, by the pooled top and by the statistic itself (AUC).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
+from gramnb._keras import keras, quiet
+from gramnb.backbones import BACKBONES, build_backbone
+from gramnb.data import curation, inspection, manifest, sources
+from gramnb.runs import atomic, resolve
+
+BACKBONE = "EfficientNetLite0"
+SIDE = 64  # pixels
+COUNT = 500  # pictures a set, half of them of either class
+STEPS = 120  # of Adam on the pixels
+RATE = 0.5  # grey levels a step, falling to 0
+BATCH = 50
+STRENGTHS = {"correlation": (0.0, 0.5, 1.0, 2.0, 4.0), "mean": (1.0, 4.0)}
+MEASURED = "results/control/measured.csv"
+FOLDER = "runs/control"
+
+
+def main() -> None:
+    with quiet():
+        network = build_backbone(BACKBONE, SIDE)
+    channels = BACKBONES[BACKBONE].tap_channels
+    random = np.random.default_rng(0)
+    weights = {
+        "correlation": np.triu(random.choice([-1.0, 1.0], (channels, channels)), 1),
+        "mean": random.choice([-1.0, 1.0], channels),
+    }
+    rows = []
+    for number, (kind, strength) in enumerate(
+        (k, s) for k, each in STRENGTHS.items() for s in each
+    ):
+        name = f"{kind}-{strength:g}"
+        start = np.repeat(textures(COUNT // 2, seed=number), 2, axis=0)
+        sadness = np.arange(COUNT) % 2
+        moved = shifted(network, start, (sadness - 0.5) * strength, kind, weights[kind])
+        for label in (0, 1):
+            write(moved[sadness == label], f"{FOLDER}/{name}/{('others', 'sadness')[label]}")
+        curated(f"{FOLDER}/{name}")
+        found = measured(network, start, moved, sadness, kind, weights[kind])
+        rows.append({"set": name, "strength": strength, "images": COUNT, **found})
+        print(rows[-1], flush=True)
+    with atomic(resolve(MEASURED)) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4f")
+
+
+def curated(folder: str) -> None:
+    """Write the manifest of a set, beside its folder; the pictures of one start share a group."""
+    recipe = curation.Recipe(source="folder", root=folder, folds=5, text_threshold=None)
+    table = inspection.inspect_all(sources.read("folder", folder, ["sadness"]), progress=False)
+    table = table.assign(group=[int(Path(path).stem) for path in table["path"]])
+    manifest.write(curation.split(table, recipe), f"{folder}.parquet", recipe.record())
+
+
+def textures(count: int, seed: int) -> np.ndarray:
+    """Return coloured noise of several scales, (count, SIDE, SIDE, 3) float32 in 0-255."""
+    random = np.random.default_rng(seed)
+    pictures = np.zeros((count, SIDE, SIDE, 3))
+    for scale in (0.7, 1.5, 3.0, 6.0):
+        noise = gaussian_filter(
+            random.normal(size=pictures.shape), (0, scale, scale, 0), mode="wrap"
+        )
+        share = random.uniform(0.3, 1.0, (count, 1, 1, 3))
+        pictures += share * noise / noise.std(axis=(1, 2), keepdims=True)
+    level = random.uniform(90, 165, (count, 1, 1, 3))
+    return np.clip(level + 30 * pictures, 8, 247).astype("float32")
+
+
+def statistics(network, pictures) -> dict[str, tf.Tensor]:
+    """Return of pictures (n, S, S, 3) the sub-maps' means and variances (n, C), their correlations
+    and covariances (n, C, C), and the pooled top (n, D)."""
+    top, tapped = network(pictures, training=False)
+    rows = tf.reshape(tapped, (len(pictures), -1, tapped.shape[-1]))  # (n, P, C)
+    mean = tf.reduce_mean(rows, axis=1)
+    centred = rows - mean[:, None]
+    covariance = tf.einsum("npi,npj->nij", centred, centred) / rows.shape[1]
+    variance = tf.linalg.diag_part(covariance)
+    scale = tf.sqrt(variance + 1e-6)
+    return {
+        "mean": mean,
+        "variance": variance,
+        "correlation": covariance / (scale[:, :, None] * scale[:, None]),
+        "covariance": covariance,
+        "top": tf.reduce_mean(top, axis=(1, 2)),
+    }
+
+
+HELD = {"mean": 3.0, "variance": 3.0, "covariance": 0.1, "top": 0.2}  # weights of the gaps
+KEPT = {"correlation": ("mean", "variance", "top"), "mean": ("covariance", "top")}
+
+
+def projected(found: dict, kind: str, weights: np.ndarray) -> tf.Tensor:
+    """Return the weighted sum of a statistic, (n,)."""
+    axes = list(range(1, weights.ndim + 1))
+    return tf.reduce_sum(found[kind] * tf.constant(weights, tf.float32), axis=axes)
+
+
+def all_statistics(network, pictures) -> dict[str, np.ndarray]:
+    """Return `statistics` of any number of pictures, as arrays."""
+    parts = [statistics(network, pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def shifted(network, start, shifts, kind: str, weights: np.ndarray) -> np.ndarray:
+    """Return pictures (n, S, S, 3) uint8 whose statistic differs by `shifts` standard deviations.
+
+    What `KEPT` names of the kind is held at its value in the picture it starts from; each distance
+    is counted in the standard deviations over pictures.
+    """
+    before = all_statistics(network, start)
+    own = np.asarray(projected(before, kind, weights))
+    spread = {name: before[name].std(axis=0) + 1e-3 for name in KEPT[kind]}
+    targets = own + shifts * own.std()
+
+    @tf.function
+    def step(pictures, target, held):
+        with tf.GradientTape() as tape:
+            found = statistics(network, tf.clip_by_value(pictures, 0.0, 255.0))
+            loss = tf.reduce_sum(((projected(found, kind, weights) - target) / own.std()) ** 2)
+            for name in KEPT[kind]:
+                gap = ((found[name] - held[name]) / spread[name]) ** 2
+                loss += HELD[name] * tf.reduce_sum(gap)
+        return tape.gradient(loss, pictures)
+
+    done = []
+    pictures = tf.Variable(start[:BATCH])
+    for first in tqdm(range(0, len(start), BATCH), kind, unit="batch"):
+        part = slice(first, first + BATCH)
+        optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, STEPS))
+        pictures.assign(start[part])
+        held = {name: tf.constant(before[name][part]) for name in KEPT[kind]}
+        target = tf.constant(targets[part], tf.float32)
+        for _ in range(STEPS):
+            optimizer.apply([step(pictures, target, held)], [pictures])
+        done.append(np.clip(np.rint(pictures.numpy()), 0, 255).astype(np.uint8))
+    return np.concatenate(done)
+
+
+def measured(network, start, moved, sadness, kind: str, weights: np.ndarray) -> dict[str, float]:
+    """Return what differs between the classes in the pictures as they are written."""
+    found = all_statistics(network, moved.astype("float32"))
+    before = all_statistics(network, start)
+    value = np.asarray(projected(found, kind, weights))
+    gap = value[sadness == 1].mean() - value[sadness == 0].mean()
+    scale = np.asarray(projected(before, kind, weights)).std()
+    means = found["mean"]
+    each = np.abs(means[sadness == 1].mean(0) - means[sadness == 0].mean(0)) / means.std(0)
+    pairs = np.triu_indices(means.shape[1], 1)
+    correlations = [found["correlation"][sadness == n][:, *pairs].mean(axis=0) for n in (1, 0)]
+    return {
+        "shift": gap / scale,
+        "largest_mean_difference": each.max(),
+        "mean_absolute_correlation_difference": np.abs(np.subtract(*correlations)).mean(),
+        "auc_statistic": roc_auc_score(sadness, value),
+        "auc_means": auc(means, sadness),
+        "auc_top": auc(found["top"], sadness),
+    }
+
+
+def auc(features: np.ndarray, sadness: np.ndarray) -> float:
+    """Return the cross-validated AUC of a logistic regression."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
+    folds, start = GroupKFold(5), np.arange(len(features)) // 2
+    p = cross_val_predict(model, features, sadness, groups=start, cv=folds, method="predict_proba")[
+        :, 1
+    ]
+    return roc_auc_score(sadness, p)
+
+
+def write(pictures: np.ndarray, folder: str) -> None:
+    resolve(folder).mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(resolve(folder) / f"{number:03d}.png")
+
+
+if __name__ == "__main__":
+    main()
