@@ -82,7 +82,8 @@ def curated(folder: str) -> None:
     recipe = curation.Recipe(source="folder", root=folder, folds=5, text_threshold=None)
     table = inspection.inspect_all(sources.read("folder", folder, ["sadness"]), progress=False)
     table = table.assign(group=[int(Path(path).stem) for path in table["path"]])
-    manifest.write(curation.split(table, recipe), f"{folder}.parquet", recipe.record())
+    made = {"source": "demo", "root": folder, "by": "studies/control.py"}  # drawn, as the demo is
+    manifest.write(curation.split(table, recipe), f"{folder}.parquet", made)
 
 
 def textures(count: int, seed: int) -> np.ndarray:
