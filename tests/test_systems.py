@@ -123,7 +123,7 @@ def papers_recipe(config):
         whole = config.resolved(replicas)
         assert whole.global_batch == said.gpus * said.batch_size
         assert whole.learning_rate == said.gpus * said.learning_rate
-    assert (config.optimizer, config.augment) == (said.optimizer.lower(), said.randaugment)
+    assert (config.optimizer, [*config.augment]) == (said.optimizer.lower(), said.randaugment)
     assert (config.image_size, config.frozen) == (said.image_size, False)
     assert (config.schedule, config.weight_decay, config.train_share) == ("constant", 0.0, 1.0)
     assert config.head == HeadOptions()

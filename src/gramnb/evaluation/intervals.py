@@ -25,7 +25,6 @@ from scipy import stats
 
 from gramnb.evaluation.metrics import BINS, METRICS, bins, checked
 
-POWER = 0.8  # at which a difference counts as detectable
 CHUNK = 100  # resamples at a time: the weights of 6,107 images take 5 MB
 
 
@@ -41,6 +40,8 @@ class Difference(NamedTuple):
     high: float
     p: float
     detectable: float
+    error: float  # standard error
+    freedom: float  # degrees of freedom
 
 
 def interval(mean, error, freedom, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -49,35 +50,34 @@ def interval(mean, error, freedom, level: float = 0.95) -> tuple[np.ndarray, np.
     return mean - half, mean + half
 
 
-def score(metric: str, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def score(metric, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return one of METRICS for each of r resamples at once, (r,), at a threshold of 0.5.
 
-    weights: (r, n), how often each image is drawn; a row of ones is the data itself, and gives what
-    `metrics.report` gives. AUC needs both classes, else it is NaN.
+    metric: an array of g false positive rates instead of a name gives the ROC curve's heights
+    there, (r, g). weights: (r, n), how often each image is drawn; a row of ones is the data itself,
+    and gives what `metrics.report` gives. AUC needs both classes, else it is NaN.
     """
+    if not isinstance(metric, str):
+        curves = zip(*curve(y, p, weights), strict=True)
+        return np.array([np.interp(metric, fpr, tpr) for fpr, tpr in curves])
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}; there are {', '.join(METRICS)}")
+    images = weights.sum(axis=1)
     if metric == "auc":
         fpr, tpr = curve(y, p, weights)
-        return ((fpr[:, 1:] - fpr[:, :-1]) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
+        return (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
     if metric == "brier":
-        return weights @ (p - y) ** 2 / weights.sum(axis=1)
+        return weights @ (p - y) ** 2 / images
     if metric == "ece":
         gaps = weights * (y - p) @ (bins(p)[:, None] == np.arange(BINS))  # (r, BINS)
-        return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
-    flagged = p > 0.5
-    cells = [y & flagged, ~y & 1 & flagged, y & ~flagged, ~y & 1 & ~flagged]
-    tp, fp, fn, tn = (weights @ np.stack(cells, axis=1)).T
+        return np.abs(gaps).sum(axis=1) / images
     if metric == "accuracy":
-        return (tp + tn) / weights.sum(axis=1)
+        return weights @ ((p > 0.5) == y) / images
     name, label = metric.split("_")
-    hits, wrong, missed = (tp, fp, fn) if label == "sadness" else (tn, fn, fp)
-    top, bottom = {
-        "precision": (hits, hits + wrong),
-        "recall": (hits, hits + missed),
-        "f1": (2 * hits, 2 * hits + wrong + missed),
-    }[name]
-    return np.divide(top, bottom, out=np.zeros(bottom.shape), where=bottom > 0)
+    there, called = (given == (label == "sadness") for given in (y, p > 0.5))
+    right, there, called = (weights @ images for images in (there & called, there, called))
+    of = {"precision": called, "recall": there, "f1": (called + there) / 2}[name]
+    return np.divide(right, of, out=np.zeros(of.shape), where=of > 0)
 
 
 def curve(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,30 +136,19 @@ class Runs(NamedTuple):
         return int(self.unit.max()) + 1
 
     def fold_scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
-        """Return each fold's score, (s, folds, r), of a name in METRICS.
-
-        An array of g false positive rates instead of a name gives the ROC curve's heights there,
-        (s, folds, r, g). weights: (r, n), how often each image is drawn; None is the data, r = 1.
-        """
+        """Return each fold's `score`, (s, folds, r, ...); weights None is the data, r = 1."""
         drawn = np.ones((1, len(self.y))) if weights is None else weights
         scores = []
         for p, fold in zip(self.p, self.fold, strict=True):
             parts = [np.flatnonzero(fold == number) for number in np.unique(self.fold)]
-            scores.append([_score(metric, self.y[i], p[i], drawn[:, i]) for i in parts])
+            scores.append([score(metric, self.y[i], p[i], drawn[:, i]) for i in parts])
         if weights is None and np.isnan(scores).any():
             raise ValueError("one class only in a fold or in y: there is no ROC curve")
         return np.array(scores)
 
     def scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
-        """Return each run's score, the mean over its folds, (s, r) or (s, r, g)."""
+        """Return each run's score, the mean over its folds, (s, r, ...)."""
         return self.fold_scores(metric, weights).mean(axis=1)
-
-
-def _score(metric, y, p, weights) -> np.ndarray:
-    if isinstance(metric, str):
-        return score(metric, y, p, weights)
-    rates = zip(*curve(y, p, weights), strict=True)
-    return np.array([np.interp(metric, fpr, tpr) for fpr, tpr in rates])
 
 
 def _draws(metric, variants: list[Runs], resamples: int, seed: int) -> list[np.ndarray]:
@@ -274,6 +263,53 @@ def paired_difference(
         raise ValueError(f"method must be 'bootstrap' or 'resampled t', got {method!r}")
     mean = values.mean()
     p = 2 * stats.t.sf(abs(mean) / error, freedom) if error > 0 else float(mean == 0)
-    detectable = (stats.t.isf((1 - level) / 2, freedom) + stats.t.ppf(POWER, freedom)) * error
+    detectable = (stats.t.isf((1 - level) / 2, freedom) + stats.t.ppf(0.8, freedom)) * error
     low, high = interval(mean, error, freedom, level)
-    return Difference(*map(float, (mean, low, high, p, detectable)))
+    return Difference(*map(float, (mean, low, high, p, detectable, error, freedom)))
+
+
+def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
+    """Return how probable it is that each difference is worse, equivalent or better than a margin.
+
+    differences: of `tables.compare`; higher is better. margin: the largest difference that does not
+    matter, above 0, in the metric's unit.
+
+    Columns: worse, equivalent, better, the posterior probabilities of a difference below -margin,
+    within, above (the correlated Bayesian t-test of Corani and Benavoli 2015, whose posterior is
+    Student's t of estimate, error and freedom); p, of two one-sided tests of not being equivalent
+    (Schuirmann 1987). With that posterior p is the larger of worse and better.
+    """
+    if not margin > 0:
+        raise ValueError(f"margin must be above 0, got {margin}")
+    posterior = stats.t(differences["freedom"], differences["estimate"], differences["error"])
+    worse, better = posterior.cdf(-margin), posterior.sf(margin)
+    columns = {"worse": worse, "equivalent": 1 - worse - better, "better": better}
+    return pd.DataFrame(columns | {"p": np.maximum(worse, better)}, differences.index)
+
+
+def meta_analysis(estimates, errors, level: float = 0.95) -> dict[str, float]:
+    """Return what studies say together, by random effects: each has a true difference of its own.
+
+    estimates, errors: (n,) of 2 studies or more, differences and their standard errors, one unit.
+
+    Keys: estimate, low, high, of the mean of all possible studies (DerSimonian and Laird 1986, the
+    interval of Hartung and Knapp 2001); tau, the SD between the true differences; i2, the share,
+    0-1, of the spread that tau causes; predicted_low, predicted_high, for the true difference of
+    one more study (t of n - 2 degrees of freedom, Higgins 2009; infinite for two studies).
+    """
+    estimates, errors = np.asarray(estimates, float), np.asarray(errors, float)
+    n = len(estimates)
+    if n < 2 or errors.shape != estimates.shape or not (errors > 0).all():
+        raise ValueError(f"need two studies or more with errors above 0, got {n}, errors {errors}")
+    weights = errors**-2
+    fixed = np.average(estimates, weights=weights)
+    q = weights @ (estimates - fixed) ** 2
+    tau2 = max(0, (q - n + 1) / (weights.sum() - weights @ weights / weights.sum()))
+    weights = 1 / (errors**2 + tau2)
+    mean = np.average(estimates, weights=weights)
+    error = np.sqrt(np.average((estimates - mean) ** 2, weights=weights) / (n - 1))
+    low, high = interval(mean, error, n - 1, level)
+    ends = (-np.inf, np.inf) if n < 3 else interval(mean, np.hypot(tau2**0.5, error), n - 2, level)
+    i2 = max(0, 1 - (n - 1) / q) if q else 0
+    found = {"estimate": mean, "low": low, "high": high, "tau": tau2**0.5, "i2": i2}
+    return {**found, "predicted_low": ends[0], "predicted_high": ends[1]}

@@ -14,13 +14,11 @@ from gramnb.plots.style import INK, PAPER, WIDTH, bare, book_style, legend, look
 
 @book_style
 def learning_curves(history: pd.DataFrame) -> Figure:
-    """Draw loss and accuracy by epoch, training and validation, with the best epoch marked.
+    """Two panels of curves by epoch, loss on the left and accuracy on the right, dashed for
+    training and solid for validation, with a dot at the epoch of best validation accuracy.
 
     history: epoch, loss, accuracy, val_loss, val_accuracy (0-1), one run's or, with the columns
-    variant and seed, many; each variant has a colour. Best: highest validation accuracy.
-
-    Alt text: Two panels of curves by epoch, loss on the left and accuracy on the right, dashed for
-    training and solid for validation, with a dot at the epoch of best validation accuracy.
+    variant and seed, many; each variant has a colour.
     """
     history = history.assign(**{n: "" for n in ("variant", "seed") if n not in history})
     variants = list(dict.fromkeys(history["variant"]))
@@ -48,31 +46,28 @@ def learning_curves(history: pd.DataFrame) -> Figure:
 
 @book_style
 def confusion(predictions: pd.DataFrame, columns: int = 3) -> Figure:
-    """Draw one confusion matrix per variant: shares of the actual class, mean and SD over seeds.
+    """For each network a two by two table of actual against predicted class, shaded by the share of
+    the actual class, in percent: mean and SD over seeds.
 
-    predictions: as for `evaluation.confusion`.
-
-    Alt text: For each network a two by two table of actual against predicted class, shaded by the
-    share of the actual class, in percent.
+    predictions: of many runs, as `evaluation.table4` takes them.
     """
-    table = evaluation.confusion(predictions)
-    variants = list(table.groupby(table.index.names[:-1], sort=False))
+    means = evaluation.seed_means(predictions)
+    variants = list(means.groupby(means.index.names[:-1], sort=False))
     rows, columns = -(-len(variants) // columns), min(columns, len(variants))
     figure, axes = new(rows * 2.3, rows, columns, width=WIDTH * columns / 3)
     for ax in axes.flat[len(variants) :]:
         ax.set_axis_off()
-    for ax, (name, cells) in zip(axes.flat, variants, strict=False):
-        shares = cells[list(CLASSES)].to_numpy()
+    for ax, (name, seeds) in zip(axes.flat, variants, strict=False):
+        recalls = seeds[[f"recall_{label}" for label in CLASSES]]
+        (right0, right1), spread = recalls.mean(), recalls.std()
+        shares = np.array([[right0, 1 - right0], [1 - right1, right1]])
         ax.imshow(shares, cmap="Greys", vmin=0, vmax=2)
         for row, column in np.ndindex(2, 2):
-            text = evaluation.plus_minus(
-                *100 * np.array([shares[row, column], cells["sd"].iloc[row]]), 1
-            )
+            text = evaluation.plus_minus(100 * shares[row, column], 100 * spread.iloc[row], 1)
             ax.text(column, row, text.replace(" ±", "\n±"), ha="center", va="center")
         ax.set_xticks((0, 1), CLASSES)
-        ax.set_yticks(
-            (0, 1), [f"{c}\n({n:,})" for c, n in zip(CLASSES, cells["support"], strict=True)]
-        )
+        counts = [f"{label}\n({seeds[f'support_{label}'].mean():,.0f})" for label in CLASSES]
+        ax.set_yticks((0, 1), counts)
         ax.set(title=", ".join(map(str, name)), xlabel="predicted, %")
         bare(ax)
     for ax in axes[:, 0]:
@@ -82,13 +77,11 @@ def confusion(predictions: pd.DataFrame, columns: int = 3) -> Figure:
 
 @book_style
 def roc(bands: dict[str, dict[str, pd.DataFrame]], paper: dict | None = None) -> Figure:
-    """Draw ROC curves with their bands, one panel per data set, as the paper's Figures 5 to 7.
+    """Curves of the true against the false positive rate, each with a band of uncertainty, and the
+    diagonal of chance; the legend gives the area under each curve (Figures 5 to 7).
 
-    bands: {data set: {network: `evaluation.roc_band`}}; paper: {data set: {name: (false, true
-    positive rate)}}, drawn as points. Two or three data sets fit a page.
-
-    Alt text: Curves of the true against the false positive rate, each with a band of uncertainty,
-    and the diagonal of chance; the legend gives the area under each curve.
+    bands: {data set: {network: `evaluation.roc_band`}}, a panel a data set, of which two or three
+    fit a page; paper: {data set: {name: (false, true positive rate)}}, drawn as points.
     """
     width = min(WIDTH, 3.5 * len(bands) + 0.6 * (len(bands) == 1))
     figure, axes = new(width / len(bands) + 0.2, 1, len(bands), width=width)
@@ -112,13 +105,11 @@ def roc(bands: dict[str, dict[str, pd.DataFrame]], paper: dict | None = None) ->
 
 @book_style
 def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure:
-    """Draw accuracy by number of Gram modules, ours beside the paper's, on equally long scales.
+    """Points of accuracy in percent for each number of Gram modules, with a thick bar for the
+    spread over seeds, a thin one for the 95 percent interval, and a line at the baseline.
 
-    ours: `evaluation.table3` with the column k; paper: `paper.table3`, whose intervals are those
-    that 6,107 test images imply (95 %).
-
-    Alt text: Points of accuracy in percent for each number of Gram modules, with a thick bar for
-    the spread over seeds, a thin one for the 95 percent interval, and a line at the baseline.
+    ours: `evaluation.table3` with the column k; paper: `paper.table3`, drawn beside it on an
+    equally long scale, with the 95 % intervals that 6,107 test images imply.
     """
     panels = {"This run": ours}
     interval = "95 % interval"
@@ -151,12 +142,10 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure
 
 @book_style
 def differences(table: pd.DataFrame) -> Figure:
-    """Draw differences to the baseline with their intervals, one panel per metric.
-
-    table: `evaluation.compare`; shares are shown in percentage points.
-
-    Alt text: For each network a point and a horizontal interval, its difference to the baseline in
+    """For each network a point and a horizontal interval, its difference to the baseline in
     percentage points, and a vertical line at zero.
+
+    table: `evaluation.compare`, a panel a metric.
     """
     panels = {}
     for metric in dict.fromkeys(table.index.get_level_values("metric")):
@@ -169,12 +158,11 @@ def differences(table: pd.DataFrame) -> Figure:
 
 @book_style
 def effects(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw what each intervention changes in the log-odds of sadness, one panel a set of pictures.
+    """For each intervention and network the mean change of the log-odds of sadness with its 95
+    percent interval, and a vertical line at zero.
 
-    tables: {what the pictures are: `interventions.effects`}, of the same steps and networks.
-
-    Alt text: For each intervention and network the mean change of the log-odds of sadness with its
-    95 percent interval, and a vertical line at zero.
+    tables: {what the pictures are: `interventions.effects`}, of the same steps and networks, a
+    panel each.
     """
     panels = {
         pictures: {
@@ -212,13 +200,11 @@ def _forest(
 
 @book_style
 def by_size(networks: dict[str, pd.DataFrame], size: str) -> Figure:
-    """Draw accuracy against a size that grows from row to row, one line a kind of network.
+    """Accuracy in percent against size, a line with points for each kind of network and bars for
+    the standard deviation over seeds.
 
     networks: {kind: `evaluation.difference_table` with a column of this name}. Sizes stand at equal
     steps.
-
-    Alt text: Accuracy in percent against size, a line with points for each kind of network and
-    bars for the standard deviation over seeds.
     """
     figure, ((ax,),) = new(3.1, width=4.8)
     sizes = sorted(set().union(*(table[size] for table in networks.values())))
@@ -233,12 +219,10 @@ def by_size(networks: dict[str, pd.DataFrame], size: str) -> Figure:
 
 @book_style
 def reliability(curves: dict[str, pd.DataFrame]) -> Figure:
-    """Draw observed against predicted probability of sadness, and how often each is predicted.
+    """Observed share of sadness against its predicted probability with intervals and the diagonal
+    of perfect calibration; below, the number of images at each probability.
 
     curves: {network: `evaluation.reliability`}.
-
-    Alt text: Observed share of sadness against its predicted probability with intervals and the
-    diagonal of perfect calibration; below, the number of images at each probability.
     """
     figure, ((above,), (below,)) = new(4.3, 2, 1, width=4.2, sharex=True, height_ratios=[3.2, 1])
     above.plot((0, 1), (0, 1), color=PAPER, linewidth=1, linestyle=":")
