@@ -78,7 +78,7 @@ def _settings() -> dict:
 
 
 def _tables() -> dict:
-    derived, printed, implied = paper.table3(), paper.table4(), paper.implied()
+    derived, printed, implied = paper.table3(), paper.table4(), paper.implied(paper.SCORES)
     shares = derived["accuracy"]
     moved = printed.iloc[1:] > printed.iloc[0]
     f1 = printed["Sadness", "F1-score"]
@@ -98,7 +98,7 @@ def _tables() -> dict:
         "order": ", ".join(str(k) for k in shares.sort_values(ascending=False).index),
         "apart": abs(shares[5] - shares[3]),
         "best_fit": set(shares.nlargest(2).index) == {3, 4},
-        "gaps": gaps,
+        "gaps": gaps.to_dict(),
         **{f"table{n}_fits": gap < 1.5e-4 for n, gap in gaps.items()},
         "as_told": as_told,
         "told": "all k" if as_told else "not all k",
@@ -108,7 +108,7 @@ def _tables() -> dict:
         "f1_loss": f1.iloc[0] - f1.min(),
         "better5": (printed.iloc[4] > printed.iloc[3]).sum(),
         "better5_fits": not (printed.iloc[4] > printed.iloc[3]).any(),
-        "accuracy": implied["accuracy"].groupby("Table").last(),  # of Tables 5 and 6
+        "accuracy": implied["accuracy"].groupby("Table").last().to_dict(),  # of Tables 5 and 6
     }
 
 
@@ -146,8 +146,8 @@ def _transfer() -> dict:
     flagged = sadness.Recall * sadness.Support + (1 - others.Recall) * others.Support
     others4 = webemo["Precision"].iloc[0]
     return {
-        "table5": sets[5],
-        "table6": sets[6],
+        "table5": sets[5].to_dict(),
+        "table6": sets[6].to_dict(),
         "others4": others4,
         "higher_precision": min(each["Others"].Precision for each in sets.values()) > others4,
         "alike": list(alike["Precision"].iloc[[0, 2]]),  # others', of both sets

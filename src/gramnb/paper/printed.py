@@ -27,10 +27,13 @@ def read(name: str, **options) -> pd.DataFrame:
 
 
 def _named(of: str) -> dict:
-    numbers, counts = (read(name).query("of == @of") for name in ("numbers", "counts"))
-    values = {row.name: yaml.safe_load(row.value) for row in numbers.itertuples(index=False)}
-    parts = {row.name: Counts(row.others, row.sadness) for row in counts.itertuples(index=False)}
-    return values | parts
+    numbers = {row.name: yaml.safe_load(row.value) for row in _rows("numbers", of)}
+    return numbers | {row.name: Counts(row.others, row.sadness) for row in _rows("counts", of)}
+
+
+def _rows(name: str, of: str):
+    table = read(name)
+    return table[table["of"] == of].itertuples(index=False)
 
 
 DATA, SETTINGS, CLAIMS = (SimpleNamespace(**_named(of)) for of in ("data", "settings", "claims"))
@@ -40,19 +43,18 @@ STAGES = read("stages", dtype={name: "Int64" for name in ("stride", "channels", 
 CELLS = pd.MultiIndex.from_product([("Others", "Sadness"), ("Precision", "Recall", "F1-score")])
 
 
-def implied(scores: pd.DataFrame = SCORES) -> pd.DataFrame:
+def implied(scores: pd.DataFrame) -> pd.DataFrame:
     """Return precision, F1-score and accuracy, 0-1, that recalls and supports imply (Section 4.2).
 
     scores: as SCORES. Accuracy is a network's, the same in both its rows.
     """
     hits = scores["Recall"] * scores["Support"]
     missed, support = scores["Support"] - hits, scores["Support"]
-    hits_of_both, missed_of_both, support_of_both = (
-        column.groupby(["Table", "Network"]).transform("sum") for column in (hits, missed, support)
-    )
-    precision = hits / (hits + missed_of_both - missed)
+    both = pd.DataFrame({"hits": hits, "missed": missed, "support": support})
+    both = both.groupby(["Table", "Network"]).transform("sum")
+    precision = hits / (hits + both["missed"] - missed)
     f1 = 2 * precision * scores["Recall"] / (precision + scores["Recall"])
-    accuracy = hits_of_both / support_of_both
+    accuracy = both["hits"] / both["support"]
     return pd.DataFrame({"Precision": precision, "F1-score": f1, "accuracy": accuracy})
 
 
@@ -63,7 +65,7 @@ def table3() -> pd.DataFrame:
     sampling error `error` of one network's accuracy on the 6,107 test images. Recalls are printed
     to four digits, hence accuracies are sure to 0.005.
     """
-    accuracy = 100 * implied()["accuracy"].loc[4].groupby(["k", "Network"]).first()
+    accuracy = 100 * implied(SCORES)["accuracy"].loc[4].groupby(["k", "Network"]).first()
     table = accuracy.reset_index("Network").rename(columns={"Network": "network"})
     balanced = 100 * SCORES.loc[4]["Recall"].groupby("k").mean()
     table["gain"] = table["accuracy"] - table["accuracy"][0]

@@ -60,7 +60,7 @@ def augmentations(original, augmented: Sequence) -> Figure:
 
 
 def artworks(images: Sequence, titles: Sequence[str], p) -> Figure:
-    """Pictures, each with the predicted class and its probability above, as in the paper's Figure 8.
+    """Pictures, each with the predicted class and its probability above (the paper's Figure 8).
 
     The frame is blue where sadness is predicted (p above 0.5) and orange otherwise.
 

@@ -17,35 +17,30 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     """Two panels of curves by epoch, loss on the left and accuracy on the right, dashed for
     training and solid for validation, with a dot at the epoch of best validation accuracy.
 
-    history: epoch, loss, accuracy, val_loss, val_accuracy (0-1), one run's or, with the columns
-    variant and seed, many; each variant has a colour.
+    history: epoch, loss, accuracy, val_loss, val_accuracy (0-1) of one run.
     """
-    history = history.assign(**{n: "" for n in ("variant", "seed") if n not in history})
-    variants = list(dict.fromkeys(history["variant"]))
-    figure, ((left, right),) = new(2.9, 1, 2)
-    training, dot = {"linestyle": "--", "linewidth": 1.1}, {"marker": "o", "linestyle": ""}
-    for (variant, _), run in history.groupby(["variant", "seed"], sort=False):
-        colour = {"color": look(variants.index(variant))["color"]}
-        best = run.loc[run["val_accuracy"].idxmax()]
-        for ax, name, scale in ((left, "loss", 1), (right, "accuracy", 100)):
-            ax.plot(run["epoch"], scale * run[name], **colour, **training)
-            ax.plot(run["epoch"], scale * run[f"val_{name}"], **colour)
-            ax.plot(best["epoch"], scale * best[f"val_{name}"], **colour, **dot)
-    left.set(xlabel="epoch", ylabel="cross-entropy, nats", title="Loss")
-    right.set(xlabel="epoch", ylabel="accuracy, %", title="Accuracy")
-    for ax in (left, right):
+    figure, axes = new(2.9, 1, 2)
+    looks = {
+        "training": {"linestyle": "--", "linewidth": 1.1},
+        "validation": {},
+        "best epoch": {"marker": "o", "linestyle": ""},
+    }
+    best = history.loc[[history["val_accuracy"].idxmax()]]
+    units = {"loss": "cross-entropy, nats", "accuracy": "accuracy, %"}
+    for ax, (name, unit) in zip(axes[0], units.items(), strict=True):
+        drawn = (history, name), (history, f"val_{name}"), (best, f"val_{name}")
+        for (rows, column), style in zip(drawn, looks.values(), strict=True):
+            scale = 100 if name == "accuracy" else 1
+            ax.plot(rows["epoch"], scale * rows[column], color=look(0)["color"], **style)
+        ax.set(xlabel="epoch", ylabel=unit, title=name.capitalize())
         ax.set_xlim(left=1 - 0.02 * history["epoch"].max())
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    looks = {"training": training, "validation": {}, "best epoch": dot}
-    looks = {name: {"color": PAPER} | each for name, each in looks.items()}
-    if len(variants) > 1:
-        looks |= {name: look(n, marker="") for n, name in enumerate(variants)}
-    legend(figure, looks, 6 if sum(map(len, looks)) < 60 else 3)
+    legend(figure, {name: {"color": PAPER} | each for name, each in looks.items()})
     return figure
 
 
 @book_style
-def confusion(predictions: pd.DataFrame, columns: int = 3) -> Figure:
+def confusion(predictions: pd.DataFrame) -> Figure:
     """For each network a two by two table of actual against predicted class, shaded by the share of
     the actual class, in percent: mean and SD over seeds.
 
@@ -53,7 +48,7 @@ def confusion(predictions: pd.DataFrame, columns: int = 3) -> Figure:
     """
     means = evaluation.seed_means(predictions)
     variants = list(means.groupby(means.index.names[:-1], sort=False))
-    rows, columns = -(-len(variants) // columns), min(columns, len(variants))
+    rows, columns = -(-len(variants) // 3), min(3, len(variants))
     figure, axes = new(rows * 2.3, rows, columns, width=WIDTH * columns / 3)
     for ax in axes.flat[len(variants) :]:
         ax.set_axis_off()
