@@ -53,11 +53,14 @@ def interval(mean, error, freedom, level: float = 0.95) -> tuple[np.ndarray, np.
 def score(metric, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return one of METRICS for each of r resamples at once, (r,), at a threshold of 0.5.
 
-    metric: an array of g false positive rates instead of a name gives the ROC curve's heights
-    there, (r, g). weights: (r, n), how often each image is drawn; a row of ones is the data itself,
-    and gives what `metrics.report` gives. AUC needs both classes, else it is NaN.
+    metric: of a tuple of m names all are returned, (r, m); of an array of g false positive rates
+    the ROC curve's heights there, (r, g). weights: (r, n), how often each image is drawn; a row of
+    ones is the data itself, and gives what `metrics.report` gives. AUC needs both classes, else it
+    is NaN.
     """
-    if not isinstance(metric, str):
+    if isinstance(metric, tuple):
+        return np.stack([score(name, y, p, weights) for name in metric], axis=-1)
+    if isinstance(metric, np.ndarray):
         curves = zip(*curve(y, p, weights), strict=True)
         return np.array([np.interp(metric, fpr, tpr) for fpr, tpr in curves])
     if metric not in METRICS:
@@ -184,14 +187,14 @@ def estimate(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, float]:
+) -> dict:
     """Return mean, SD over seeds (ddof 1; NaN for one run), low, high and number of runs n.
 
     One variant's predictions; the interval covers runs and images, with one run the images only.
-    metric: one of METRICS, or (g,) false positive rates, where the ROC curve's heights are asked.
+    metric: as `score` takes it; of several each value but n is an array.
     """
     runs = Runs.of(predictions)
-    values = runs.scores(metric)[:, 0]  # (s,) or (s, g)
+    values = runs.scores(metric)[:, 0]  # (s, ...)
     error, freedom = _error(values, _draws(metric, [runs], resamples, seed)[0], runs.units)
     mean = values.mean(axis=0)
     low, high = np.clip(interval(mean, error, freedom, level), 0, 1)
@@ -208,9 +211,7 @@ def roc_band(predictions: pd.DataFrame, points: int = 101, **options) -> pd.Data
     rates = np.linspace(0, 1, points)
     band = estimate(predictions, rates, **options)
     area = Runs.of(predictions).scores("auc")[:, 0]
-    table = pd.DataFrame(
-        {"fpr": rates, "tpr": band["mean"], **{name: band[name] for name in ("sd", "low", "high")}}
-    )
+    table = pd.DataFrame({"fpr": rates, "tpr": band.pop("mean"), **band}).drop(columns="n")
     table.attrs = {"auc": float(area.mean()), "auc_sd": float(pd.Series(area).std())}
     return table
 

@@ -45,13 +45,11 @@ def summary(
 ) -> pd.DataFrame:
     """Return `estimate` (mean, sd, low, high, n) per variant and metric; options as there."""
     names = _names(predictions)
-    rows = {
-        (*key, metric): estimate(frame, metric, **options)
+    tables = {
+        key: pd.DataFrame(estimate(frame, metrics, **options), pd.Index(metrics, name="metric"))
         for key, frame in predictions.groupby(names, sort=False)
-        for metric in metrics
     }
-    index = pd.MultiIndex.from_tuples(rows, names=[*names, "metric"])
-    return pd.DataFrame(list(rows.values()), index)
+    return pd.concat(tables, names=[*names, "metric"])
 
 
 def compare(
