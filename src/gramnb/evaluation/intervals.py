@@ -219,13 +219,15 @@ def roc_band(predictions: pd.DataFrame, points: int = 101, **options) -> pd.Data
 def paired_difference(
     a: pd.DataFrame,
     b: pd.DataFrame,
-    metric: str = "accuracy",
+    metric: str | tuple[str, ...] = "accuracy",
     method: str = "",
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Difference:
     """Return metric(a) - metric(b) of two variants' predictions of the same images and seeds.
+
+    Of several metrics the fields are arrays.
 
     The method is "resampled t" where there are folds and "bootstrap" where there are none, unless
     one is named. "bootstrap" covers runs and groups of images, and speaks of these training images.
@@ -244,29 +246,28 @@ def paired_difference(
             raise ValueError(f"the two variants differ in their {name}: a pair shares them")
     method = method or ("resampled t" if np.ptp(pair[0].fold) else "bootstrap")
     if method == "bootstrap":
-        values = np.subtract(*(runs.scores(metric)[:, 0] for runs in pair))  # (s,)
-        draws = np.subtract(*_draws(metric, pair, resamples, seed))  # (s, resamples)
+        values = np.subtract(*(runs.scores(metric)[:, 0] for runs in pair))  # (s, ...)
+        draws = np.subtract(*_draws(metric, pair, resamples, seed))  # (s, resamples, ...)
         error, freedom = _error(values, draws, pair[0].units)
     elif method == "resampled t":
-        values = np.subtract(*(runs.fold_scores(metric)[..., 0] for runs in pair))  # (s, folds)
+        values = np.subtract(*(runs.fold_scores(metric)[:, :, 0] for runs in pair))
         if values.shape[1] < 2:
             raise ValueError("the resampled t-test needs two folds or more: use the bootstrap")
         ratio = np.max([runs.ratio for runs in pair])  # NaN if either is
         if np.isnan(ratio):
-            raise ValueError(
-                "predictions lack n_train and n_test, which the resampled t-test needs"
-            )
-        if (pair[0].fold == pair[0].fold[0]).all():
-            values = values.mean(axis=0)  # (folds,)
-        error = values.std(ddof=1) * np.sqrt(1 / values.size + ratio)
-        freedom = values.size - 1
+            lacking = "n_train and n_test, which the resampled t-test needs"
+            raise ValueError(f"predictions lack {lacking}")
+        alike = (pair[0].fold == pair[0].fold[0]).all()
+        values = values.mean(axis=0) if alike else np.concatenate(values)  # (J, ...)
+        error = values.std(axis=0, ddof=1) * np.sqrt(1 / len(values) + ratio)
+        freedom = len(values) - 1
     else:
         raise ValueError(f"method must be 'bootstrap' or 'resampled t', got {method!r}")
-    mean = values.mean()
-    p = 2 * stats.t.sf(abs(mean) / error, freedom) if error > 0 else float(mean == 0)
+    mean = values.mean(axis=0)
+    t = np.divide(np.abs(mean), error, out=np.where(mean == 0, 0, np.inf), where=error > 0)
     detectable = (stats.t.isf((1 - level) / 2, freedom) + stats.t.ppf(0.8, freedom)) * error
     low, high = interval(mean, error, freedom, level)
-    return Difference(*map(float, (mean, low, high, p, detectable, error, freedom)))
+    return Difference(mean, low, high, 2 * stats.t.sf(t, freedom), detectable, error, freedom)
 
 
 def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:

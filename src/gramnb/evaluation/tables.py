@@ -46,7 +46,7 @@ def summary(
     """Return `estimate` (mean, sd, low, high, n) per variant and metric; options as there."""
     names = _names(predictions)
     tables = {
-        key: pd.DataFrame(estimate(frame, metrics, **options), pd.Index(metrics, name="metric"))
+        key: pd.DataFrame(estimate(frame, metrics, **options), metrics)
         for key, frame in predictions.groupby(names, sort=False)
     }
     return pd.concat(tables, names=[*names, "metric"])
@@ -78,7 +78,7 @@ def compare(
     variants = dict(iter(predictions.groupby("variant", sort=False)))
     if isinstance(against, str):
         against = {name: (name, against) for name in variants if name != against}
-    rows = {}
+    tables = {}
     for name, pair in against.items():
         if absent := [variant for variant in pair if variant not in variants]:
             there = ", ".join(map(str, variants))
@@ -90,10 +90,9 @@ def compare(
             if both.empty:
                 raise ValueError(f"{pair[0]} and {pair[1]} have no seed and image in common")
             a, b = a.drop(columns="group", errors="ignore").merge(both), b.merge(both)
-        for metric in metrics:
-            rows[name, metric] = paired_difference(a, b, metric, method, **options)
-    index = pd.MultiIndex.from_tuples(rows, names=["variant", "metric"])
-    return pd.DataFrame(list(rows.values()), index)
+        found = paired_difference(a, b, tuple(metrics), method, **options)
+        tables[name] = pd.DataFrame(found._asdict(), metrics)
+    return pd.concat(tables, names=["variant", "metric"])
 
 
 def points(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
