@@ -99,7 +99,7 @@ def test_ece_by_hand():
     # two of the 15 bins: [0.2, 0.267) holds p 0.2, 0.22 with one of 2 sad; the last 1.0 with 1 of 1
     y, p = [0, 1, 1], [0.2, 0.22, 1.0]
     assert evaluation.ece(y, p) == pytest.approx((1 - 0.42) / 3)
-    frame = pd.DataFrame({"y": y, "p_sadness": p})
+    frame = pd.DataFrame({"image_id": list("abc"), "y": y, "p_sadness": p})
     table = evaluation.reliability(frame)
     assert table["n"].tolist() == [2, 1]
     gaps = (table["observed"] - table["p"]).abs()

@@ -2,23 +2,15 @@
 
 from gramnb.evaluation.intervals import (
     Difference,
+    disagreement,
     equivalence,
     estimate,
     meta_analysis,
     paired_difference,
+    reliability,
     roc_band,
 )
-from gramnb.evaluation.metrics import (
-    CLASSES,
-    METRICS,
-    Calibration,
-    disagreement,
-    ece,
-    log_odds,
-    reliability,
-    report,
-    wilson,
-)
+from gramnb.evaluation.metrics import CLASSES, METRICS, Calibration, ece, log_odds, report, wilson
 from gramnb.evaluation.tables import (
     by_seed,
     class_report,

@@ -1,6 +1,6 @@
-"""Every interval of the repository: means over runs, differences between variants, ROC bands.
+"""Every interval of the repository: means over runs, differences, ROC bands, reliability.
 
-One function, `interval`, gives them all: mean ± t x standard error. Where the error comes from:
+One function, `interval`, gives all but shares': mean ± t x standard error. The error comes from:
 
 - *Runs and images* (`estimate`, `roc_band`, `paired_difference` without folds). A bootstrap over
   groups of near-duplicates, the same draws for every run and variant, gives the variance that the
@@ -9,8 +9,7 @@ One function, `interval`, gives them all: mean ± t x standard error. Where the 
   times.) The SD over seeds shows the second part only, and more seeds do not shrink the first.
 - *Folds* (`paired_difference`). Nadeau and Bengio's corrected resampled t-test (2003), which also
   allows for other training images.
-
-A share that is counted once has Wilson's interval (`metrics.wilson`).
+- *Studies* (`meta_analysis`). Their own errors, and how far the true differences lie apart.
 
 A predictions frame holds one row per image and run: image_id, y, p_sadness, and where there are
 any seed, fold, group (near-duplicates; -1 = none), n_train and n_test (images that the run of this
@@ -22,8 +21,9 @@ from typing import NamedTuple, Self
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.spatial.distance import cdist
 
-from gramnb.evaluation.metrics import BINS, METRICS, bins, checked
+from gramnb.evaluation.metrics import BINS, METRICS, bins, checked, wilson
 
 CHUNK = 100  # resamples at a time: the weights of 6,107 images take 5 MB
 
@@ -268,6 +268,41 @@ def paired_difference(
     detectable = (stats.t.isf((1 - level) / 2, freedom) + stats.t.ppf(0.8, freedom)) * error
     low, high = interval(mean, error, freedom, level)
     return Difference(mean, low, high, 2 * stats.t.sf(t, freedom), detectable, error, freedom)
+
+
+def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return per occupied bin of p: n (answers), mean p, observed share of sadness, low, high.
+
+    Of one variant, runs and folds pooled. The interval is Wilson's for as many independent images
+    as the bin holds groups of near-duplicates: runs and copies answer the same again.
+    """
+    runs = Runs.of(predictions)
+    y, unit = (np.tile(row, len(runs.p)) for row in (runs.y, runs.unit))
+    frame = pd.DataFrame({"y": y, "p": runs.p.ravel().astype(float), "unit": unit})
+    table = frame.groupby(bins(frame["p"])).agg(
+        n=("y", "size"), p=("p", "mean"), observed=("y", "mean"), units=("unit", "nunique")
+    )
+    units = table.pop("units")
+    table["low"], table["high"] = wilson(table["observed"] * units, units)
+    return table.rename_axis("bin")
+
+
+def disagreement(a: pd.DataFrame, b: pd.DataFrame) -> float:
+    """Return on which share of images exactly one run of a pair is right, mean over pairs of runs.
+
+    a, b: predictions of two variants' runs (seeds) on the same images; a run is paired with each
+    run of the other one. With `a is b` the pairs are the different runs of one variant: what the
+    seed alone changes. Raises ValueError if the images differ, or if there is no pair.
+    """
+    pair = Runs.of(a), Runs.of(b)
+    if not np.array_equal(pair[0].images, pair[1].images):
+        raise ValueError("the two variants differ in their images: a pair shares them")
+    apart = cdist(*((runs.p > 0.5) == runs.y for runs in pair), "hamming")  # (runs, runs)
+    if a is b:
+        apart = apart[~np.eye(len(apart), dtype=bool)]
+    if not apart.size:
+        raise ValueError("one run has no other run of its variant to disagree with")
+    return float(apart.mean())
 
 
 def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:

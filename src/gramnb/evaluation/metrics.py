@@ -1,4 +1,4 @@
-"""One run's answers: metrics, reliability, and Platt's calibration.
+"""One run's answers: metrics, and Platt's calibration.
 
 y: (n,) labels, 1 = sadness. p: (n,) probabilities of sadness. Sadness is predicted where p is above
 the threshold (Section 5.1). Metrics are defined in Section 4.2 of the paper; scikit-learn computes
@@ -8,9 +8,7 @@ them. Only the expected calibration error is ours.
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import stats
-from scipy.spatial.distance import cdist
 from scipy.special import expit
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
@@ -72,25 +70,6 @@ def ece(y, p) -> float:
     return float(np.abs(np.bincount(bins(p), y - p)).sum() / len(y))
 
 
-def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return per occupied bin of p: n (answers), mean p, observed share of sadness, low, high.
-
-    Runs and folds are pooled. The interval is Wilson's for as many independent images as the bin
-    holds groups of near-duplicates: runs answer the same images, and copies say nothing new.
-    """
-    y, p = checked(predictions["y"], predictions["p_sadness"])
-    image = predictions.get("image_id", pd.Series(range(len(y)), predictions.index))
-    group = predictions.get("group", pd.Series(-1, predictions.index))
-    unit = image.astype(str).where(group < 0, group.astype(str))
-    frame = pd.DataFrame({"y": y, "p": p, "unit": unit.to_numpy()})
-    table = frame.groupby(bins(p)).agg(
-        n=("y", "size"), p=("p", "mean"), observed=("y", "mean"), units=("unit", "nunique")
-    )
-    units = table.pop("units")
-    table["low"], table["high"] = wilson(table["observed"] * units, units)
-    return table.rename_axis("bin")
-
-
 def wilson(successes, n, level: float = 0.95):
     """Return low and high of Wilson's score interval of a share, 0-1 (Wilson 1927)."""
     z = stats.norm.isf((1 - level) / 2)
@@ -98,27 +77,6 @@ def wilson(successes, n, level: float = 0.95):
     centre = (share + z**2 / (2 * n)) / scale
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / scale
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
-
-
-def disagreement(a: pd.DataFrame, b: pd.DataFrame) -> float:
-    """Return on which share of images exactly one run of a pair is right, mean over pairs of runs.
-
-    a, b: predictions of two variants' runs (seeds) on the same images; a run is paired with each
-    run of the other one. With `a is b` the pairs are the different runs of one variant: what the
-    seed alone changes. Raises ValueError if the images differ, or if there is no pair.
-    """
-    right = []
-    for frame in (a, b):
-        answers = (frame["p_sadness"] > 0.5) == frame["y"].astype(bool)
-        right.append(answers.groupby([frame["image_id"], frame["seed"]]).first().unstack())
-    if not right[0].index.equals(right[1].index):
-        raise ValueError("the two variants differ in their images: a pair shares them")
-    apart = cdist(right[0].T, right[1].T, "hamming")  # (runs of a, runs of b)
-    if a is b:
-        apart = apart[~np.eye(len(apart), dtype=bool)]
-    if not apart.size:
-        raise ValueError("one run has no other run of its variant to disagree with")
-    return float(apart.mean())
 
 
 def log_odds(sadness, others=None, least: float = LEAST) -> np.ndarray:
