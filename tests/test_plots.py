@@ -155,7 +155,7 @@ def test_funnel_bars_are_shares_of_what_was_listed(figures):
     assert texts(ours.texts) == ["100", "−8", "−14", "−9", "69"]
     assert "−159,782" in texts(theirs.texts)
     with pytest.raises(ValueError, match="not the sum"):
-        plots.funnel(ATTRITION.drop("text"))
+        plots.funnel(ATTRITION.drop("text"), paper.attrition())
 
 
 def test_class_balance_counts_kept_images_only(figures):

@@ -10,7 +10,7 @@ from gramnb.plots.style import CLASS_COLOURS, INK, PAPER, SQUARES, book_style, l
 
 
 @book_style
-def funnel(attrition: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure:
+def funnel(attrition: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     """Horizontal bars, one for each curation step: how many images were listed, how many each step
     removed and how many are kept, by class, above the paper's steps.
 
@@ -18,7 +18,7 @@ def funnel(attrition: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure
     be missing) and total, in images (`manifest.attrition`, `paper.attrition`). Raises ValueError
     if the steps do not add up.
     """
-    frames = {"This run": attrition} | ({} if paper is None else {"Paper": paper})
+    frames = {"This run": attrition, "Paper": paper}
     rows = [len(frame) for frame in frames.values()]
     height = 0.26 * sum(rows) + 0.35 * len(rows) + 0.65
     figure, axes = new(height, len(rows), sharex=True, height_ratios=[n + 0.5 for n in rows])

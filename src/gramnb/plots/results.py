@@ -99,21 +99,17 @@ def roc(bands: dict[str, dict[str, pd.DataFrame]], paper: dict | None = None) ->
 
 
 @book_style
-def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure:
+def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     """Points of accuracy in percent for each number of Gram modules, with a thick bar for the
     spread over seeds, a thin one for the 95 percent interval, and a line at the baseline.
 
     ours: `evaluation.table3` with the column k; paper: `paper.table3`, drawn beside it on an
     equally long scale, with the 95 % intervals that 6,107 test images imply.
     """
-    panels = {"This run": ours}
-    interval = "95 % interval"
-    if paper is not None:
-        half = 1.96 * paper["error"]
-        bounds = {"low": paper["accuracy"] - half, "high": paper["accuracy"] + half}
-        panels["Paper"] = paper.assign(k=paper.index, sd=np.nan, **bounds)
-        interval += " (paper: sampling of its test images only)"
-    figure, axes = new(3.1, 1, len(panels), width=WIDTH if len(panels) > 1 else 4.2)
+    half = 1.96 * paper["error"]
+    bounds = {"low": paper["accuracy"] - half, "high": paper["accuracy"] + half}
+    panels = {"This run": ours, "Paper": paper.assign(k=paper.index, sd=np.nan, **bounds)}
+    figure, axes = new(3.1, 1, 2)
     thin, thick = {"linewidth": 1.2}, {"linewidth": 6, "alpha": 0.35}
     half = 0.55 * max((frame["high"].max() - frame["low"].min()) for frame in panels.values())
     for ax, (title, frame) in zip(axes[0], panels.items(), strict=True):
@@ -130,6 +126,7 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure
         ax.margins(x=0.12)
         ax.grid(False, axis="x")
     axes[0, 0].set_ylabel("accuracy, %")
+    interval = "95 % interval (paper: sampling of its test images only)"
     looks = {"SD over seeds": thick, interval: thin}
     legend(figure, {name: each | {"color": INK} for name, each in looks.items()})
     return figure
@@ -143,11 +140,10 @@ def differences(table: pd.DataFrame) -> Figure:
     table: `evaluation.compare`, a panel a metric.
     """
     panels = {}
-    for metric in dict.fromkeys(table.index.get_level_values("metric")):
+    for metric, rows in table.groupby(level="metric", sort=False):
         name, _, label = metric.partition("_")
         name = {"auc": "AUC", "f1": "F1", "ece": "ECE"}.get(name, name.capitalize())
-        rows = 100 * table.xs(metric, level="metric")
-        panels[f"{name}, {label}" if label else name] = {"": rows}
+        panels[f"{name}, {label}" if label else name] = 100 * rows
     return _forest(panels, "difference, points")
 
 
@@ -159,30 +155,25 @@ def effects(tables: Mapping[str, pd.DataFrame]) -> Figure:
     tables: {what the pictures are: `interventions.effects`}, of the same steps and networks, a
     panel each.
     """
-    panels = {
-        pictures: {
-            network: rows.droplevel("network").rename(columns={"mean": "estimate"})
-            for network, rows in table.groupby(level="network", sort=False)
-            if network != "difference"
-        }
-        for pictures, table in tables.items()
-    }
+    panels = {}
+    for pictures, table in tables.items():
+        networks = table.drop("difference", level=1, errors="ignore")
+        panels[pictures] = networks.rename(columns={"mean": "estimate"})
     figure = _forest(panels, "change of the log-odds of sadness", sharex=True)
-    legend(figure, {name: look(i) for i, name in enumerate(next(iter(panels.values())))})
+    legend(figure, {name: look(i) for i, name in enumerate(networks.index.unique(1))})
     return figure
 
 
-def _forest(
-    panels: Mapping[str, Mapping[str, pd.DataFrame]], label: str, sharex: bool = False
-) -> Figure:
-    """Draw estimate, low and high of tables with the same rows: {panel: {network: table}}."""
-    names = list(next(iter(next(iter(panels.values())).values())).index)
+def _forest(panels: Mapping[str, pd.DataFrame], label: str, sharex: bool = False) -> Figure:
+    """Draw estimate, low and high of tables with the same rows, by their second level's colours."""
+    names = next(iter(panels.values())).index.unique(0)
     figure, axes = new(0.3 * len(names) + 1.1, 1, len(panels), sharex=sharex, sharey=True)
-    for ax, (title, networks) in zip(axes[0], panels.items(), strict=True):
+    for ax, (title, table) in zip(axes[0], panels.items(), strict=True):
         ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
-        for n, table in enumerate(networks.values()):
-            rows = table.loc[names]
-            y = np.arange(len(rows)) + 0.17 * (2 * n - len(networks) + 1)
+        colours = list(table.groupby(level=1, sort=False))
+        for n, (_, rows) in enumerate(colours):
+            rows = rows.droplevel(1).loc[names]
+            y = np.arange(len(rows)) + 0.17 * (2 * n - len(colours) + 1)
             ax.hlines(y, rows["low"], rows["high"], color=look(n)["color"], linewidth=1.4)
             ax.plot(rows["estimate"], y, **look(n, linestyle=""))
         ax.set(xlabel=label, title=title)
