@@ -14,6 +14,13 @@ from gramnb.paper import SETTINGS, STAGES
 D, C, POSITIONS = 1408, 56, 32 * 32  # of EfficientNetV2B2 at 256 pixels
 
 
+@pytest.fixture(autouse=True)
+def no_weights():
+    """Build networks without filling their weights: only shapes are read."""
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+
+
 def sequential(shape, *layers):
     return keras.Sequential([keras.Input(shape), *layers])
 
