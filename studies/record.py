@@ -128,10 +128,9 @@ def summarise() -> pd.DataFrame:
         ):
             known = {"study": file.parent.name, "data": data, "backbone": backbone,
                      "variant": variant, "k": k}  # fmt: skip
-            for metric in evaluation.METRICS:
-                values = evaluation.estimate(part, metric, resamples=RESAMPLES)
-                tables.append({**known, "metric": metric, **values})
-    return pd.DataFrame(tables)
+            values = evaluation.estimate(part, evaluation.METRICS, resamples=RESAMPLES)
+            tables.append(pd.DataFrame({**known, "metric": evaluation.METRICS, **values}))
+    return pd.concat(tables, ignore_index=True)
 
 
 if __name__ == "__main__":

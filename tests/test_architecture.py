@@ -3,14 +3,22 @@
 import numpy as np
 import pytest
 
+from gramnb import architecture
 from gramnb._keras import keras
-from gramnb.architecture import TABLES, beside_paper, convolutions, costs, multiply_adds
+from gramnb.architecture import beside_paper, convolutions, costs, multiply_adds
 from gramnb.backbones import build_backbone
 from gramnb.layers import GramBank, GramMatrix, GramModule, SecondOrderPooling
 from gramnb.models import build_classifier
-from gramnb.paper import SETTINGS, TABLE2
+from gramnb.paper import SETTINGS, STAGES
 
 D, C, POSITIONS = 1408, 56, 32 * 32  # of EfficientNetV2B2 at 256 pixels
+
+
+@pytest.fixture(autouse=True)
+def no_weights():
+    """Build networks without filling their weights: only shapes are read."""
+    with keras.StatelessScope(initialize_variables=False):
+        yield
 
 
 def sequential(shape, *layers):
@@ -39,7 +47,7 @@ def test_table_2_prints_fused_stages_as_mbconv():
     ]
     built = table.xs("Keras", axis=1, level=1)
     assert list(built.itertuples(index=False, name=None)) == expected
-    assert list(table["operation", "printed"]) == [stage.operation for stage in TABLE2]
+    assert list(table["operation", "printed"]) == list(STAGES.query("table == 2")["operation"])
     fused = "Fused-MBConv4, not MBConv4"
     wanted = ["", "", fused, fused, "", "", "", "Conv1x1 is not printed"]
     assert list(table["differences"]) == wanted
@@ -49,8 +57,9 @@ def test_table_2_prints_fused_stages_as_mbconv():
 
 
 def test_a_wrong_number_would_be_a_difference(monkeypatch):
-    changed = (TABLE2[0]._replace(stride=1), *TABLE2[1:6], TABLE2[6]._replace(layers=9), TABLE2[7])
-    monkeypatch.setitem(TABLES, 2, ("EfficientNetV2B2", changed))
+    changed = STAGES.set_index(["table", "stage"])
+    changed.loc[(2, 0), "stride"], changed.loc[(2, 6), "layers"] = 1, 9
+    monkeypatch.setattr(architecture, "STAGES", changed.reset_index())
     differences = beside_paper(2)["differences"]
     assert (differences[0], differences[6]) == ("stride 2, not 1", "layers 10, not 9")
 

@@ -1,10 +1,11 @@
 """Metrics, calibration, intervals and tests: by hand, against libraries, on data of known truth."""
 
+import baycomp
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn import metrics as sk
 from sklearn.calibration import _SigmoidCalibration
 
@@ -59,6 +60,9 @@ def test_report_by_hand():
     assert scores["auc"] == 14 / 16  # of 16 pairs only 0.3 against 0.6 and 0.7 stand wrong
     assert scores["brier"] == pytest.approx((0.01 + 0.04 + 0.36 + 0.49 + 0.49 + 0.04 + 0.02) / 8)
     assert scores["support_others"] == scores["support_sadness"] == 4 and scores["n"] == 8
+    assert report([0, 1], [0.5, 0.6])["accuracy"] == 1  # the threshold itself is not sadness
+    never = report([0, 1], [0.1, 0.2])
+    assert never["precision_sadness"] == never["f1_sadness"] == 0
 
 
 def test_many_resamples_at_once_are_scikit_learns_metrics_of_each():
@@ -70,12 +74,8 @@ def test_many_resamples_at_once_are_scikit_learns_metrics_of_each():
     for metric in METRICS:
         expected = [report(np.repeat(y, drawn), np.repeat(p, drawn))[metric] for drawn in weights]
         assert score(metric, y, p, weights) == pytest.approx(expected, abs=1e-12), metric
-
-
-def test_the_threshold_itself_is_not_sadness_and_what_is_never_predicted_has_precision_0():
-    assert report([0, 1], [0.5, 0.6])["accuracy"] == 1
-    scores = report([0, 1], [0.1, 0.2])
-    assert scores["precision_sadness"] == scores["f1_sadness"] == 0
+    with pytest.raises(ValueError, match="unknown metric 'acc'; there are accuracy"):
+        score("acc", y, p, weights)
 
 
 @pytest.mark.parametrize(
@@ -95,16 +95,11 @@ def test_bad_input_is_one_clear_line(y, p, message):
     assert "\n" not in str(error.value)
 
 
-def test_unknown_metric_lists_the_known_ones():
-    with pytest.raises(ValueError, match="unknown metric 'acc'; there are accuracy"):
-        score("acc", np.array(Y), np.array(P), np.ones((1, 8)))
-
-
 def test_ece_by_hand():
     # two of the 15 bins: [0.2, 0.267) holds p 0.2, 0.22 with one of 2 sad; the last 1.0 with 1 of 1
     y, p = [0, 1, 1], [0.2, 0.22, 1.0]
     assert evaluation.ece(y, p) == pytest.approx((1 - 0.42) / 3)
-    frame = pd.DataFrame({"y": y, "p_sadness": p})
+    frame = pd.DataFrame({"image_id": list("abc"), "y": y, "p_sadness": p})
     table = evaluation.reliability(frame)
     assert table["n"].tolist() == [2, 1]
     gaps = (table["observed"] - table["p"]).abs()
@@ -129,8 +124,6 @@ def test_wilson_against_scipy():
     for successes, n in ((0, 10), (3, 10), (10, 10), (5_000, 6_107)):
         expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
         assert evaluation.wilson(successes, n) == pytest.approx((expected.low, expected.high))
-    with pytest.raises(ValueError, match="got 3 of 2"):
-        evaluation.wilson(3, 2)
 
 
 # Intervals and paired tests
@@ -247,9 +240,47 @@ def test_resampled_t_by_hand(five_folds, n_train):
     assert paired_difference(a.assign(n_train=40), b, method="resampled t") == pytest.approx(result)
 
 
-def test_resampled_t_asks_for_the_runs_counts(five_folds):
-    with pytest.raises(ValueError, match="lack n_train and n_test"):
-        paired_difference(*five_folds, method="resampled t")
+@pytest.mark.parametrize("margin", [0.01, 0.2, 0.3])
+def test_equivalence_is_baycomps_and_two_one_sided_tests(five_folds, margin):
+    a, b = (each.assign(n_test=4, n_train=16, seed=0) for each in five_folds)
+    both = pd.concat([a.assign(variant="a"), b.assign(variant="b")])
+    differences = evaluation.compare(both, "b", ("accuracy",))
+    (row,) = evaluation.equivalence(differences, margin).itertuples(index=False)
+    scores = [
+        [(f["p_sadness"] > 0.5).eq(f["y"]).mean() for _, f in x.groupby("fold")] for x in (b, a)
+    ]
+    theirs = baycomp.two_on_single(*map(np.array, scores), rope=margin)
+    assert row[:3] == pytest.approx(theirs)
+    assert sum(row[:3]) == pytest.approx(1)
+    error = np.sqrt((1 / 5 + 1 / 4) / 32)  # as by hand above
+    ends = [stats.t.sf((0.25 + margin) / error, 4), stats.t.cdf((0.25 - margin) / error, 4)]
+    assert row.p == pytest.approx(max(ends))
+    with pytest.raises(ValueError, match="margin must be above 0, got 0"):
+        evaluation.equivalence(differences, 0)
+
+
+def test_meta_analysis_by_hand():
+    """Estimates 1, 2, 6 with errors 1: Q = 14, tau^2 = (14 - 2) / (3 - 1) = 6, equal weights."""
+    found = evaluation.meta_analysis([1, 2, 6], [1, 1, 1])
+    error = np.sqrt(14 / 2 / 3)  # of the mean: the estimates' variance over their number
+    half = stats.t.isf(0.025, 2) * error
+    assert found["estimate"] == pytest.approx(3)
+    assert (found["low"], found["high"]) == pytest.approx((3 - half, 3 + half))
+    assert found["tau"] == pytest.approx(np.sqrt(6)) and found["i2"] == pytest.approx(12 / 14)
+    half = stats.t.isf(0.025, 1) * np.sqrt(6 + 14 / 6)
+    assert found["predicted_low"] == pytest.approx(3 - half)
+    assert found["predicted_high"] == pytest.approx(3 + half)
+
+
+def test_meta_analysis_weighs_studies_by_their_errors():
+    """Weights 4 and 1: 0.8 x 0 + 0.2 x 1, Q = 4 x 0.04 + 0.64 = 0.8 below its one degree."""
+    found = evaluation.meta_analysis([0, 1], [0.5, 1])
+    assert (found["estimate"], found["tau"], found["i2"]) == pytest.approx((0.2, 0, 0))
+    half = stats.t.isf(0.025, 1) * np.sqrt(0.8 / 5)
+    assert found["high"] == pytest.approx(0.2 + half)
+    assert found["predicted_high"] == np.inf
+    with pytest.raises(ValueError, match="two studies or more with errors above 0"):
+        evaluation.meta_analysis([0, 1], [0.5, 0])
 
 
 def test_disagreement_by_hand():
@@ -273,7 +304,7 @@ def test_disagreement_by_hand():
 def test_a_variant_does_not_differ_from_itself(predictions):
     a = predictions[predictions["variant"] == "a"]
     for method in ("bootstrap", "resampled t"):
-        assert paired_difference(a, a, method=method) == (0, 0, 0, 1, 0)
+        assert paired_difference(a, a, method=method)[:5] == (0, 0, 0, 1, 0)
 
 
 def test_unpaired_predictions_are_refused(predictions):
@@ -291,6 +322,9 @@ def test_unpaired_predictions_are_refused(predictions):
         paired_difference(a.assign(fold=0), b.assign(fold=0), method="resampled t")
     with pytest.raises(ValueError, match="method must be"):
         paired_difference(a, b, method="wilcoxon")
+    with pytest.raises(ValueError, match="lack n_train and n_test"):
+        unknown = (part.drop(columns="n_train") for part in (a, b))
+        paired_difference(*unknown, method="resampled t")
     with pytest.raises(ValueError, match="lack image_id"):
         paired_difference(a.drop(columns="image_id"), b)
     with pytest.raises(ValueError, match="one class only"):
@@ -336,9 +370,8 @@ def test_table_3_by_hand():
     cells = evaluation.table4(frame).loc["k = 4"]
     assert cells["Sadness", "Recall"] == 0.75 and cells["Others", "Recall"] == 1
     assert cells["Others", "Precision"] == pytest.approx((2 / 3 + 1) / 2)
-    confusion = evaluation.confusion(frame).loc[("k = 4", "sadness")]
-    assert confusion[["others", "sadness"]].tolist() == [0.25, 0.75]
-    assert confusion["sd"] == pytest.approx(np.sqrt(0.125)) and confusion["support"] == 2
+    means = evaluation.seed_means(frame).loc["k = 4"]
+    assert means["recall_sadness"].tolist() == [0.5, 1] and (means["support_sadness"] == 2).all()
 
 
 def test_tables_have_the_papers_layout(predictions):
@@ -354,11 +387,13 @@ def test_tables_have_the_papers_layout(predictions):
         evaluation.class_report(predictions)
 
 
-def test_single_run_has_no_sd(predictions):
+def test_a_single_run_has_no_sd_and_data_sets_keep_apart(predictions):
     one = predictions[predictions["seed"] == 0].drop(columns="seed")
     table = evaluation.table3(one)
     assert table["sd"].isna().all() and (table["low"] < table["accuracy"]).all()
     assert evaluation.plus_minus(81.94, np.nan) == "81.94"
+    both = pd.concat([predictions.assign(dataset=name) for name in ("x", "y")])
+    assert list(evaluation.table3(both, resamples=20).index.names) == ["dataset", "variant"]
 
 
 def test_compare_and_summary_agree(predictions):
@@ -406,11 +441,6 @@ def test_variants_of_unequal_seeds_and_images_are_compared_on_what_they_share(pr
         evaluation.compare(pd.concat([a[a["seed"] > 0], b[b["seed"] < 1]]), "b", common=True)
 
 
-def test_data_sets_keep_apart(predictions):
-    both = pd.concat([predictions.assign(dataset=name) for name in ("x", "y")])
-    assert list(evaluation.table3(both, resamples=20).index.names) == ["dataset", "variant"]
-
-
 # Calibration
 
 
@@ -421,14 +451,6 @@ def test_platts_scaling_is_scikit_learns():
     found, theirs = Calibration.fit(y, x), _SigmoidCalibration().fit(x, y.astype(int))
     assert (found.slope, found.intercept) == pytest.approx((-theirs.a_, -theirs.b_), abs=1e-6)
     assert (found.low, found.high) == (x.min(), x.max())
-
-
-def test_platts_scaling_of_two_values_by_hand():
-    """The line goes through the shares of both: 3 of 4, and 1 of 4."""
-    found = Calibration.fit([1, 1, 1, 0, 0, 0, 0, 1], [2, 2, 2, 2, -2, -2, -2, -2])
-    share = (3 * 5 / 6 + 1 / 6) / 4  # of the targets: (4 + 1) / (4 + 2), and 1 / (4 + 2)
-    assert found([2, -2]) == pytest.approx([share, 1 - share], abs=1e-8)
-    assert found.slope == pytest.approx(logit(share) / 2, abs=1e-7)
 
 
 def test_calibration_increases_and_is_held_within_its_limits():
@@ -452,9 +474,9 @@ def test_log_odds_of_certainty_are_finite():
 @pytest.mark.parametrize(
     ("y", "x", "message"),
     [
-        ([1, 1], [0, 1], "only one class in y: 2 images of sadness, 0 others"),
+        ([1, 1], [0, 1], "needs both classes and more than one x, got 2 images of sadness, 0"),
         ([0, 1], [1, 0], "slope must be above 0"),
-        ([0, 1, 0, 1], [1, 1, 1, 1], "all x are 1.0: x says nothing of y"),
+        ([0, 1, 0, 1], [1, 1, 1, 1], "x from 1.0 to 1.0"),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused(y, x, message):

@@ -15,11 +15,10 @@ from gramnb._keras import keras
 from gramnb.backbones import build_backbone
 from gramnb.layers import GramMatrix, GramModule, SecondOrderPooling
 from gramnb.models import build_head
-from gramnb.paper import SETTINGS, TABLE1, TABLE2
+from gramnb.paper import SETTINGS, STAGES
 
-TABLES = {1: ("EfficientNetV2S", TABLE1), 2: (SETTINGS.backbone, TABLE2)}
 COMPARED = ("operation", "stride", "channels", "layers")
-_BLOCK = re.compile(r"block(\d)([a-z])_")
+_BLOCK = re.compile(r"(?:block\d[a-z])?")  # stage and block of a layer; empty outside
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 _NORMALISATIONS = (keras.layers.BatchNormalization, keras.layers.Normalization)
 
@@ -34,9 +33,10 @@ def beside_paper(table: int) -> pd.DataFrame:
         Indexed by stage: operation, stride, channels and layers, each (..., "printed") and
         (..., "Keras"), and the differences in words, empty where there are none.
     """
-    name, printed = TABLES[table]
-    paper = pd.DataFrame(printed, dtype=object)[list(COMPARED)].rename_axis("stage")
-    sides = pd.concat({"printed": paper.where(paper.notna(), ""), "Keras": stages(name)}, axis=1)
+    printed = STAGES[STAGES["table"] == table].set_index("stage")
+    paper = printed[list(COMPARED)].astype(object)
+    paper, built = paper.where(paper.notna(), ""), stages(printed["backbone"].iloc[0])
+    sides = pd.concat({"printed": paper, "Keras": built}, axis=1)
     sides = sides.swaplevel(axis=1)[[(c, side) for c in COMPARED for side in ("printed", "Keras")]]
     return sides.assign(differences=sides.apply(_differences, axis=1))
 
@@ -52,8 +52,23 @@ def stages(backbone: str) -> pd.DataFrame:
         Indexed by stage: operation, stride (of the first block), channels (of the output), layers
         (the number of blocks).
     """
-    blocks = [_describe(list(block)) for _, block in groupby(_convolutions(backbone), _block)]
-    grouped = pd.DataFrame(blocks, dtype=object).groupby("stage", sort=False)
+    blocks = []
+    for name, block in groupby(_convolutions(backbone), lambda layer: _BLOCK.match(layer.name)[0]):
+        layers = list(block)
+        first, last = layers[0], layers[-1]
+        depthwise = [c for c in layers if isinstance(c, keras.layers.DepthwiseConv2D)]
+        kernel = (depthwise or layers)[0].kernel_size  # of the one that sees neighbours
+        kernel = "x".join(map(str, kernel))
+        operation = f"Conv{kernel}"
+        if name:
+            inputs, expanded = first.input.shape[-1], last.input.shape[-1]
+            operation = f"{'' if depthwise else 'Fused-'}MBConv{expanded // inputs}, k{kernel}"
+            squeezed = [c.filters / inputs for c in layers if c.name.endswith("se_reduce")]
+            operation += "".join(f", SE{share:.2f}" for share in squeezed)
+        stride = max(layer.strides[0] for layer in layers)
+        blocks.append([name[:6] or first.name, operation, stride, last.output.shape[-1]])
+    grouped = pd.DataFrame(blocks, columns=["stage", *COMPARED[:3]], dtype=object)
+    grouped = grouped.groupby("stage", sort=False)
     if (grouped["operation"].nunique() > 1).any():
         raise ValueError(f"{backbone}: the blocks of a stage differ")
     table = grouped.first().assign(layers=grouped.size().astype(object))
@@ -63,34 +78,6 @@ def stages(backbone: str) -> pd.DataFrame:
 def _convolutions(backbone: str) -> list[keras.Layer]:
     network = build_backbone(backbone, 32, "none")  # the layers are the same at every size
     return [layer for layer in network.layers if isinstance(layer, _CONVOLUTIONS)]
-
-
-def _block(layer: keras.Layer) -> str:
-    """Return the name of the layer's block, stage and letter; empty outside the blocks."""
-    found = _BLOCK.match(layer.name)
-    return found[1] + found[2] if found else ""
-
-
-def _describe(layers: list[keras.Layer]) -> dict:
-    """Describe a block, or the one layer before or after the blocks, by its convolutions."""
-    first, last = layers[0], layers[-1]
-    depthwise = [c for c in layers if isinstance(c, keras.layers.DepthwiseConv2D)]
-    kernel = "x".join(
-        map(str, (depthwise or layers)[0].kernel_size)
-    )  # the one that sees neighbours
-    operation = f"Conv{kernel}"
-    if _block(first):
-        inputs, expanded = first.input.shape[-1], last.input.shape[-1]
-        operation = f"{'' if depthwise else 'Fused-'}MBConv{expanded // inputs}, k{kernel}"
-        for layer in layers:
-            if layer.name.endswith("se_reduce"):
-                operation += f", SE{layer.filters / inputs:.2f}"
-    return {
-        "stage": _block(first)[:1] or first.name,
-        "operation": operation,
-        "stride": max(layer.strides[0] for layer in layers),
-        "channels": last.output.shape[-1],
-    }
 
 
 def _differences(cells: pd.Series) -> str:
@@ -109,16 +96,13 @@ def _differences(cells: pd.Series) -> str:
 
 def convolutions(backbone: str) -> pd.Series:
     """Count convolutional layers: ordinary, pointwise (1x1), depthwise, squeeze-excite, all."""
-    counts = dict.fromkeys(("ordinary", "pointwise", "depthwise", "squeeze-excite", "all"), 0)
+    counts = dict.fromkeys(("ordinary", "pointwise", "depthwise", "squeeze-excite"), 0)
     for layer in _convolutions(backbone):
         kind = "pointwise" if layer.kernel_size == (1, 1) else "ordinary"
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             kind = "depthwise"
-        if "_se_" in layer.name:
-            kind = "squeeze-excite"
-        counts[kind] += 1
-        counts["all"] += 1
-    return pd.Series(counts, name=backbone)
+        counts["squeeze-excite" if "_se_" in layer.name else kind] += 1
+    return pd.Series(counts | {"all": sum(counts.values())}, name=backbone)
 
 
 def costs(
@@ -134,16 +118,15 @@ def costs(
     """
     body = build_backbone(backbone, image_size, "none")
     top, *maps = (tuple(output.shape[1:]) for output in body.outputs)
-    heads = {k: build_head(k, top[-1], maps) for k in (0, *(k for k in ks if k))}
-    rows = {
-        k: {
-            "parameters": body.count_params() + head.count_params(),
-            "multiply-adds": multiply_adds(body) + multiply_adds(head),
-        }
-        for k, head in heads.items()
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
-    for column in list(table):
+    rows = {}
+    for k in (0, *(k for k in ks if k)):
+        networks = body, build_head(k, top[-1], maps)
+        rows[k] = [
+            sum(f(net) for net in networks) for f in (keras.Model.count_params, multiply_adds)
+        ]
+    columns = ["parameters", "multiply-adds"]
+    table = pd.DataFrame.from_dict(rows, "index", columns=columns).rename_axis("k")
+    for column in columns:
         table[f"{column} added, %"] = 100 * (table[column] / table.at[0, column] - 1)
     return table
 

@@ -2,8 +2,6 @@
 
 The loss (Qi and Su, ICIP 2017) is added to cross-entropy in training. It draws the embedding that
 the last layer reads to a learned centre of its own class, and away from those of the others.
-`WithCentres` trains a network so, with the usual `compile` and `fit`. What is saved and asked
-afterwards is its `classifier`, which knows neither centres nor labels.
 """
 
 from collections.abc import Sequence
@@ -32,8 +30,7 @@ def build_multilevel_resnet50(
     number of positions, ReLU, fusion by addition, dropout before the softmax.
 
     Args:
-        image_size: side S of the square images, in pixels.
-        weights: of ResNet50, as `backbones.build_backbone` takes them.
+        image_size, weights: as `backbones.build_backbone` takes them, S pixels a side.
         taps: layers that end the shallow stages.
         reduced_channels: channels left of each tap before its Gram matrix.
         units: width of the aggregating layer and of the 1x1 convolution.
@@ -84,7 +81,7 @@ class CentreDistances(keras.layers.Layer):
         )
 
     def call(self, embeddings):
-        """Return the distances."""
+        """Return the distances, (B, classes)."""
         apart = ops.expand_dims(embeddings, 1) - self.centres  # (B, classes, D)
         return ops.sum(ops.square(apart), axis=-1)  # (B, classes)
 
@@ -121,14 +118,12 @@ class ContrastiveCentreLoss(keras.losses.Loss):
 class WithCentres(keras.Model):
     """A classifier in training: what it is compiled with, plus weight * contrastive-centre loss.
 
-    Called, it returns (probabilities, distances); metrics see the probabilities alone.
+    Called, it returns (probabilities, distances); metrics see the probabilities alone. What is
+    saved and asked after `fit` is its `classifier`, which knows neither centres nor labels.
 
     Args:
         classifier: of `models.build_classifier` or `build_head`; it shares its weights.
-        weight: of the added loss, above 0.
-
-    Raises:
-        ValueError: the weight is not above 0.
+        weight: of the added loss; ValueError unless it is above 0.
     """
 
     def __init__(self, classifier: keras.Model, weight: float, **kwargs):

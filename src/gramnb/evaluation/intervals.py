@@ -1,6 +1,6 @@
-"""Every interval of the repository: means over runs, differences between variants, ROC bands.
+"""Every interval of the repository: means over runs, differences, ROC bands, reliability.
 
-One function, `interval`, gives them all: mean ± t x standard error. Where the error comes from:
+One function, `interval`, gives all but shares': mean ± t x standard error. The error comes from:
 
 - *Runs and images* (`estimate`, `roc_band`, `paired_difference` without folds). A bootstrap over
   groups of near-duplicates, the same draws for every run and variant, gives the variance that the
@@ -9,8 +9,7 @@ One function, `interval`, gives them all: mean ± t x standard error. Where the 
   times.) The SD over seeds shows the second part only, and more seeds do not shrink the first.
 - *Folds* (`paired_difference`). Nadeau and Bengio's corrected resampled t-test (2003), which also
   allows for other training images.
-
-A share that is counted once has Wilson's interval (`metrics.wilson`).
+- *Studies* (`meta_analysis`). Their own errors, and how far the true differences lie apart.
 
 A predictions frame holds one row per image and run: image_id, y, p_sadness, and where there are
 any seed, fold, group (near-duplicates; -1 = none), n_train and n_test (images that the run of this
@@ -22,10 +21,10 @@ from typing import NamedTuple, Self
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.spatial.distance import cdist
 
-from gramnb.evaluation.metrics import BINS, METRICS, bins, checked
+from gramnb.evaluation.metrics import BINS, METRICS, bins, checked, wilson
 
-POWER = 0.8  # at which a difference counts as detectable
 CHUNK = 100  # resamples at a time: the weights of 6,107 images take 5 MB
 
 
@@ -41,6 +40,8 @@ class Difference(NamedTuple):
     high: float
     p: float
     detectable: float
+    error: float  # standard error
+    freedom: float  # degrees of freedom
 
 
 def interval(mean, error, freedom, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -49,35 +50,37 @@ def interval(mean, error, freedom, level: float = 0.95) -> tuple[np.ndarray, np.
     return mean - half, mean + half
 
 
-def score(metric: str, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def score(metric, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return one of METRICS for each of r resamples at once, (r,), at a threshold of 0.5.
 
-    weights: (r, n), how often each image is drawn; a row of ones is the data itself, and gives what
-    `metrics.report` gives. AUC needs both classes, else it is NaN.
+    metric: of a tuple of m names all are returned, (r, m); of an array of g false positive rates
+    the ROC curve's heights there, (r, g). weights: (r, n), how often each image is drawn; a row of
+    ones is the data itself, and gives what `metrics.report` gives. AUC needs both classes, else it
+    is NaN.
     """
+    if isinstance(metric, tuple):
+        return np.stack([score(name, y, p, weights) for name in metric], axis=-1)
+    if isinstance(metric, np.ndarray):
+        curves = zip(*curve(y, p, weights), strict=True)
+        return np.array([np.interp(metric, fpr, tpr) for fpr, tpr in curves])
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}; there are {', '.join(METRICS)}")
+    images = weights.sum(axis=1)
     if metric == "auc":
         fpr, tpr = curve(y, p, weights)
-        return ((fpr[:, 1:] - fpr[:, :-1]) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
+        return (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
     if metric == "brier":
-        return weights @ (p - y) ** 2 / weights.sum(axis=1)
+        return weights @ (p - y) ** 2 / images
     if metric == "ece":
         gaps = weights * (y - p) @ (bins(p)[:, None] == np.arange(BINS))  # (r, BINS)
-        return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
-    flagged = p > 0.5
-    cells = [y & flagged, ~y & 1 & flagged, y & ~flagged, ~y & 1 & ~flagged]
-    tp, fp, fn, tn = (weights @ np.stack(cells, axis=1)).T
+        return np.abs(gaps).sum(axis=1) / images
     if metric == "accuracy":
-        return (tp + tn) / weights.sum(axis=1)
+        return weights @ ((p > 0.5) == y) / images
     name, label = metric.split("_")
-    hits, wrong, missed = (tp, fp, fn) if label == "sadness" else (tn, fn, fp)
-    top, bottom = {
-        "precision": (hits, hits + wrong),
-        "recall": (hits, hits + missed),
-        "f1": (2 * hits, 2 * hits + wrong + missed),
-    }[name]
-    return np.divide(top, bottom, out=np.zeros(bottom.shape), where=bottom > 0)
+    there, called = (given == (label == "sadness") for given in (y, p > 0.5))
+    right, there, called = (weights @ images for images in (there & called, there, called))
+    of = {"precision": called, "recall": there, "f1": (called + there) / 2}[name]
+    return np.divide(right, of, out=np.zeros(of.shape), where=of > 0)
 
 
 def curve(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,30 +139,19 @@ class Runs(NamedTuple):
         return int(self.unit.max()) + 1
 
     def fold_scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
-        """Return each fold's score, (s, folds, r), of a name in METRICS.
-
-        An array of g false positive rates instead of a name gives the ROC curve's heights there,
-        (s, folds, r, g). weights: (r, n), how often each image is drawn; None is the data, r = 1.
-        """
+        """Return each fold's `score`, (s, folds, r, ...); weights None is the data, r = 1."""
         drawn = np.ones((1, len(self.y))) if weights is None else weights
         scores = []
         for p, fold in zip(self.p, self.fold, strict=True):
             parts = [np.flatnonzero(fold == number) for number in np.unique(self.fold)]
-            scores.append([_score(metric, self.y[i], p[i], drawn[:, i]) for i in parts])
+            scores.append([score(metric, self.y[i], p[i], drawn[:, i]) for i in parts])
         if weights is None and np.isnan(scores).any():
             raise ValueError("one class only in a fold or in y: there is no ROC curve")
         return np.array(scores)
 
     def scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
-        """Return each run's score, the mean over its folds, (s, r) or (s, r, g)."""
+        """Return each run's score, the mean over its folds, (s, r, ...)."""
         return self.fold_scores(metric, weights).mean(axis=1)
-
-
-def _score(metric, y, p, weights) -> np.ndarray:
-    if isinstance(metric, str):
-        return score(metric, y, p, weights)
-    rates = zip(*curve(y, p, weights), strict=True)
-    return np.array([np.interp(metric, fpr, tpr) for fpr, tpr in rates])
 
 
 def _draws(metric, variants: list[Runs], resamples: int, seed: int) -> list[np.ndarray]:
@@ -195,14 +187,14 @@ def estimate(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, float]:
+) -> dict:
     """Return mean, SD over seeds (ddof 1; NaN for one run), low, high and number of runs n.
 
     One variant's predictions; the interval covers runs and images, with one run the images only.
-    metric: one of METRICS, or (g,) false positive rates, where the ROC curve's heights are asked.
+    metric: as `score` takes it; of several each value but n is an array.
     """
     runs = Runs.of(predictions)
-    values = runs.scores(metric)[:, 0]  # (s,) or (s, g)
+    values = runs.scores(metric)[:, 0]  # (s, ...)
     error, freedom = _error(values, _draws(metric, [runs], resamples, seed)[0], runs.units)
     mean = values.mean(axis=0)
     low, high = np.clip(interval(mean, error, freedom, level), 0, 1)
@@ -219,9 +211,7 @@ def roc_band(predictions: pd.DataFrame, points: int = 101, **options) -> pd.Data
     rates = np.linspace(0, 1, points)
     band = estimate(predictions, rates, **options)
     area = Runs.of(predictions).scores("auc")[:, 0]
-    table = pd.DataFrame(
-        {"fpr": rates, "tpr": band["mean"], **{name: band[name] for name in ("sd", "low", "high")}}
-    )
+    table = pd.DataFrame({"fpr": rates, "tpr": band.pop("mean"), **band}).drop(columns="n")
     table.attrs = {"auc": float(area.mean()), "auc_sd": float(pd.Series(area).std())}
     return table
 
@@ -229,13 +219,15 @@ def roc_band(predictions: pd.DataFrame, points: int = 101, **options) -> pd.Data
 def paired_difference(
     a: pd.DataFrame,
     b: pd.DataFrame,
-    metric: str = "accuracy",
+    metric: str | tuple[str, ...] = "accuracy",
     method: str = "",
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Difference:
     """Return metric(a) - metric(b) of two variants' predictions of the same images and seeds.
+
+    Of several metrics the fields are arrays.
 
     The method is "resampled t" where there are folds and "bootstrap" where there are none, unless
     one is named. "bootstrap" covers runs and groups of images, and speaks of these training images.
@@ -254,26 +246,107 @@ def paired_difference(
             raise ValueError(f"the two variants differ in their {name}: a pair shares them")
     method = method or ("resampled t" if np.ptp(pair[0].fold) else "bootstrap")
     if method == "bootstrap":
-        values = np.subtract(*(runs.scores(metric)[:, 0] for runs in pair))  # (s,)
-        draws = np.subtract(*_draws(metric, pair, resamples, seed))  # (s, resamples)
+        values = np.subtract(*(runs.scores(metric)[:, 0] for runs in pair))  # (s, ...)
+        draws = np.subtract(*_draws(metric, pair, resamples, seed))  # (s, resamples, ...)
         error, freedom = _error(values, draws, pair[0].units)
     elif method == "resampled t":
-        values = np.subtract(*(runs.fold_scores(metric)[..., 0] for runs in pair))  # (s, folds)
+        values = np.subtract(*(runs.fold_scores(metric)[:, :, 0] for runs in pair))
         if values.shape[1] < 2:
             raise ValueError("the resampled t-test needs two folds or more: use the bootstrap")
         ratio = np.max([runs.ratio for runs in pair])  # NaN if either is
         if np.isnan(ratio):
-            raise ValueError(
-                "predictions lack n_train and n_test, which the resampled t-test needs"
-            )
-        if (pair[0].fold == pair[0].fold[0]).all():
-            values = values.mean(axis=0)  # (folds,)
-        error = values.std(ddof=1) * np.sqrt(1 / values.size + ratio)
-        freedom = values.size - 1
+            lacking = "n_train and n_test, which the resampled t-test needs"
+            raise ValueError(f"predictions lack {lacking}")
+        alike = (pair[0].fold == pair[0].fold[0]).all()
+        values = values.mean(axis=0) if alike else np.concatenate(values)  # (J, ...)
+        error = values.std(axis=0, ddof=1) * np.sqrt(1 / len(values) + ratio)
+        freedom = len(values) - 1
     else:
         raise ValueError(f"method must be 'bootstrap' or 'resampled t', got {method!r}")
-    mean = values.mean()
-    p = 2 * stats.t.sf(abs(mean) / error, freedom) if error > 0 else float(mean == 0)
-    detectable = (stats.t.isf((1 - level) / 2, freedom) + stats.t.ppf(POWER, freedom)) * error
+    mean = values.mean(axis=0)
+    t = np.divide(np.abs(mean), error, out=np.where(mean == 0, 0, np.inf), where=error > 0)
+    detectable = (stats.t.isf((1 - level) / 2, freedom) + stats.t.ppf(0.8, freedom)) * error
     low, high = interval(mean, error, freedom, level)
-    return Difference(*map(float, (mean, low, high, p, detectable)))
+    return Difference(mean, low, high, 2 * stats.t.sf(t, freedom), detectable, error, freedom)
+
+
+def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return per occupied bin of p: n (answers), mean p, observed share of sadness, low, high.
+
+    Of one variant, runs and folds pooled. The interval is Wilson's for as many independent images
+    as the bin holds groups of near-duplicates: runs and copies answer the same again.
+    """
+    runs = Runs.of(predictions)
+    y, unit = (np.tile(row, len(runs.p)) for row in (runs.y, runs.unit))
+    frame = pd.DataFrame({"y": y, "p": runs.p.ravel().astype(float), "unit": unit})
+    table = frame.groupby(bins(frame["p"])).agg(
+        n=("y", "size"), p=("p", "mean"), observed=("y", "mean"), units=("unit", "nunique")
+    )
+    units = table.pop("units")
+    table["low"], table["high"] = wilson(table["observed"] * units, units)
+    return table.rename_axis("bin")
+
+
+def disagreement(a: pd.DataFrame, b: pd.DataFrame) -> float:
+    """Return on which share of images exactly one run of a pair is right, mean over pairs of runs.
+
+    a, b: predictions of two variants' runs (seeds) on the same images; a run is paired with each
+    run of the other one. With `a is b` the pairs are the different runs of one variant: what the
+    seed alone changes. Raises ValueError if the images differ, or if there is no pair.
+    """
+    pair = Runs.of(a), Runs.of(b)
+    if not np.array_equal(pair[0].images, pair[1].images):
+        raise ValueError("the two variants differ in their images: a pair shares them")
+    apart = cdist(*((runs.p > 0.5) == runs.y for runs in pair), "hamming")  # (runs, runs)
+    if a is b:
+        apart = apart[~np.eye(len(apart), dtype=bool)]
+    if not apart.size:
+        raise ValueError("one run has no other run of its variant to disagree with")
+    return float(apart.mean())
+
+
+def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
+    """Return how probable it is that each difference is worse, equivalent or better than a margin.
+
+    differences: of `tables.compare`; higher is better. margin: the largest difference that does not
+    matter, above 0, in the metric's unit.
+
+    Columns: worse, equivalent, better, the posterior probabilities of a difference below -margin,
+    within, above (the correlated Bayesian t-test of Corani and Benavoli 2015, whose posterior is
+    Student's t of estimate, error and freedom); p, of two one-sided tests of not being equivalent
+    (Schuirmann 1987). With that posterior p is the larger of worse and better.
+    """
+    if not margin > 0:
+        raise ValueError(f"margin must be above 0, got {margin}")
+    posterior = stats.t(differences["freedom"], differences["estimate"], differences["error"])
+    worse, better = posterior.cdf(-margin), posterior.sf(margin)
+    columns = {"worse": worse, "equivalent": 1 - worse - better, "better": better}
+    return pd.DataFrame(columns | {"p": np.maximum(worse, better)}, differences.index)
+
+
+def meta_analysis(estimates, errors, level: float = 0.95) -> dict[str, float]:
+    """Return what studies say together, by random effects: each has a true difference of its own.
+
+    estimates, errors: (n,) of 2 studies or more, differences and their standard errors, one unit.
+
+    Keys: estimate, low, high, of the mean of all possible studies (DerSimonian and Laird 1986, the
+    interval of Hartung and Knapp 2001); tau, the SD between the true differences; i2, the share,
+    0-1, of the spread that tau causes; predicted_low, predicted_high, for the true difference of
+    one more study (t of n - 2 degrees of freedom, Higgins 2009; infinite for two studies).
+    """
+    estimates, errors = np.asarray(estimates, float), np.asarray(errors, float)
+    n = len(estimates)
+    if n < 2 or errors.shape != estimates.shape or not (errors > 0).all():
+        raise ValueError(f"need two studies or more with errors above 0, got {n}, errors {errors}")
+    weights = errors**-2
+    fixed = np.average(estimates, weights=weights)
+    q = weights @ (estimates - fixed) ** 2
+    tau2 = max(0, (q - n + 1) / (weights.sum() - weights @ weights / weights.sum()))
+    weights = 1 / (errors**2 + tau2)
+    mean = np.average(estimates, weights=weights)
+    error = np.sqrt(np.average((estimates - mean) ** 2, weights=weights) / (n - 1))
+    low, high = interval(mean, error, n - 1, level)
+    ends = (-np.inf, np.inf) if n < 3 else interval(mean, np.hypot(tau2**0.5, error), n - 2, level)
+    i2 = max(0, 1 - (n - 1) / q) if q else 0
+    found = {"estimate": mean, "low": low, "high": high, "tau": tau2**0.5, "i2": i2}
+    return {**found, "predicted_low": ends[0], "predicted_high": ends[1]}

@@ -1,4 +1,4 @@
-"""One run's answers: metrics, reliability, and Platt's calibration.
+"""One run's answers: metrics, and Platt's calibration.
 
 y: (n,) labels, 1 = sadness. p: (n,) probabilities of sadness. Sadness is predicted where p is above
 the threshold (Section 5.1). Metrics are defined in Section 4.2 of the paper; scikit-learn computes
@@ -8,7 +8,6 @@ them. Only the expected calibration error is ours.
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 from scipy.special import expit
 from sklearn import metrics as sk
@@ -71,30 +70,8 @@ def ece(y, p) -> float:
     return float(np.abs(np.bincount(bins(p), y - p)).sum() / len(y))
 
 
-def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return per occupied bin of p: n, mean p, observed share of sadness, its interval.
-
-    All runs and folds of a variant's predictions are pooled. Columns n (answers), p, observed, low,
-    high. The interval is Wilson's for as many independent images as the bin holds groups of
-    near-duplicates: runs answer the same images, and copies of one picture say nothing new.
-    """
-    y, p = checked(predictions["y"], predictions["p_sadness"])
-    image = predictions.get("image_id", pd.Series(range(len(y)), predictions.index))
-    group = predictions.get("group", pd.Series(-1, predictions.index))
-    unit = image.astype(str).where(group < 0, group.astype(str))
-    frame = pd.DataFrame({"y": y, "p": p, "unit": unit.to_numpy()})
-    table = frame.groupby(bins(p)).agg(
-        n=("y", "size"), p=("p", "mean"), observed=("y", "mean"), units=("unit", "nunique")
-    )
-    units = table.pop("units")
-    table["low"], table["high"] = wilson(table["observed"] * units, units)
-    return table.rename_axis("bin")
-
-
 def wilson(successes, n, level: float = 0.95):
     """Return low and high of Wilson's score interval of a share, 0-1 (Wilson 1927)."""
-    if np.any((np.asarray(n) < 1) | (np.asarray(successes) < 0) | (successes > np.asarray(n))):
-        raise ValueError(f"need 0 <= successes <= n and n > 0, got {successes} of {n}")
     z = stats.norm.isf((1 - level) / 2)
     share, scale = successes / n, 1 + z**2 / n
     centre = (share + z**2 / (2 * n)) / scale
@@ -102,37 +79,11 @@ def wilson(successes, n, level: float = 0.95):
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
 
 
-def disagreement(a: pd.DataFrame, b: pd.DataFrame, threshold: float = 0.5) -> float:
-    """Return on which share of images exactly one run of a pair is right, mean over pairs of runs.
-
-    a, b: predictions of two variants' runs (seeds) on the same images; a run is paired with each
-    run of the other one. With `a is b` the pairs are the different runs of one variant: what the
-    seed alone changes. Raises ValueError if the images differ, or if there is no pair.
-    """
-    right = []
-    for frame in (a, b):
-        answers = (frame["p_sadness"] > threshold) == frame["y"].astype(bool)
-        right.append(answers.groupby([frame["image_id"], frame["seed"]]).first().unstack())
-    if not right[0].index.equals(right[1].index):
-        raise ValueError("the two variants differ in their images: a pair shares them")
-    pairs = [
-        (right[0][one] != right[1][other]).mean()
-        for one in right[0]
-        for other in right[1]
-        if not (a is b and one == other)
-    ]
-    if not pairs:
-        raise ValueError("one run has no other run of its variant to disagree with")
-    return float(np.mean(pairs))
-
-
 def log_odds(sadness, others=None, least: float = LEAST) -> np.ndarray:
-    """Return log(sadness / others) of probabilities, float64, natural logarithm.
+    """Return log(sadness / others) of probabilities, (n,), float64, natural logarithm.
 
-    Args:
-        sadness: (n,) probabilities of sadness.
-        others: (n,) those of others; None means 1 - sadness, which loses what float32 has rounded.
-        least: what a probability below it is taken for.
+    others: None means 1 - sadness, which loses what float32 has rounded. least: what a probability
+    below it is taken for.
     """
     sadness = np.asarray(sadness, float)
     others = 1 - sadness if others is None else np.asarray(others, float)
@@ -144,11 +95,9 @@ class Calibration:
     """p = 1 / (1 + exp(-(slope * x + intercept))), with log-odds x held within [low, high].
 
     A network trained to the end is surer than it is right, and surest about pictures unlike any it
-    learned from. Platt's two numbers (1999) correct the first, the limits the second. Increasing in
-    x, so the order of images stays, but for ties beyond the limits. The default changes nothing.
-
-    Raises:
-        ValueError: a slope that is not positive, or limits in the wrong order.
+    learned from. Platt's two numbers (1999) correct the first, the limits the second. The order of
+    images stays, but for ties beyond the limits. The default changes nothing. Raises ValueError for
+    a slope that is not positive, or limits in the wrong order.
     """
 
     slope: float = 1.0
@@ -179,14 +128,11 @@ class Calibration:
             ValueError: one class or one value only, or larger x do not go with y = 1.
         """
         y, x = np.asarray(y, bool), np.asarray(x, float)
-        positive, negative = int(y.sum()), int((~y).sum())
-        if not (positive and negative):
-            found = f"{positive} images of sadness, {negative} others"
-            raise ValueError(f"only one class in y: {found}")
-        limits = float(x.min()), float(x.max())
-        if limits[0] == limits[1]:
-            raise ValueError(f"all x are {limits[0]}: x says nothing of y")
+        positive, negative, low, high = int(y.sum()), int((~y).sum()), *map(float, (min(x), max(x)))
+        if not (positive and negative and low < high):
+            found = f"{positive} images of sadness, {negative} others, x from {low} to {high}"
+            raise ValueError(f"calibration needs both classes and more than one x, got {found}")
         target = np.where(y, (positive + 1) / (positive + 2), 1 / (negative + 2))
         model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
         model.fit(np.tile(x, 2)[:, None], np.repeat([1, 0], len(x)), np.append(target, 1 - target))
-        return cls(float(model.coef_.item()), float(model.intercept_.item()), *limits)
+        return cls(float(model.coef_.item()), float(model.intercept_.item()), low, high)

@@ -32,18 +32,24 @@ def by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def seed_means(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return metrics per variant and seed: means over folds, supports added up."""
+    rows = by_seed(predictions if "seed" in predictions else predictions.assign(seed=-1))
+    groups = rows.groupby([*_names(predictions), "seed"], sort=False)
+    supports = [f"support_{label}" for label in CLASSES]
+    return groups.mean(numeric_only=True).assign(**groups[supports].sum())
+
+
 def summary(
     predictions: pd.DataFrame, metrics: tuple[str, ...] = ("accuracy", "auc"), **options
 ) -> pd.DataFrame:
     """Return `estimate` (mean, sd, low, high, n) per variant and metric; options as there."""
     names = _names(predictions)
-    rows = {
-        (*key, metric): estimate(frame, metric, **options)
+    tables = {
+        key: pd.DataFrame(estimate(frame, metrics, **options), metrics)
         for key, frame in predictions.groupby(names, sort=False)
-        for metric in metrics
     }
-    index = pd.MultiIndex.from_tuples(rows, names=[*names, "metric"])
-    return pd.DataFrame(list(rows.values()), index)
+    return pd.concat(tables, names=[*names, "metric"])
 
 
 def compare(
@@ -72,7 +78,7 @@ def compare(
     variants = dict(iter(predictions.groupby("variant", sort=False)))
     if isinstance(against, str):
         against = {name: (name, against) for name in variants if name != against}
-    rows = {}
+    tables = {}
     for name, pair in against.items():
         if absent := [variant for variant in pair if variant not in variants]:
             there = ", ".join(map(str, variants))
@@ -84,10 +90,9 @@ def compare(
             if both.empty:
                 raise ValueError(f"{pair[0]} and {pair[1]} have no seed and image in common")
             a, b = a.drop(columns="group", errors="ignore").merge(both), b.merge(both)
-        for metric in metrics:
-            rows[name, metric] = paired_difference(a, b, metric, method, **options)
-    index = pd.MultiIndex.from_tuples(rows, names=["variant", "metric"])
-    return pd.DataFrame(list(rows.values()), index)
+        found = paired_difference(a, b, tuple(metrics), method, **options)
+        tables[name] = pd.DataFrame(found._asdict(), metrics)
+    return pd.concat(tables, names=["variant", "metric"])
 
 
 def points(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
@@ -112,12 +117,12 @@ def difference_table(
     Columns: the metric and sd (over seeds); difference, low, high (95 %), detectable and p as
     `compare` has them (options as there), NaN for the baseline.
     """
-    means = _seeds(predictions).groupby(_names(predictions), sort=False)[metric]
+    means = seed_means(predictions).groupby(_names(predictions), sort=False)[metric]
     table = pd.DataFrame({metric: means.mean(), "sd": means.std()})
     differences = compare(predictions, baseline, (metric,), method, **options)
     differences = differences.xs(metric, level="metric").rename(columns={"estimate": "difference"})
-    table = table.join(differences)
-    return table.drop(columns="p").mul(100).join(table["p"])
+    shown = differences[["difference", "low", "high", "detectable"]]
+    return table.join(shown).mul(100).join(differences["p"])
 
 
 def table3(predictions: pd.DataFrame, **options) -> pd.DataFrame:
@@ -134,7 +139,7 @@ def table3(predictions: pd.DataFrame, **options) -> pd.DataFrame:
 
 def table4(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return Table 4: variant x (class, metric), 0-1, averaged over seeds."""
-    means = _means(predictions)
+    means = seed_means(predictions).groupby(_names(predictions), sort=False).mean()
     columns = {
         (label.capitalize(), title): means[f"{name}_{label}"]
         for label in CLASSES
@@ -153,27 +158,9 @@ def class_report(predictions: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(
             f"a class report is of one variant, got {', '.join(map(str, table.index))}"
         )
-    supports = _means(predictions)[[f"support_{label}" for label in CLASSES]]
+    supports = seed_means(predictions)[[f"support_{label}" for label in CLASSES]].mean()
     rows = table.iloc[0].unstack()[list(TITLES.values())]
-    return rows.assign(Support=supports.iloc[0].astype(int).to_numpy()).rename_axis("Class")
-
-
-def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return per variant and actual class the shares predicted others and sadness, 0-1.
-
-    Means over seeds; sd is over seeds, of either share; support is images.
-    """
-    groups = _seeds(predictions).groupby(_names(predictions), sort=False)
-    means, sds = groups.mean(), groups.std()
-    parts = {}
-    for label in CLASSES:
-        recall = means[f"recall_{label}"]
-        parts[label] = pd.DataFrame(
-            {name: recall if name == label else 1 - recall for name in CLASSES}
-            | {"sd": sds[f"recall_{label}"], "support": means[f"support_{label}"].astype(int)}
-        )
-    table = pd.concat(parts, names=["actual"])
-    return table.reorder_levels([*means.index.names, "actual"]).reindex(means.index, level=0)
+    return rows.assign(Support=supports.astype(int).to_numpy()).rename_axis("Class")
 
 
 def plus_minus(mean: float, sd: float, digits: int = 2) -> str:
@@ -195,15 +182,3 @@ def _names(predictions: pd.DataFrame) -> list[str]:
     counts = predictions.groupby("variant")[there].nunique()
     several = [name for name in there if counts[name].max() > 1]
     return [*several, "variant"]
-
-
-def _seeds(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return metrics per variant and seed: means over folds, supports added up."""
-    rows = by_seed(predictions if "seed" in predictions else predictions.assign(seed=-1))
-    groups = rows.groupby([*_names(predictions), "seed"], sort=False)
-    supports = [f"support_{label}" for label in CLASSES]
-    return groups.mean(numeric_only=True).assign(**groups[supports].sum())
-
-
-def _means(predictions: pd.DataFrame) -> pd.DataFrame:
-    return _seeds(predictions).groupby(_names(predictions), sort=False).mean()

@@ -1,11 +1,12 @@
-"""The paper's published numbers and settings; a comment names the section that prints one.
+"""The paper's printed numbers, as the CSV files beside this module hold them, and its tables."""
 
-Motiejauskas and Dzemyda, International Journal of Computers Communications & Control 19(5), 6697,
-2024. Nothing here is computed. Table 3 is absent: its cells are missing from the text this project
-worked from (`paper.table3` derives its accuracies). Shares are 0-1.
-"""
-
+from importlib.resources import files
+from types import SimpleNamespace
 from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import yaml
 
 
 class Counts(NamedTuple):
@@ -20,107 +21,112 @@ class Counts(NamedTuple):
         return self.others + self.sadness
 
 
-class Data(NamedTuple):
-    """Images (Section 4.1), and the label counts of WEBEmo's own lists that bear on them."""
-
-    listed: int = 268_000  # "about"
-    retrieved: int = 220_854
-    filtered: int = 61_074  # also 4.2
-    sadness_share: float = 0.46  # "about"
-    train: Counts = Counts(26_445, 22_413)
-    validation: Counts = Counts(3_284, 2_823)
-    test: Counts = Counts(3_284, 2_823)
-    lines_train: int = 213_952  # WEBEmo, train25.txt
-    lines_test: int = 53_489  # WEBEmo, test25.txt
-    label_sadness: int = 4_715  # the same, label 19
-    level2_sadness: int = 13_663  # the same, level-2 class sadness
+def read(name: str, **options) -> pd.DataFrame:
+    """Return one of the CSV files beside this module."""
+    return pd.read_csv(files("gramnb.paper") / f"{name}.csv", **options)
 
 
-class Settings(NamedTuple):
-    """The network and its training, Sections 3.1, 4.2 and 5."""
-
-    backbone: str = "EfficientNetV2B2"  # 3.1
-    image_size: int = 256  # 4.2
-    tap: str = "block3b_project_conv"  # 3.1
-    tap_channels: int = 56  # 3.1, Table 2
-    features: int = 1408  # 3.1, Table 2
-    head_units: int = 168  # 3.1, 4.2
-    convolutional_layers: int = 91  # 3.1
-    stages: int = 6  # 3.1
-    dropout: float = 0.5  # 4.2
-    negative_slope: float = 0.2  # 4.2
-    optimizer: str = "Adagrad"  # 4.2
-    learning_rate: float = 0.002  # 4.2, per GPU
-    gpus: int = 2  # 4.2
-    batch_size: int = 64  # 4.2, per GPU
-    randaugment: tuple[int, int] = (3, 7)  # 4.2, N and M
-    epochs: int = 25  # 5
-    epochs_zhang: int = 60  # 5, the model of Zhang et al.
-    runs: int = 5  # 5, Tables 3-6
-    modules: tuple[int, ...] = (2, 3, 4, 5)  # 5, Table 4
-    modules_transfer: int = 4  # 5.1, 5.2
+def _named(of: str) -> dict:
+    numbers = {row.name: yaml.safe_load(row.value) for row in _rows("numbers", of)}
+    return numbers | {row.name: Counts(row.others, row.sadness) for row in _rows("counts", of)}
 
 
-class Claims(NamedTuple):
-    """Sizes claimed in running text."""
-
-    gain: float = 0.4  # 5, percent accuracy over the baseline, "around"
-    gain_randaugment: tuple[float, float] = (3.0, 4.0)  # 5, percent, baseline and proposed
-    training_time_v2s: float = 2.0  # 3.1, EfficientNetV2S over B2
+def _rows(name: str, of: str):
+    table = read(name)
+    return table[table["of"] == of].itertuples(index=False)
 
 
-class Stage(NamedTuple):
-    """One row of Tables 1 and 2; None where the text at hand has lost the cell."""
-
-    operation: str
-    channels: int
-    stride: int | None
-    layers: int | None
+DATA, SETTINGS, CLAIMS = (SimpleNamespace(**_named(of)) for of in ("data", "settings", "claims"))
+PUBLISHED = _named("published")  # the sets of which Tables 5 and 6 take a part
+SCORES = read("scores", index_col=["Table", "k", "Network", "Class"])
+STAGES = read("stages", dtype={name: "Int64" for name in ("stride", "channels", "layers")})
+CELLS = pd.MultiIndex.from_product([("Others", "Sadness"), ("Precision", "Recall", "F1-score")])
 
 
-class Scores(NamedTuple):
-    """One class's row of Tables 4-6, shares; support is images."""
+def implied(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return precision, F1-score and accuracy, 0-1, that recalls and supports imply (Section 4.2).
 
-    precision: float
-    recall: float
-    f1: float
-    support: int
+    scores: as SCORES. Accuracy is a network's, the same in both its rows.
+    """
+    hits = scores["Recall"] * scores["Support"]
+    missed, support = scores["Support"] - hits, scores["Support"]
+    both = pd.DataFrame({"hits": hits, "missed": missed, "support": support})
+    both = both.groupby(["Table", "Network"]).transform("sum")
+    precision = hits / (hits + both["missed"] - missed)
+    f1 = 2 * precision * scores["Recall"] / (precision + scores["Recall"])
+    accuracy = both["hits"] / both["support"]
+    return pd.DataFrame({"Precision": precision, "F1-score": f1, "accuracy": accuracy})
 
 
-DATA, SETTINGS, CLAIMS = Data(), Settings(), Claims()
+def table3() -> pd.DataFrame:
+    """Derive Table 3's accuracies from Table 4, indexed by k, in percent and percentage points.
 
-TABLE1 = (  # EfficientNetV2S; stage 4's six layers are repeated in Section 3.1
-    Stage("Conv3x3", 24, 2, None),
-    Stage("Fused-MBConv1, k3x3", 24, None, 2),
-    Stage("Fused-MBConv4, k3x3", 48, None, 4),
-    Stage("Fused-MBConv4, k3x3", 64, None, None),
-    Stage("MBConv4, k3x3, SE0.25", 128, None, 6),
-    Stage("MBConv6, k3x3, SE0.25", 160, None, None),
-    Stage("MBConv6, k3x3, SE0.25", 256, None, 15),
-    Stage("Conv1x1 & Pooling & FC", 1280, None, None),
-)
-TABLE2 = (  # EfficientNetV2B2
-    Stage("Conv3x3", 32, None, None),
-    Stage("Fused-MBConv1, k3x3", 16, None, None),
-    Stage("MBConv4, k3x3", 32, None, None),
-    Stage("MBConv4, k3x3", 56, None, None),
-    Stage("MBConv4, k3x3, SE0.25", 104, None, 4),
-    Stage("MBConv6, k3x3, SE0.25", 120, None, 6),
-    Stage("MBConv6, k3x3, SE0.25", 208, None, 10),
-    Stage("Global Average Pooling & FC", 1408, None, None),
-)
-_O, _S = DATA.test
-TABLE4 = {  # k: (others, sadness), averages over 5 runs on the WEBEmo test part
-    0: (Scores(0.8374, 0.8088, 0.8229, _O), Scores(0.7862, 0.8174, 0.8015, _S)),
-    2: (Scores(0.8257, 0.8368, 0.8312, _O), Scores(0.8071, 0.7946, 0.8008, _S)),
-    3: (Scores(0.8253, 0.8392, 0.8322, _O), Scores(0.8092, 0.7932, 0.8011, _S)),
-    4: (Scores(0.8252, 0.8427, 0.8339, _O), Scores(0.8125, 0.7924, 0.8022, _S)),
-    5: (Scores(0.8242, 0.8414, 0.8327, _O), Scores(0.8109, 0.7911, 0.8009, _S)),
-}
-TABLE5 = (Scores(0.8607, 0.8025, 0.8307, 467), Scores(0.7603, 0.8283, 0.7928, 353))  # UnbiasedEmo
-TABLE6 = (Scores(0.8365, 0.7198, 0.7737, 888), Scores(0.5907, 0.7417, 0.6576, 484))  # Emotion-6
+    Columns: network, accuracy, gain over the baseline (k = 0), gain in balanced accuracy, and the
+    sampling error `error` of one network's accuracy on the 6,107 test images. Recalls are printed
+    to four digits, hence accuracies are sure to 0.005.
+    """
+    accuracy = 100 * implied(SCORES)["accuracy"].loc[4].groupby(["k", "Network"]).first()
+    table = accuracy.reset_index("Network").rename(columns={"Network": "network"})
+    balanced = 100 * SCORES.loc[4]["Recall"].groupby("k").mean()
+    table["gain"] = table["accuracy"] - table["accuracy"][0]
+    table["gain_balanced"] = balanced - balanced[0]
+    table["error"] = np.sqrt(table["accuracy"] * (100 - table["accuracy"]) / DATA.test.total)
+    return table
 
-PUBLISHED = {  # all images of the sets of which Tables 5 and 6 take a part, as they are shipped
-    "UnbiasedEmo": Counts(2_287, 758),
-    "Emotion-6": Counts(6_129, 2_221),
-}
+
+def table4() -> pd.DataFrame:
+    """Return Table 4 as printed: networks x (class, metric), shares."""
+    wide = SCORES.loc[4].droplevel("k").unstack("Class").swaplevel(axis=1)[CELLS]
+    return wide.set_axis(CELLS, axis=1)
+
+
+def table5() -> pd.DataFrame:
+    """Return Table 5 as printed: UnbiasedEmo, k = 4, shares and images."""
+    return SCORES.loc[5].droplevel(["k", "Network"])
+
+
+def table6() -> pd.DataFrame:
+    """Return Table 6 as printed: Emotion-6, k = 4, shares and images."""
+    return SCORES.loc[6].droplevel(["k", "Network"])
+
+
+def supports() -> pd.DataFrame:
+    """Compare the parts of UnbiasedEmo and Emotion-6 in Tables 5 and 6 with rules that could be.
+
+    Rows: what is published, what is printed, and the others that two rules would leave beside the
+    sadness printed: to keep the same share of both classes, and to undersample others to the share
+    of sadness of Section 4.1. Columns: data set x others, sadness.
+    """
+    columns = {}
+    for name, published in PUBLISHED.items():
+        others, sadness = SCORES.xs(name, level="Network")["Support"]
+        same = round(sadness / published.sadness * published.others)
+        balanced = round(sadness * (1 / DATA.sadness_share - 1))
+        columns[name, "others"] = [published.others, others, same, balanced]
+        columns[name, "sadness"] = [published.sadness, sadness, sadness, sadness]
+    rules = ["same share of both classes", "others undersampled as in Section 4.1"]
+    return pd.DataFrame(columns, ["published", "printed", *rules]).rename_axis("subset")
+
+
+def attrition() -> pd.DataFrame:
+    """Return the paper's way from list to data set (Section 4.1): step x others, sadness, total.
+
+    Between the first and the last row stand the images lost at a step. Classes are printed for the
+    data set only. "listed" counts the lines of WEBEmo's two lists, which the paper rounds.
+    """
+    listed = DATA.lines_train + DATA.lines_test
+    others, sadness = map(sum, zip(DATA.train, DATA.validation, DATA.test, strict=True))
+    rows = {
+        "listed": (None, None, listed),
+        "not retrieved": (None, None, listed - DATA.retrieved),
+        "text, undersampling": (None, None, DATA.retrieved - others - sadness),
+        "kept": (others, sadness, others + sadness),
+    }
+    frame = pd.DataFrame(rows, ["others", "sadness", "total"], dtype="Int64").T
+    return frame.rename_axis("step")
+
+
+def operating_points() -> dict[str, tuple[float, float]]:
+    """Return the false and true positive rate of each printed network and data set (Tables 4-6)."""
+    recalls = SCORES["Recall"].droplevel(["Table", "k"]).unstack("Class")
+    return {name: (1 - others, sadness) for name, others, sadness in recalls.itertuples()}

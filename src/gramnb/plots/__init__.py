@@ -1,4 +1,7 @@
-"""The book's figures: each function takes frames or arrays and returns a Figure, in one look."""
+"""The book's figures: each function takes frames or arrays and returns a Figure, in one look.
+
+The first paragraph of each docstring is the alt text.
+"""
 
 from gramnb.plots.data import class_balance, funnel, text_threshold
 from gramnb.plots.images import (
@@ -21,27 +24,3 @@ from gramnb.plots.results import (
     table3_plot,
 )
 from gramnb.plots.style import SHEET, WIDTH, alt_text
-
-__all__ = [
-    "SHEET",
-    "WIDTH",
-    "alt_text",
-    "artworks",
-    "augmentations",
-    "by_size",
-    "class_balance",
-    "confusion",
-    "differences",
-    "effects",
-    "ensembles",
-    "explanations",
-    "funnel",
-    "gram_comparison",
-    "gram_matrix",
-    "image_grid",
-    "learning_curves",
-    "reliability",
-    "roc",
-    "table3_plot",
-    "text_threshold",
-]

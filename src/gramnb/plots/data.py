@@ -10,17 +10,15 @@ from gramnb.plots.style import CLASS_COLOURS, INK, PAPER, SQUARES, book_style, l
 
 
 @book_style
-def funnel(attrition: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure:
-    """Draw what each curation step cost, in shares of the listed images, above the paper's steps.
+def funnel(attrition: pd.DataFrame, paper: pd.DataFrame) -> Figure:
+    """Horizontal bars, one for each curation step: how many images were listed, how many each step
+    removed and how many are kept, by class, above the paper's steps.
 
     attrition, paper: indexed by step, "listed", the reasons, "kept"; columns others, sadness (may
     be missing) and total, in images (`manifest.attrition`, `paper.attrition`). Raises ValueError
     if the steps do not add up.
-
-    Alt text: Horizontal bars, one for each curation step: how many images were listed, how many
-    each step removed and how many are kept, by class.
     """
-    frames = {"This run": attrition} | ({} if paper is None else {"Paper": paper})
+    frames = {"This run": attrition, "Paper": paper}
     rows = [len(frame) for frame in frames.values()]
     height = 0.26 * sum(rows) + 0.35 * len(rows) + 0.65
     figure, axes = new(height, len(rows), sharex=True, height_ratios=[n + 0.5 for n in rows])
@@ -59,12 +57,10 @@ def _waterfall(ax: Axes, frame: pd.DataFrame) -> None:
 
 @book_style
 def class_balance(table: pd.DataFrame) -> Figure:
-    """Draw the kept images by emotion, and by split and class with the share of sadness.
+    """Left, bars of the number of kept images for each emotion, coloured by class; right, bars of
+    both classes in each split, with the share of sadness above.
 
     table: a manifest; without splits its folds are shown.
-
-    Alt text: Left, bars of the number of kept images for each emotion, coloured by class; right,
-    bars of both classes in each split, with the share of sadness above.
     """
     table = table[table["dropped"] == ""]
     figure, axes = new(2.9, 1, 2, width_ratios=[1, 1.1])
@@ -99,13 +95,11 @@ def class_balance(table: pd.DataFrame) -> Figure:
 
 @book_style
 def text_threshold(fractions, threshold: float, truth=None) -> Figure:
-    """Draw the distribution of the share of area under text, and the threshold of the filter.
+    """Histogram of the share of each image's area that is under readable text, with a vertical line
+    at the threshold above which images are dropped.
 
     fractions: (n,) 0-1, NaN where not measured; threshold: 0-1, images above are dropped; truth:
     (n,) whether the image carries a caption, where that is known.
-
-    Alt text: Histogram of the share of each image's area that is under readable text, with a
-    vertical line at the threshold above which images are dropped.
     """
     percent = 100 * np.asarray(fractions, float)
     measured = ~np.isnan(percent)

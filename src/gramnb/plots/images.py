@@ -1,6 +1,7 @@
 """Figures made of images: grids, augmentations, Gram matrices, answers, explanations."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from textwrap import fill
 
 import numpy as np
@@ -34,71 +35,57 @@ ONE = DOT | {"markersize": 3.5, "markeredgewidth": 0, "alpha": 0.5}
 
 @book_style
 def image_grid(
-    images: Sequence, titles: Sequence[str] | None = None, sadness=None, columns: int = 6
+    images: Sequence, titles: Sequence[str] = (), sadness=(), columns: int = 6, names=()
 ) -> Figure:
-    """Draw images in rows, each in a frame of its class's colour.
+    """A grid of images, with a blue frame for sadness and an orange one for others.
 
-    images: (H, W, 3) uint8 each, none at all included; titles: one line each, set above; sadness: 0
-    or 1 each.
-
-    Alt text: A grid of images, with a blue frame for sadness and an orange one for others.
+    images: (H, W, 3) uint8 each, or none at all; of each, or empty: titles, one line, set above;
+    sadness, 0 or 1; names, set below.
     """
     if not len(images):
         return nothing("no images")
-    figure, axes, _ = _grid(images, columns, 0.2 if titles is not None else 0)
-    for n, (ax, image) in enumerate(zip(axes, images, strict=True)):
-        frame = None if sadness is None else CLASS_COLOURS[int(sadness[n])]
-        _picture(ax, image, frame, "" if titles is None else titles[n])
+    figure, axes, _ = _grid(images, columns, 0.2 * bool(titles) + 0.24 * bool(names))
+    for ax, *each in zip_longest(axes, images, sadness, titles, names):
+        _picture(ax, *each)
     return figure
 
 
 def augmentations(original, augmented: Sequence) -> Figure:
-    """Draw an image and what augmentation makes of it, as the paper's Figure 4.
+    """An image and, beside it, the same image after several random augmentations (Figure 4).
 
     original: (H, W, 3) uint8; augmented: such images.
-
-    Alt text: An image and, beside it, the same image after several random augmentations, distorted
-    in colour and geometry.
     """
     titles = ["original", "augmented", *[""] * (len(augmented) - 1)]
     return image_grid([original, *augmented], titles, columns=-(-(1 + len(augmented)) // 2))
 
 
-@book_style
-def artworks(images: Sequence, titles: Sequence[str], p, columns: int = 4) -> Figure:
-    """Draw pictures with the predicted class and its probability above, as the paper's Figure 8.
+def artworks(images: Sequence, titles: Sequence[str], p) -> Figure:
+    """Pictures, each with the predicted class and its probability above (the paper's Figure 8).
+
+    The frame is blue where sadness is predicted (p above 0.5) and orange otherwise.
 
     images: n of (H, W, 3) uint8; titles: set below; p: (n,) or (runs, n), probabilities of sadness;
-    of several runs the mean and the SD. Class sadness is predicted where p is above 0.5.
-
-    Alt text: Pictures, each with the predicted class and its probability above and the title below,
-    framed in blue where sadness is predicted and in orange otherwise.
+    of several runs the mean and the SD are shown.
     """
-    figure, axes, _ = _grid(images, columns, 0.44)
-    for ax, image, title, runs in zip(axes, images, titles, np.atleast_2d(p).T, strict=True):
-        _picture(ax, image, CLASS_COLOURS[int(runs.mean() > 0.5)], _answer(runs), title)
-    return figure
+    runs = np.atleast_2d(p).T
+    return image_grid(images, [*map(_answer, runs)], runs.mean(axis=1) > 0.5, 4, titles)
 
 
 @book_style
-def ensembles(
-    images: Sequence, titles: Sequence[str], answers: Mapping[str, np.ndarray], columns: int = 4
-) -> Figure:
-    """Draw pictures, each network's class and probability above and every run's answer below.
+def ensembles(images: Sequence, titles: Sequence[str], answers: Mapping[str, np.ndarray]) -> Figure:
+    """Pictures, each with the class and probability that each network's runs predict on average
+    above, and below it a scale from 0 to 1 with a dot for every run and network.
 
     images: (H, W, 3) uint8; titles: set below; answers: {network: (runs, pictures)}, probabilities
     of sadness. Above stand the mean over runs and its SD, below a dot a run, the mean a larger one.
     The frame has the colour of the class that the last network's mean predicts.
-
-    Alt text: Pictures, each with the class and probability that each network's runs predict on
-    average above, and below it a scale from 0 to 1 with a dot for every run and network.
     """
     words = 0.14 * len(answers) + 0.48  # inches of text a row of pictures
-    figure, axes, strips = _grid(images, columns, words, STRIP * (len(answers) + 0.6), 0.3)
+    figure, axes, strips = _grid(images, 4, words, STRIP * (len(answers) + 0.6), 0.3)
     for n, (ax, strip, image) in enumerate(zip(axes, strips, images, strict=True)):
         p = {network: np.asarray(runs)[:, n] for network, runs in answers.items()}
         lines = [f"{network}: {_answer(runs)}" for network, runs in p.items()]
-        _picture(ax, image, CLASS_COLOURS[int([*p.values()][-1].mean() > 0.5)], "\n".join(lines))
+        _picture(ax, image, [*p.values()][-1].mean() > 0.5, "\n".join(lines))
         strip.axvline(0.5, color=PAPER, linewidth=1, linestyle=":")
         for i, runs in enumerate(p.values()):
             strip.plot(runs, np.full(len(runs), -i), **look(i) | ONE)
@@ -116,28 +103,24 @@ def ensembles(
 
 
 @book_style
-def gram_matrix(gram, title: str = "Gram matrix") -> Figure:
-    """Draw one Gram matrix, (C, C), as a heat map around zero.
+def gram_matrix(gram) -> Figure:
+    """Heat map of a symmetric matrix whose cells are inner products of two feature sub-maps.
 
-    The scale ends at the 99th percentile of absolute values, since a few large sub-maps would
-    otherwise hide the rest.
-
-    Alt text: Heat map of a symmetric matrix whose cells are inner products of two feature sub-maps.
+    gram: (C, C). The scale around zero ends at the 99th percentile of absolute values, since a few
+    large sub-maps would otherwise hide the rest.
     """
     figure, ((ax,),) = new(3.4, width=4.2)
     shown = _heat(ax, gram, _limit([gram]))
     figure.colorbar(shown, ax=ax, extend="both", label="inner product", shrink=0.9)
-    ax.set(title=title, xlabel="sub-map", ylabel="sub-map")
+    ax.set(title="Gram matrix", xlabel="sub-map", ylabel="sub-map")
     return figure
 
 
 @book_style
 def gram_comparison(images: Sequence, grams: Sequence, labels: Sequence[str]) -> Figure:
-    """Draw images and, below each, its Gram matrix, all matrices on one scale.
+    """A row of images above a row of their Gram matrices as heat maps, all on one scale.
 
     images: n of (H, W, 3) uint8; grams: n of (C, C); labels: n short names, set above.
-
-    Alt text: A row of images above a row of their Gram matrices as heat maps.
     """
     figure, above, below = _grid(images, len(images), 0.2, WIDTH / len(images), 0.7)
     for ax, heat, image, gram, label in zip(above, below, images, grams, labels, strict=True):
@@ -153,16 +136,13 @@ def gram_comparison(images: Sequence, grams: Sequence, labels: Sequence[str]) ->
 def explanations(
     images: Sequence, maps: Sequence[Sequence], titles: Sequence[str], names=None
 ) -> Figure:
-    """Draw pictures and what each of their places adds to the log-odds of sadness.
+    """Pictures, each beside grey copies of it, on which a blue veil lies over the places that speak
+    for sadness and an orange one over those that speak for others.
 
-    Two pictures stand in a row, or one if it has three maps or more.
-
-    images: n of (H, W, 3) uint8; maps: for each title n of (h, w), of any size, positive towards
-    sadness, as `explain.contribution_maps` gives them, drawn on one scale that ends at the 99th
-    percentile of absolute values; names: n, set below.
-
-    Alt text: Pictures, each beside grey copies of it, on which a blue veil lies over the places
-    that speak for sadness and an orange one over those that speak for others.
+    Two pictures stand in a row, or one if it has three maps or more. images: n of (H, W, 3) uint8;
+    maps: for each title n of (h, w), of any size, what a place adds to the log-odds of sadness, as
+    `explain.contribution_maps` gives it, drawn on one scale that ends at the 99th percentile of
+    absolute values; names: n, set below.
     """
     panels = 1 + len(titles)  # a picture's
     across = min(len(images), 2 if panels < 4 else 1)
@@ -212,15 +192,15 @@ def _grid(images: Sequence, columns: int, words: float, strip: float = 0, extra:
     return figure, above[: len(images)], below[: len(images)]
 
 
-def _picture(ax: Axes, image, frame: str | None = None, above: str = "", below: str = "") -> None:
-    """Show an image without ticks, in a frame of the given colour, with text above and below."""
+def _picture(ax: Axes, image, sadness=None, above: str | None = "", below: str | None = "") -> None:
+    """Show an image without ticks, in a frame of its class's colour, with text above and below."""
     ax.imshow(image)
     ax.set(xticks=[], yticks=[])
     bare(ax)
-    if frame is not None:
-        ax.spines[:].set(visible=True, color=frame, linewidth=3)
-    ax.set_title(above, fontsize=8, loc="center", pad=4, parse_math=False)
-    ax.set_xlabel(fill(below, 26), fontsize=8, parse_math=False)
+    if sadness is not None:
+        ax.spines[:].set(visible=True, color=CLASS_COLOURS[int(sadness)], linewidth=3)
+    ax.set_title(above or "", fontsize=8, loc="center", pad=4, parse_math=False)
+    ax.set_xlabel(fill(below or "", 26), fontsize=8, parse_math=False)
 
 
 def _answer(runs: np.ndarray) -> str:

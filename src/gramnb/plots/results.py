@@ -14,65 +14,55 @@ from gramnb.plots.style import INK, PAPER, WIDTH, bare, book_style, legend, look
 
 @book_style
 def learning_curves(history: pd.DataFrame) -> Figure:
-    """Draw loss and accuracy by epoch, training and validation, with the best epoch marked.
-
-    history: epoch, loss, accuracy, val_loss, val_accuracy (0-1), one run's or, with the columns
-    variant and seed, many; each variant has a colour. Best: highest validation accuracy.
-
-    Alt text: Two panels of curves by epoch, loss on the left and accuracy on the right, dashed for
+    """Two panels of curves by epoch, loss on the left and accuracy on the right, dashed for
     training and solid for validation, with a dot at the epoch of best validation accuracy.
+
+    history: epoch, loss, accuracy, val_loss, val_accuracy (0-1) of one run.
     """
-    history = history.assign(**{n: "" for n in ("variant", "seed") if n not in history})
-    variants = list(dict.fromkeys(history["variant"]))
-    figure, ((left, right),) = new(2.9, 1, 2)
-    training, dot = {"linestyle": "--", "linewidth": 1.1}, {"marker": "o", "linestyle": ""}
-    for (variant, _), run in history.groupby(["variant", "seed"], sort=False):
-        colour = {"color": look(variants.index(variant))["color"]}
-        best = run.loc[run["val_accuracy"].idxmax()]
-        for ax, name, scale in ((left, "loss", 1), (right, "accuracy", 100)):
-            ax.plot(run["epoch"], scale * run[name], **colour, **training)
-            ax.plot(run["epoch"], scale * run[f"val_{name}"], **colour)
-            ax.plot(best["epoch"], scale * best[f"val_{name}"], **colour, **dot)
-    left.set(xlabel="epoch", ylabel="cross-entropy, nats", title="Loss")
-    right.set(xlabel="epoch", ylabel="accuracy, %", title="Accuracy")
-    for ax in (left, right):
+    figure, axes = new(2.9, 1, 2)
+    looks = {
+        "training": {"linestyle": "--", "linewidth": 1.1},
+        "validation": {},
+        "best epoch": {"marker": "o", "linestyle": ""},
+    }
+    best = history.loc[[history["val_accuracy"].idxmax()]]
+    units = {"loss": "cross-entropy, nats", "accuracy": "accuracy, %"}
+    for ax, (name, unit) in zip(axes[0], units.items(), strict=True):
+        drawn = (history, name), (history, f"val_{name}"), (best, f"val_{name}")
+        for (rows, column), style in zip(drawn, looks.values(), strict=True):
+            scale = 100 if name == "accuracy" else 1
+            ax.plot(rows["epoch"], scale * rows[column], color=look(0)["color"], **style)
+        ax.set(xlabel="epoch", ylabel=unit, title=name.capitalize())
         ax.set_xlim(left=1 - 0.02 * history["epoch"].max())
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    looks = {"training": training, "validation": {}, "best epoch": dot}
-    looks = {name: {"color": PAPER} | each for name, each in looks.items()}
-    if len(variants) > 1:
-        looks |= {name: look(n, marker="") for n, name in enumerate(variants)}
-    legend(figure, looks, 6 if sum(map(len, looks)) < 60 else 3)
+    legend(figure, {name: {"color": PAPER} | each for name, each in looks.items()})
     return figure
 
 
 @book_style
-def confusion(predictions: pd.DataFrame, columns: int = 3) -> Figure:
-    """Draw one confusion matrix per variant: shares of the actual class, mean and SD over seeds.
+def confusion(predictions: pd.DataFrame) -> Figure:
+    """For each network a two by two table of actual against predicted class, shaded by the share of
+    the actual class, in percent: mean and SD over seeds.
 
-    predictions: as for `evaluation.confusion`.
-
-    Alt text: For each network a two by two table of actual against predicted class, shaded by the
-    share of the actual class, in percent.
+    predictions: of many runs, as `evaluation.table4` takes them.
     """
-    table = evaluation.confusion(predictions)
-    variants = list(table.groupby(table.index.names[:-1], sort=False))
-    rows, columns = -(-len(variants) // columns), min(columns, len(variants))
+    means = evaluation.seed_means(predictions)
+    variants = list(means.groupby(means.index.names[:-1], sort=False))
+    rows, columns = -(-len(variants) // 3), min(3, len(variants))
     figure, axes = new(rows * 2.3, rows, columns, width=WIDTH * columns / 3)
     for ax in axes.flat[len(variants) :]:
         ax.set_axis_off()
-    for ax, (name, cells) in zip(axes.flat, variants, strict=False):
-        shares = cells[list(CLASSES)].to_numpy()
+    for ax, (name, seeds) in zip(axes.flat, variants, strict=False):
+        recalls = seeds[[f"recall_{label}" for label in CLASSES]]
+        (right0, right1), spread = recalls.mean(), recalls.std()
+        shares = np.array([[right0, 1 - right0], [1 - right1, right1]])
         ax.imshow(shares, cmap="Greys", vmin=0, vmax=2)
         for row, column in np.ndindex(2, 2):
-            text = evaluation.plus_minus(
-                *100 * np.array([shares[row, column], cells["sd"].iloc[row]]), 1
-            )
+            text = evaluation.plus_minus(100 * shares[row, column], 100 * spread.iloc[row], 1)
             ax.text(column, row, text.replace(" ±", "\n±"), ha="center", va="center")
         ax.set_xticks((0, 1), CLASSES)
-        ax.set_yticks(
-            (0, 1), [f"{c}\n({n:,})" for c, n in zip(CLASSES, cells["support"], strict=True)]
-        )
+        counts = [f"{label}\n({seeds[f'support_{label}'].mean():,.0f})" for label in CLASSES]
+        ax.set_yticks((0, 1), counts)
         ax.set(title=", ".join(map(str, name)), xlabel="predicted, %")
         bare(ax)
     for ax in axes[:, 0]:
@@ -82,13 +72,11 @@ def confusion(predictions: pd.DataFrame, columns: int = 3) -> Figure:
 
 @book_style
 def roc(bands: dict[str, dict[str, pd.DataFrame]], paper: dict | None = None) -> Figure:
-    """Draw ROC curves with their bands, one panel per data set, as the paper's Figures 5 to 7.
+    """Curves of the true against the false positive rate, each with a band of uncertainty, and the
+    diagonal of chance; the legend gives the area under each curve (Figures 5 to 7).
 
-    bands: {data set: {network: `evaluation.roc_band`}}; paper: {data set: {name: (false, true
-    positive rate)}}, drawn as points. Two or three data sets fit a page.
-
-    Alt text: Curves of the true against the false positive rate, each with a band of uncertainty,
-    and the diagonal of chance; the legend gives the area under each curve.
+    bands: {data set: {network: `evaluation.roc_band`}}, a panel a data set, of which two or three
+    fit a page; paper: {data set: {name: (false, true positive rate)}}, drawn as points.
     """
     width = min(WIDTH, 3.5 * len(bands) + 0.6 * (len(bands) == 1))
     figure, axes = new(width / len(bands) + 0.2, 1, len(bands), width=width)
@@ -111,23 +99,17 @@ def roc(bands: dict[str, dict[str, pd.DataFrame]], paper: dict | None = None) ->
 
 
 @book_style
-def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure:
-    """Draw accuracy by number of Gram modules, ours beside the paper's, on equally long scales.
+def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame) -> Figure:
+    """Points of accuracy in percent for each number of Gram modules, with a thick bar for the
+    spread over seeds, a thin one for the 95 percent interval, and a line at the baseline.
 
-    ours: `evaluation.table3` with the column k; paper: `paper.table3`, whose intervals are those
-    that 6,107 test images imply (95 %).
-
-    Alt text: Points of accuracy in percent for each number of Gram modules, with a thick bar for
-    the spread over seeds, a thin one for the 95 percent interval, and a line at the baseline.
+    ours: `evaluation.table3` with the column k; paper: `paper.table3`, drawn beside it on an
+    equally long scale, with the 95 % intervals that 6,107 test images imply.
     """
-    panels = {"This run": ours}
-    interval = "95 % interval"
-    if paper is not None:
-        half = 1.96 * paper["error"]
-        bounds = {"low": paper["accuracy"] - half, "high": paper["accuracy"] + half}
-        panels["Paper"] = paper.assign(k=paper.index, sd=np.nan, **bounds)
-        interval += " (paper: sampling of its test images only)"
-    figure, axes = new(3.1, 1, len(panels), width=WIDTH if len(panels) > 1 else 4.2)
+    half = 1.96 * paper["error"]
+    bounds = {"low": paper["accuracy"] - half, "high": paper["accuracy"] + half}
+    panels = {"This run": ours, "Paper": paper.assign(k=paper.index, sd=np.nan, **bounds)}
+    figure, axes = new(3.1, 1, 2)
     thin, thick = {"linewidth": 1.2}, {"linewidth": 6, "alpha": 0.35}
     half = 0.55 * max((frame["high"].max() - frame["low"].min()) for frame in panels.values())
     for ax, (title, frame) in zip(axes[0], panels.items(), strict=True):
@@ -144,6 +126,7 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure
         ax.margins(x=0.12)
         ax.grid(False, axis="x")
     axes[0, 0].set_ylabel("accuracy, %")
+    interval = "95 % interval (paper: sampling of its test images only)"
     looks = {"SD over seeds": thick, interval: thin}
     legend(figure, {name: each | {"color": INK} for name, each in looks.items()})
     return figure
@@ -151,55 +134,46 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame | None = None) -> Figure
 
 @book_style
 def differences(table: pd.DataFrame) -> Figure:
-    """Draw differences to the baseline with their intervals, one panel per metric.
-
-    table: `evaluation.compare`; shares are shown in percentage points.
-
-    Alt text: For each network a point and a horizontal interval, its difference to the baseline in
+    """For each network a point and a horizontal interval, its difference to the baseline in
     percentage points, and a vertical line at zero.
+
+    table: `evaluation.compare`, a panel a metric.
     """
     panels = {}
-    for metric in dict.fromkeys(table.index.get_level_values("metric")):
+    for metric, rows in table.groupby(level="metric", sort=False):
         name, _, label = metric.partition("_")
         name = {"auc": "AUC", "f1": "F1", "ece": "ECE"}.get(name, name.capitalize())
-        rows = 100 * table.xs(metric, level="metric")
-        panels[f"{name}, {label}" if label else name] = {"": rows}
+        panels[f"{name}, {label}" if label else name] = 100 * rows
     return _forest(panels, "difference, points")
 
 
 @book_style
 def effects(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw what each intervention changes in the log-odds of sadness, one panel a set of pictures.
+    """For each intervention and network the mean change of the log-odds of sadness with its 95
+    percent interval, and a vertical line at zero.
 
-    tables: {what the pictures are: `interventions.effects`}, of the same steps and networks.
-
-    Alt text: For each intervention and network the mean change of the log-odds of sadness with its
-    95 percent interval, and a vertical line at zero.
+    tables: {what the pictures are: `interventions.effects`}, of the same steps and networks, a
+    panel each.
     """
-    panels = {
-        pictures: {
-            network: rows.droplevel("network").rename(columns={"mean": "estimate"})
-            for network, rows in table.groupby(level="network", sort=False)
-            if network != "difference"
-        }
-        for pictures, table in tables.items()
-    }
+    panels = {}
+    for pictures, table in tables.items():
+        networks = table.drop("difference", level=1, errors="ignore")
+        panels[pictures] = networks.rename(columns={"mean": "estimate"})
     figure = _forest(panels, "change of the log-odds of sadness", sharex=True)
-    legend(figure, {name: look(i) for i, name in enumerate(next(iter(panels.values())))})
+    legend(figure, {name: look(i) for i, name in enumerate(networks.index.unique(1))})
     return figure
 
 
-def _forest(
-    panels: Mapping[str, Mapping[str, pd.DataFrame]], label: str, sharex: bool = False
-) -> Figure:
-    """Draw estimate, low and high of tables with the same rows: {panel: {network: table}}."""
-    names = list(next(iter(next(iter(panels.values())).values())).index)
+def _forest(panels: Mapping[str, pd.DataFrame], label: str, sharex: bool = False) -> Figure:
+    """Draw estimate, low and high of tables with the same rows, by their second level's colours."""
+    names = next(iter(panels.values())).index.unique(0)
     figure, axes = new(0.3 * len(names) + 1.1, 1, len(panels), sharex=sharex, sharey=True)
-    for ax, (title, networks) in zip(axes[0], panels.items(), strict=True):
+    for ax, (title, table) in zip(axes[0], panels.items(), strict=True):
         ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
-        for n, table in enumerate(networks.values()):
-            rows = table.loc[names]
-            y = np.arange(len(rows)) + 0.17 * (2 * n - len(networks) + 1)
+        colours = list(table.groupby(level=1, sort=False))
+        for n, (_, rows) in enumerate(colours):
+            rows = rows.droplevel(1).loc[names]
+            y = np.arange(len(rows)) + 0.17 * (2 * n - len(colours) + 1)
             ax.hlines(y, rows["low"], rows["high"], color=look(n)["color"], linewidth=1.4)
             ax.plot(rows["estimate"], y, **look(n, linestyle=""))
         ax.set(xlabel=label, title=title)
@@ -212,13 +186,11 @@ def _forest(
 
 @book_style
 def by_size(networks: dict[str, pd.DataFrame], size: str) -> Figure:
-    """Draw accuracy against a size that grows from row to row, one line a kind of network.
+    """Accuracy in percent against size, a line with points for each kind of network and bars for
+    the standard deviation over seeds.
 
     networks: {kind: `evaluation.difference_table` with a column of this name}. Sizes stand at equal
     steps.
-
-    Alt text: Accuracy in percent against size, a line with points for each kind of network and
-    bars for the standard deviation over seeds.
     """
     figure, ((ax,),) = new(3.1, width=4.8)
     sizes = sorted(set().union(*(table[size] for table in networks.values())))
@@ -233,12 +205,10 @@ def by_size(networks: dict[str, pd.DataFrame], size: str) -> Figure:
 
 @book_style
 def reliability(curves: dict[str, pd.DataFrame]) -> Figure:
-    """Draw observed against predicted probability of sadness, and how often each is predicted.
+    """Observed share of sadness against its predicted probability with intervals and the diagonal
+    of perfect calibration; below, the number of images at each probability.
 
     curves: {network: `evaluation.reliability`}.
-
-    Alt text: Observed share of sadness against its predicted probability with intervals and the
-    diagonal of perfect calibration; below, the number of images at each probability.
     """
     figure, ((above,), (below,)) = new(4.3, 2, 1, width=4.2, sharex=True, height_ratios=[3.2, 1])
     above.plot((0, 1), (0, 1), color=PAPER, linewidth=1, linestyle=":")

@@ -20,7 +20,6 @@ INK, PAPER = "#333333", "#8A8A8A"  # text; what the paper published, and referen
 CLASS_COLOURS = (OTHERS, SADNESS)
 SQUARES = {c: {"color": colour, "marker": "s", "linestyle": ""}
            for c, colour in zip(CLASSES, CLASS_COLOURS, strict=True)}  # fmt: skip
-ALT = "Alt text: "
 
 
 class BookFigure(Figure):
@@ -85,8 +84,5 @@ def bare(axes: Axes) -> None:
 
 
 def alt_text(draw: Callable[..., Figure]) -> str:
-    """Return the sentence of a plotting function's docstring that describes what it shows."""
-    _, found, text = (draw.__doc__ or "").partition(ALT)
-    if not found:
-        raise ValueError(f"{draw.__name__} has no alt text in its docstring")
-    return " ".join(text.split("\n\n")[0].split())
+    """Return what a plotting function's figures show: its docstring's first paragraph."""
+    return " ".join(draw.__doc__.split("\n\n")[0].split())
