@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gramnb import checkpoints, features
+from gramnb import features, training
 from gramnb._keras import keras
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
@@ -51,7 +51,7 @@ def interrupted(config, folder):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "remove", stop)
+        patch.setattr(training, "_remove_checkpoints", stop)
         with pytest.raises(KeyboardInterrupt):
             train(config, folder, progress=False)
     (path,) = Path(folder).iterdir()
@@ -93,14 +93,15 @@ def test_a_finished_run_is_not_trained_again_and_is_named_by_its_data(run, confi
 
 
 def test_the_loop_of_the_chapter_is_what_train_does(config, tmp_path):
-    """On one device: the same weights after the same steps (no two draw one augmentation)."""
-    size, batch = 32, 16
+    """On one device: the same weights after the same steps, on images augmented alike."""
+    size, batch = 32, 8
     whole = config.replace(
-        k=1, frozen=False, image_size=size, epochs=1, train_share=0.5,
-        optimizer="adagrad", learning_rate=0.002, evaluate="last",
+        k=1, frozen=False, image_size=size, epochs=1, train_share=0.3, batch_size=batch,
+        optimizer="adagrad", learning_rate=0.002, evaluate="last", augment=(3, 7),
     )  # fmt: skip
     run = train(whole, tmp_path, progress=False)
-    (used,) = [share_of(splits(kept(config))["train"], 0.5, 0)]
+    assert run.environment["augmentation"] == "RandAugment N = 3, M = 7"
+    used = share_of(splits(kept(config))["train"], 0.3, 0)
 
     keras.utils.set_random_seed(0)
     model = build_classifier(BACKBONE, k=1, image_size=size)
@@ -110,7 +111,7 @@ def test_the_loop_of_the_chapter_is_what_train_does(config, tmp_path):
     for i, state in enumerate(states):  # dropout's masks of the first epoch
         state.assign(np.random.SeedSequence((0, 0, i)).generate_state(2))
     order = features.shuffled(len(used), 0, range(1))
-    batches = features.images(kept(config).iloc[used], size, batch, order)
+    batches = features.images(kept(config).iloc[used], size, batch, order, augment=(3, 7))
     model.fit(batches, verbose=0)
 
     moved = [np.abs(a - b).max() for a, b in zip(model.get_weights(), start, strict=True)]
@@ -222,9 +223,9 @@ def test_cosine_ends_at_zero_after_the_last_step_of_the_share(config, tmp_path):
     """The last checkpoint's optimizer has made every step, and has no learning rate left."""
     half = config.replace(schedule="cosine", train_share=0.5, epochs=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "remove", lambda *_, **__: None)
+        patch.setattr(training, "_remove_checkpoints", lambda *_, **__: None)
         run = train(half, tmp_path, progress=False)
-    optimizers = [checkpoints.load(run, epoch, "state.keras", True).optimizer for epoch in (1, 2)]
+    optimizers = [training._load(run, epoch, "state.keras", True).optimizer for epoch in (1, 2)]
     steps = -(-round(0.5 * (kept(config)["split"] == "train").sum()) // config.batch_size)
     assert [int(optimizer.iterations) for optimizer in optimizers] == [steps, 2 * steps]
     rates = [float(optimizer.learning_rate) for optimizer in optimizers]

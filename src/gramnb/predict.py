@@ -21,7 +21,7 @@ from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.images import ImageError, find_pictures, read_image
 from gramnb.evaluation import Calibration, log_odds
-from gramnb.features import prepare_inputs
+from gramnb.features import prepare_inputs, probabilities
 from gramnb.models import join
 from gramnb.runs import Run, resolve
 from gramnb.training import check_files
@@ -51,8 +51,7 @@ def ask(network: keras.Model, inputs) -> np.ndarray:
         network: from its inputs to probabilities of others and sadness, (B, 2).
         inputs: images (B, S, S, 3), values 0-255, or the arrays that a head reads; one batch.
     """
-    with quiet():
-        others, sadness = network.predict_on_batch(inputs).T
+    others, sadness = probabilities(network, inputs).T
     return log_odds(sadness, others)
 
 
