@@ -4,7 +4,8 @@ The log-odds log(p / (1 - p)) are a sum where the probability is not: biases, pl
 branch, plus the Gram modules. `grad_cam` divides the branch among the positions of the top feature
 map, `gram_contributions` the modules' part among those of each tap, `mean_contributions` that of a
 head that reads the taps' means. All are in log-odds: positive speaks for sadness, negative for
-others.
+others. All take a classifier with the sub-models "backbone" and "head", as `predict.load_network`
+returns it, and images (B, S, S, 3), values 0-255, some dozens at once.
 """
 
 from typing import NamedTuple
@@ -31,10 +32,7 @@ class Contribution(NamedTuple):
 def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
     """Return all maps of some images, (B, H, W) each, by the title a figure gives them.
 
-    Args:
-        network: as `predict.load_network` returns it; if its head reads no taps, or reads their
-            Gram matrices without modules, there is Grad-CAM alone.
-        images: (B, S, S, 3), values 0-255; some dozens at once.
+    If the head reads no taps, or reads their Gram matrices without modules, it is Grad-CAM alone.
     """
     maps = {"Grad-CAM": grad_cam(network, images)}
     if _banks(network):
@@ -52,14 +50,8 @@ def grad_cam(network: keras.Model, images) -> np.ndarray:
     Sub-map c is weighted by the mean over positions of the log-odds' gradient (Selvaraju et al.
     2017, equations 1 and 2). The positive part is Grad-CAM of sadness as published, the negative
     part that of others. `build_head`'s branch is piecewise linear in the pooled map, so a map sums
-    to what the branch adds to the log-odds, but for its biases.
-
-    Args:
-        network: a classifier with the sub-models "backbone" and "head".
-        images: (B, S, S, 3), values 0-255.
-
-    Returns:
-        (B, H, W) float32, of the top feature map's size.
+    to what the branch adds to the log-odds, but for its biases. Returned is (B, H, W) float32, of
+    the top feature map's size.
     """
     features = _features(network, images)
     (gradient,) = _gradients(network, features, slice(1))
@@ -73,10 +65,6 @@ def mean_contributions(network: keras.Model, images) -> list[np.ndarray]:
     With `HeadOptions(branch="linear", statistic="mean")` the log-odds are affine in the taps, so
     the features f_p at position p add f_p times the log-odds' gradient, which is the same at every
     position; the maps' sum is what the picture changes against taps that are zero.
-
-    Args:
-        network: a classifier with the sub-models "backbone" and "head".
-        images: (B, S, S, 3), values 0-255.
 
     Returns:
         (B, H, W) float32 a tap, of the tap's size; no map if the head reads no means.
@@ -106,10 +94,6 @@ def gram_contributions(network: keras.Model, images) -> list[Contribution]:
 
     which gives half of each product D_p M_q to p and half to q: the Shapley values of the
     positions. The other fusions are sums already. Where f_p is zero, the contribution is.
-
-    Args:
-        network: a classifier with the sub-models "backbone" and "head".
-        images: (B, S, S, 3), values 0-255.
 
     Returns:
         One `Contribution` a tap, its maps of the tap's size. A tap's modules add w times their
