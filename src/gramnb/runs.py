@@ -275,7 +275,8 @@ def labels(folder: str | Path) -> dict[Run, str]:
     table = pd.DataFrame(settings).astype(str)
     table[["seed", "fold", "head", "backbone"]] = ""  # may differ
     differ = table.groupby("variant", sort=False).transform("nunique") > 1  # (runs, settings)
-    return {
-        run: ", ".join([own["variant"], *(f"{name} {own[name]}" for name in differ if row[name])])
-        for run, own, (_, row) in zip(found, settings, differ.iterrows(), strict=True)
-    }
+    named = {}
+    for run, own, (_, row) in zip(found, settings, differ.iterrows(), strict=True):
+        differing = [f"{name} {own[name]}" for name in own if row.get(name, False)]
+        named[run] = ", ".join([own["variant"], *differing])
+    return named
