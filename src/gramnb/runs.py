@@ -272,7 +272,8 @@ def labels(folder: str | Path) -> dict[Run, str]:
             f"train one with papermill notebooks/03_training.ipynb out.ipynb -p runs {folder}"
         )
     settings = [{**run.config, **run.config.get("head", {})} for run in found]
-    table = pd.DataFrame(settings).astype(str)
+    table = pd.DataFrame(settings, dtype=object)
+    table = table.where(table.notna(), None).astype(str)
     table[["seed", "fold", "head", "backbone"]] = ""  # may differ
     differ = table.groupby("variant", sort=False).transform("nunique") > 1  # (runs, settings)
     named = {}
