@@ -90,7 +90,7 @@ def test_the_loop_of_the_chapter_is_what_train_does(config, tmp_path):
     used = share_of(splits(kept(config))["train"], 0.3, 0)
 
     keras.utils.set_random_seed(0)
-    model = build_classifier(BACKBONE, k=1, image_size=size)
+    model = build_classifier(BACKBONE, k=1, image_size=size, options=config.head)
     start = model.get_weights()
     model.compile(keras.optimizers.Adagrad(0.002), "sparse_categorical_crossentropy")
     states = [v for v in model.variables if v.name == "seed_generator_state"]
