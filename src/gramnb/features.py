@@ -172,13 +172,7 @@ def compute(
 ) -> list[Path]:
     """Compute what the cache lacks, in one pass; return where the pooled top and each tap lie.
 
-    Args:
-        table: manifest rows with `path`, `image_id` and `sadness`.
-        backbone: a name in `backbones.BACKBONES`.
-        image_size: side of the square input, in pixels.
-        weights: as `backbones.build_backbone` takes them.
-        taps: names of the layers to tap.
-        progress: whether to show a progress bar.
+    `table` has `path`, `image_id` and `sadness`; the rest is as for `backbones.build_backbone`.
     """
     folders = [_folder(backbone, image_size, weights, layer) for layer in (POOLED, *taps)]
     lacks = [~table["image_id"].isin(_index(folder)) for folder in folders]
