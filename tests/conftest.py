@@ -23,6 +23,25 @@ def demo_manifest(tmp_path_factory):
     return folder / "manifest.parquet"
 
 
+@pytest.fixture(scope="session")
+def config(demo_manifest):
+    """A small frozen run on the drawn images."""
+    from gramnb import TrainConfig
+
+    return TrainConfig(
+        manifest=str(demo_manifest), backbone="EfficientNetLite0", k=1, image_size=48, epochs=3,
+        batch_size=16, optimizer="adam", learning_rate=0.001, frozen=True, head={"momentum": 0.5},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def run(config, tmp_path_factory):
+    """That run, trained; tests leave it as it is."""
+    from gramnb import train
+
+    return train(config, tmp_path_factory.mktemp("runs"), progress=False)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_caches(tmp_path_factory):
     """Keep what tests compute out of the checkout's cache, and what make was given out of them."""

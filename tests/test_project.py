@@ -196,7 +196,7 @@ def test_modules_import_only_what_stands_above_them():
     """The floors of the package, in the order of the design; `_keras` is below all."""
     floors = [
         "_keras", "settings", "runs", "paper", "layers", "backbones", "models", "variants",
-        "architecture", "evaluation", "data", "config", "replicas", "checkpoints", "features",
+        "architecture", "evaluation", "data", "config", "replicas", "features",
         "training", "predict", "explain", "interventions", "plots", "cli",
     ]  # fmt: skip
     order = {name: floor for floor, name in enumerate(floors)}
