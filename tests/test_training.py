@@ -352,3 +352,49 @@ def test_only_a_run_by_folds_names_an_images_fold(config, fold, folds):
     inputs = features.Inputs(table, config.replace(k=0, fold=fold), [pooled])
     head = build_head(0, 5, [(1, 1, 4)])
     assert set(inputs.predict(head, np.arange(6), "test")["fold"]) == folds
+
+
+def folded(config, tmp_path):
+    """The settings on a manifest with three folds, last epoch, no fold idle."""
+    path = tmp_path / "folds.parquet"
+    table = manifests.read(config.manifest)
+    manifests.write(table.assign(fold=table["group"] % 3), path, {})
+    return config.replace(manifest=str(path), fold=0, evaluate="last", validation=False, epochs=2)
+
+
+def test_without_validation_all_other_folds_train_and_emotions_are_classes(config, tmp_path):
+    config = folded(config, tmp_path).replace(classes=("others", "sadness", "joy"))
+    run = train(config, tmp_path / "runs", progress=False)
+    table = kept(config)
+    sizes = run.metrics["sizes"]
+    assert sizes == {
+        "train": (table["fold"] > 0).sum(),
+        "val": 0,
+        "test": (table["fold"] == 0).sum(),
+    }
+    assert set(run.predictions["split"]) == {"test"} and "val_loss" not in run.history
+    assert model_of(run).output_shape == (None, 3)
+    classes = features.class_indices(table, config.classes)
+    assert (classes[table["sadness"] == 1] == 1).all()
+    assert (classes[table["emotion"] == "joy"] == 2).all() and set(classes) == {0, 1, 2}
+    with pytest.raises(ValueError, match="emotions .*joy.* are none of the classes"):
+        features.class_indices(table, ("anger", "sadness"))
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_a_network_trained_above_a_layer_keeps_what_is_below(config, tmp_path, k):
+    cut = "block5c_add"
+    config = folded(config, tmp_path).replace(frozen=False, trained_from=cut, k=k)
+    run = train(config, tmp_path / "runs", progress=False)
+    trained = model_of(run).get_layer("backbone")
+    fresh = build_classifier(BACKBONE, k, config.image_size).get_layer("backbone")
+    names = [layer.name for layer in fresh.layers]
+    for layer in (layer for layer in fresh.layers if layer.trainable_weights):
+        pairs = zip(layer.weights, trained.get_layer(layer.name).weights, strict=True)
+        same = [np.array_equal(a, b) for a, b in pairs]
+        below = names.index(layer.name) <= names.index(cut)
+        assert all(same) if below else not any(same), layer.name
+    images = np.stack([read_image(path, config.image_size) for path in kept(config)["path"]])
+    p = features.probabilities(load_network(run), images.astype("float32"))[:, 1]
+    asked = run.predictions.set_index("image_id")["p_sadness"]
+    np.testing.assert_allclose(p[kept(config)["fold"] == 0], asked, atol=1e-5)

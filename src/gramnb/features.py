@@ -10,7 +10,7 @@ whole: an interrupted pass goes on where it stopped, and a second run reads.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -170,29 +170,33 @@ def compute(
     backbone: str,
     image_size: int,
     weights: str | None = None,
-    taps: tuple[str, ...] = (),
+    layers: Sequence[str] = (POOLED,),
     progress: bool = True,
 ) -> list[Path]:
-    """Compute what the cache lacks, in one pass; return where the pooled top and each tap lie.
+    """Compute what the cache lacks, in one pass; return where each layer's outputs lie.
 
-    `table` has `path`, `image_id` and `sadness`; the rest is as for `backbones.build_backbone`.
+    `table` has `path`, `image_id` and `sadness`; `layers` are names of feature maps, and `POOLED`;
+    the rest is as for `backbones.build_backbone`.
     """
-    folders = [_folder(backbone, image_size, weights, layer) for layer in (POOLED, *taps)]
+    folders = [_folder(backbone, image_size, weights, layer) for layer in layers]
     lacks = [~table["image_id"].isin(_index(folder)) for folder in folders]
     missing = table[np.logical_or.reduce(lacks)].drop_duplicates("image_id")
     if missing.empty:
         return folders
-    body = build_backbone(backbone, image_size, weights=weights, taps=taps)
-    top, *maps = body.outputs
-    pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(top)
-    model = keras.Model(body.inputs, [pooled, *maps])
+    maps = [layer for layer in layers if layer != POOLED]
+    body = build_backbone(backbone, image_size, weights=weights, taps=maps)
+    outputs = dict(zip(maps, body.outputs[1:], strict=True))
+    outputs[POOLED] = keras.layers.GlobalAveragePooling2D(dtype="float32")(body.outputs[0])
+    model = keras.Model(body.inputs, [outputs[layer] for layer in layers])
     with tqdm(total=len(missing), unit="image", desc=backbone, disable=not progress) as bar:
         for start in range(0, len(missing), SHARD):
             part = missing.iloc[start : start + SHARD]
-            outputs = _forward(model, part, image_size)
-            for folder, output, lacked in zip(folders, outputs, lacks, strict=True):
+            with quiet():
+                found = keras.tree.flatten(model.predict(images(part, image_size, 32), verbose=0))
+            for folder, output, lacked in zip(folders, found, lacks, strict=True):
                 if lacked.any():
-                    _write_shard(folder, part["image_id"], output)
+                    kind = np.float16 if output.ndim == 4 else np.float32
+                    _write_shard(folder, part["image_id"], output.astype(kind))
             bar.update(len(part))
     return folders
 
@@ -201,7 +205,7 @@ def extract(table: pd.DataFrame, backbone: str, image_size: int, *args, **kwargs
     """Return the rows' features, in their order, computing what is not cached (as `compute` does).
 
     Returns:
-        The pooled top (n, D) float32, and a feature map (n, H, W, C) float16 a tap.
+        For each layer (n, H, W, C) float16, or (n, D) float32 for `POOLED`.
     """
     folders = compute(table, backbone, image_size, *args, **kwargs)
     wanted = table["image_id"].to_numpy(dtype=str)
@@ -218,13 +222,6 @@ def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> 
     folder = cache_dir() / "features" / f"{backbone}-{image_size}-{layer}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _forward(model: keras.Model, part: pd.DataFrame, image_size: int) -> list[np.ndarray]:
-    with quiet():
-        outputs = model.predict(images(part, image_size, 32), verbose=0)
-    pooled, *maps = keras.tree.flatten(outputs)
-    return [pooled.astype(np.float32), *(tap.astype(np.float16) for tap in maps)]
 
 
 def _write_shard(folder: Path, image_ids: pd.Series, array: np.ndarray) -> None:
@@ -257,7 +254,7 @@ def _gather(folder: Path, ids: np.ndarray) -> np.ndarray:
 
 
 def probabilities(network: keras.Model, inputs) -> np.ndarray:
-    """Return the probabilities of others and sadness, (n, 2) float32: the one way to ask.
+    """Return the probabilities of others and sadness, (n, 2) float32, or of more classes.
 
     Args:
         network: a whole network, or a head alone.
@@ -317,11 +314,18 @@ def class_indices(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     return index.astype(np.int32)
 
 
-def prepare_inputs(table: pd.DataFrame, config: TrainConfig, progress: bool = True) -> Inputs:
-    """Return the rows as inputs; a frozen run's features are computed here if not cached."""
-    if not config.frozen:
+def prepare_inputs(
+    table: pd.DataFrame, config: TrainConfig, progress: bool = True, training: bool = False
+) -> Inputs:
+    """Return the rows as inputs of a run's network; what is cached is computed here if it is not.
+
+    A network that trains above a layer reads that layer's map while it is `training`, and images
+    when it is asked.
+    """
+    first = POOLED if config.frozen else config.trained_from if training else ""
+    if not first:
         return Inputs(table, config, None)
     taps = config.taps or (BACKBONES[config.backbone].tap,)
     where = (config.backbone, config.image_size, config.weights or None)
-    # the baseline reads no tap
-    return Inputs(table, config, extract(table, *where, taps if config.k else (), progress))
+    layers = (first, *(taps if config.k else ()))  # the baseline reads no tap
+    return Inputs(table, config, extract(table, *where, layers, progress))

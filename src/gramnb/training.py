@@ -11,6 +11,7 @@ cached backbone features (`features`), without augmentation.
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,13 @@ from tqdm import tqdm
 
 from gramnb import evaluation
 from gramnb._keras import keras, load_model, quiet
-from gramnb.backbones import BACKBONES
+from gramnb.backbones import BACKBONES, above, build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.curation import SPLITS
 from gramnb.data.inspection import inspect_all
 from gramnb.features import Inputs, prepare_inputs
-from gramnb.models import build_classifier, build_head
+from gramnb.models import build_classifier, build_head, join
 from gramnb.replicas import available, device_names, strategy
 from gramnb.runs import Run, atomic, environment, resolve, write_json
 from gramnb.variants import WithCentres, build_multilevel_resnet50
@@ -58,7 +59,7 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     if run.complete:
         return run
     scope = strategy(config.replicas)
-    inputs = prepare_inputs(table, config, progress)
+    inputs = prepare_inputs(table, config, progress, training=True)
     history = _fit(run, inputs, rows, scope, progress)
     _finish(run, inputs, rows, scope, history)
     return run
@@ -156,17 +157,13 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
         pooled, *taps = inputs.arrays
         # without Gram modules the branch's width still follows from the tap's channels
         shapes = [t.shape[1:] for t in taps] or [(1, 1, BACKBONES[config.backbone].tap_channels)]
-        model = build_head(config.k, pooled.shape[-1], shapes, config.head, len(config.classes))
+        trunk = _trunk(config) if config.trained_from else None
+        channels = trunk.output_shape[-1] if trunk else pooled.shape[-1]
+        model = build_head(config.k, channels, shapes, config.head, len(config.classes))
+        if trunk:
+            model = join(trunk, model, [keras.Input(shape) for shape in shapes if config.k])
     else:
-        model = build_classifier(
-            config.backbone,
-            config.k,
-            config.image_size,
-            config.weights or None,
-            config.taps or None,
-            config.head,
-            len(config.classes),
-        )
+        model = _classifier(config)
     if config.centre_loss:
         model = WithCentres(model, config.centre_loss)
     rate = config.learning_rate
@@ -177,6 +174,27 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
     _decay_kernels_only(optimizer)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def _trunk(config: TrainConfig) -> keras.Model:
+    body = build_backbone(config.backbone, config.image_size, config.weights or None, ())
+    return above(body, config.trained_from)
+
+
+def _classifier(config: TrainConfig) -> keras.Model:
+    where = (config.image_size, config.weights or None, config.taps or None)
+    return build_classifier(config.backbone, config.k, *where, config.head, len(config.classes))
+
+
+def _whole(model: keras.Model, config: TrainConfig) -> keras.Model:
+    """Return the classifier of what was trained above a layer, and what was not below it."""
+    whole = _classifier(config)
+    body = whole.get_layer("backbone")
+    for layer in model.get_layer("trunk").layers:
+        if layer.weights:
+            body.get_layer(layer.name).set_weights(layer.get_weights())
+    whole.get_layer("head").set_weights(model.get_layer("head").get_weights())
+    return whole
 
 
 def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
@@ -333,6 +351,10 @@ def _finish(
     model = _load(run, config.epochs, "best.keras")
     if isinstance(model, WithCentres):
         model = model.classifier
+    if config.trained_from:
+        with quiet():
+            model = _whole(model, config)
+        inputs = replace(inputs, arrays=None)  # as it will be asked: about images
     with atomic(run.path / "model.keras") as temporary:  # without centres and optimizer
         model.save(temporary)
     with atomic(run.path / "history.csv") as temporary:
