@@ -14,6 +14,7 @@ from studies.experiment import STUDY, Experiment
 
 from gramnb import evaluation
 from gramnb.data import manifest
+from gramnb.evaluation.intervals import Runs
 from gramnb.runs import Run, atomic, commit, labels, resolve, write_json
 
 SUMMARY = "results/summary.csv"
@@ -128,8 +129,9 @@ def summarise() -> pd.DataFrame:
         ):
             known = {"study": file.parent.name, "data": data, "backbone": backbone,
                      "variant": variant, "k": k}  # fmt: skip
+            arranged = Runs.of(part)
             for metric in evaluation.METRICS:
-                values = evaluation.estimate(part, metric, resamples=RESAMPLES)
+                values = evaluation.estimate(arranged, metric, resamples=RESAMPLES)
                 tables.append({**known, "metric": metric, **values})
     return pd.DataFrame(tables)
 
