@@ -47,7 +47,7 @@ LARGEST = 3_000_000  # bytes of a head that ships
 LEAST = 5e-6  # what a recorded probability of 0.00000 may be
 METRICS = ("n", "accuracy", "low", "high", "precision_sadness", "recall_sadness", "auc", "brier")
 METRICS += ("ece", "log_loss", "ece_by_chance")
-PAINTING = "painting: "
+PAINTING, PAINTINGS = "painting: ", "runs/cache/demo-artworks"
 WORDS = (
     "photographs and illustrations that web searches for a keyword returned; "
     "sadness: sad, crying, lonely; others: angry, confused, happy, relaxed"
