@@ -141,7 +141,7 @@ def main() -> None:
         "candidates": tried,
         "first_rule": first_rule(frame, tried),
     }
-    paintings = demo.draw_dataset(runs.cache_dir() / "demo-artworks", "demo-artworks")
+    paintings = demo.draw_dataset(PAINTINGS, "demo-artworks")
     size, calibration = run.config["image_size"], Calibration(**card["calibration"])
     card["unlike"] = unlike(SadnessClassifier(load_network(run), size, calibration), paintings)
     with runs.atomic(SHIPPED / "head.keras") as temporary:
