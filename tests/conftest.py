@@ -10,6 +10,13 @@ import pytest
 from gramnb.data import curation
 
 ROOT = Path(__file__).parents[1]
+LONGEST = ("webemo_profile", "study", "training", "own_folder", "notebooks", "results", "explain")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the modules that take longest, so that no process is left with one at the end."""
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")
