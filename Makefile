@@ -61,7 +61,7 @@ pytest: .venv/installed
 	$(PYTEST) $(COVERAGE)
 
 nbval: .venv/installed
-	$(PYTEST) --nbval-lax --nbval-kernel-name=python3 notebooks book/studies.ipynb
+	$(PYTEST) --nbval-lax --nbval-kernel-name=python3 notebooks book/*.ipynb
 
 book: run-published_book
 	$(ended)

@@ -295,7 +295,7 @@ rule committed_notebooks:
     # Execute each notebook with its default parameters, in place, without what varies by machine.
     run:
         for path in [*map(Path, expand("notebooks/{chapter}.ipynb", chapter=CHAPTERS)),
-                     Path("book/studies.ipynb")]:
+                     *sorted(Path("book").glob("*.ipynb"))]:
             executed = OUT / "committed" / path.name
             executed.parent.mkdir(parents=True, exist_ok=True)
             papermill.execute_notebook(str(path), str(executed), kernel_name="python3")

@@ -144,7 +144,11 @@ def typed(text, of_the_paper=False):
     return found
 
 
-PAGES = [*NOTEBOOKS, ROOT / "book" / "studies.ipynb", *sorted((ROOT / "book").glob("*.md"))]
+PAGES = [
+    *NOTEBOOKS,
+    *sorted((ROOT / "book").glob("*.ipynb")),
+    *sorted((ROOT / "book").glob("*.md")),
+]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
