@@ -308,6 +308,9 @@ def test_differences_are_drawn_in_percentage_points(figures, predictions):
     drawn = [line for line in accuracy.lines if line.get_marker() == "o"][0].get_xdata()
     assert drawn == pytest.approx(100 * table.loc[("k = 4", "accuracy"), ["estimate"]])
     assert auc.get_title(loc="left") == "AUC" and "points" in accuracy.get_xlabel()
+    assert not accuracy.patches
+    (shaded,) = plots.differences(table, margin=1.5).axes[0].patches
+    assert (shaded.get_x(), shaded.get_width()) == (-1.5, 3)
 
 
 def test_accuracy_is_drawn_by_size_in_percent(figures):

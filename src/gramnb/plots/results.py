@@ -133,18 +133,19 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame) -> Figure:
 
 
 @book_style
-def differences(table: pd.DataFrame) -> Figure:
+def differences(table: pd.DataFrame, margin: float = 0.0) -> Figure:
     """For each network a point and a horizontal interval, its difference to the baseline in
     percentage points, and a vertical line at zero.
 
-    table: `evaluation.compare`, a panel a metric.
+    table: `evaluation.compare`, a panel a metric. margin: in points, what counts as no difference,
+    shaded on either side of zero.
     """
     panels = {}
     for metric, rows in table.groupby(level="metric", sort=False):
         name, _, label = metric.partition("_")
         name = {"auc": "AUC", "f1": "F1", "ece": "ECE"}.get(name, name.capitalize())
         panels[f"{name}, {label}" if label else name] = 100 * rows
-    return _forest(panels, "difference, points")
+    return _forest(panels, "difference, points", margin=margin)
 
 
 @book_style
@@ -164,12 +165,16 @@ def effects(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def _forest(panels: Mapping[str, pd.DataFrame], label: str, sharex: bool = False) -> Figure:
+def _forest(
+    panels: Mapping[str, pd.DataFrame], label: str, sharex: bool = False, margin: float = 0.0
+) -> Figure:
     """Draw estimate, low and high of tables with the same rows, by their second level's colours."""
     names = next(iter(panels.values())).index.unique(0)
     figure, axes = new(0.3 * len(names) + 1.1, 1, len(panels), sharex=sharex, sharey=True)
     for ax, (title, table) in zip(axes[0], panels.items(), strict=True):
         ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
+        if margin:
+            ax.axvspan(-margin, margin, color=PAPER, alpha=0.12, linewidth=0)
         colours = list(table.groupby(level=1, sort=False))
         for n, (_, rows) in enumerate(colours):
             rows = rows.droplevel(1).loc[names]
