@@ -11,6 +11,8 @@ from gramnb.data.images import read_image
 BACKBONE = "EfficientNetLite0"
 TAPS = ("block2b_project_conv", "block3b_project_conv")
 
+BOTH = (features.POOLED, TAPS[1])
+
 
 @pytest.fixture(scope="module")
 def table(demo_manifest):
@@ -20,18 +22,16 @@ def table(demo_manifest):
 @pytest.fixture
 def counted(monkeypatch):
     """Count the images that go through the backbone."""
-    seen = []
-    forward = features._forward
-    monkeypatch.setattr(features, "_forward", lambda m, part, s: seen.append(len(part))
-                        or forward(m, part, s))  # fmt: skip
+    seen, images = [], features.images
+    monkeypatch.setattr(
+        features, "images", lambda part, *size: seen.append(len(part)) or images(part, *size)
+    )
     return seen
 
 
 def test_features_are_the_backbones_outputs(table):
     few = table.head(3)
-    pooled, maps = features.extract(
-        few, BACKBONE, 48, layers=(features.POOLED, *TAPS[1:]), progress=False
-    )
+    pooled, maps = features.extract(few, BACKBONE, 48, layers=BOTH, progress=False)
     images = np.stack([read_image(path, 48) for path in few["path"]]).astype("float32")
     top, tap = features.build_backbone(BACKBONE, 48).predict_on_batch(images)
     np.testing.assert_allclose(pooled, top.mean(axis=(1, 2)), rtol=1e-3, atol=1e-4)
@@ -40,14 +40,10 @@ def test_features_are_the_backbones_outputs(table):
 
 
 def test_order_and_repeats_follow_the_table_and_nothing_is_computed_twice(table, counted):
-    first = features.extract(
-        table.iloc[[4, 2, 9, 2]], BACKBONE, 40, layers=(features.POOLED, *TAPS[1:]), progress=False
-    )
+    first = features.extract(table.iloc[[4, 2, 9, 2]], BACKBONE, 40, layers=BOTH, progress=False)
     assert sum(counted) == 3
     np.testing.assert_array_equal(first[0][1], first[0][3])
-    more = features.extract(
-        table.iloc[[9, 5, 4]], BACKBONE, 40, layers=(features.POOLED, *TAPS[1:]), progress=False
-    )
+    more = features.extract(table.iloc[[9, 5, 4]], BACKBONE, 40, layers=BOTH, progress=False)
     assert sum(counted) == 4
     np.testing.assert_array_equal(more[0][0], first[0][2])
     np.testing.assert_array_equal(more[1][2], first[1][0])
@@ -65,17 +61,13 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(table, counted, monkeypatc
 
     monkeypatch.setattr(features, "_write_shard", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        features.extract(many, BACKBONE, 44, layers=(features.POOLED, *TAPS[1:]), progress=False)
+        features.extract(many, BACKBONE, 44, layers=BOTH, progress=False)
     monkeypatch.setattr(features, "_write_shard", write)
     counted.clear()
-    resumed = features.extract(
-        many, BACKBONE, 44, layers=(features.POOLED, *TAPS[1:]), progress=False
-    )
+    resumed = features.extract(many, BACKBONE, 44, layers=BOTH, progress=False)
     assert counted == [4, 4]
     monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path))
-    whole = features.extract(
-        many, BACKBONE, 44, layers=(features.POOLED, *TAPS[1:]), progress=False
-    )
+    whole = features.extract(many, BACKBONE, 44, layers=BOTH, progress=False)
     for one, other in zip(resumed, whole, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -88,7 +80,7 @@ def test_layers_are_cached_each_on_its_own(table, counted):
     several = features.extract(few, BACKBONE, 36, layers=(features.POOLED, *TAPS), progress=False)
     assert counted == [6, 6]
     assert [tap.shape for tap in several[1:]] == [(6, 9, 9, 24), (6, 5, 5, 40)]
-    alone = features.extract(few, BACKBONE, 36, layers=(features.POOLED, *TAPS[1:]), progress=False)
+    alone = features.extract(few, BACKBONE, 36, layers=BOTH, progress=False)
     turned = features.extract(
         few, BACKBONE, 36, layers=(features.POOLED, *TAPS[::-1]), progress=False
     )

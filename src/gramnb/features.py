@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -127,13 +127,23 @@ def images(
 
 
 def arrays(
-    inputs: list[np.ndarray], labels: np.ndarray, batch_size: int, orders: np.ndarray | None = None
+    inputs: list[np.ndarray],
+    labels: np.ndarray,
+    batch_size: int,
+    orders: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """Return batches of rows of `inputs`, float32, and labels, int32 (B,): a frozen run's data."""
+    """Return batches of `rows` of `inputs`, float32, and labels, int32 (B,): a frozen run's data.
 
-    def load(_: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    `labels` are those of the rows; without `rows`, all are meant.
+    """
+    rows = np.arange(len(labels)) if rows is None else rows
+
+    def load(_: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         batch = tf.numpy_function(
-            lambda rows: [array[rows] for array in inputs], [rows], [a.dtype for a in inputs]
+            lambda index: [array[rows[index]] for array in inputs],
+            [index],
+            [array.dtype for array in inputs],
         )
         for tensor, array in zip(batch, inputs, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
@@ -208,8 +218,7 @@ def extract(table: pd.DataFrame, backbone: str, image_size: int, *args, **kwargs
         For each layer (n, H, W, C) float16, or (n, D) float32 for `POOLED`.
     """
     folders = compute(table, backbone, image_size, *args, **kwargs)
-    wanted = table["image_id"].to_numpy(dtype=str)
-    return [_gather(folder, wanted) for folder in folders]
+    return [_gather(folder, tuple(table["image_id"])) for folder in folders]
 
 
 def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> Path:
@@ -240,7 +249,8 @@ def _index(folder: Path) -> dict[str, tuple[Path, int]]:
     return index
 
 
-def _gather(folder: Path, ids: np.ndarray) -> np.ndarray:
+@lru_cache(maxsize=4)  # many heads read the same maps; TensorFlow never lets go of a copy
+def _gather(folder: Path, ids: tuple[str, ...]) -> np.ndarray:
     index = _index(folder)
     wanted = pd.DataFrame([index[image] for image in ids], columns=["file", "row"])
     output: np.ndarray | None = None
@@ -279,7 +289,7 @@ class Inputs:
         orders = shuffled(len(rows), config.seed, epochs) if epochs else None
         labels = class_indices(self.table, config.classes)[rows]
         if self.arrays is not None:
-            return arrays([array[rows] for array in self.arrays], labels, size, orders)
+            return arrays(self.arrays, labels, size, orders, rows)
         part, augment = self.table.iloc[rows], config.augment if epochs else None
         first = epochs.start if epochs else 0
         more = (orders, augment, config.seed, first, labels)
