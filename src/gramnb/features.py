@@ -315,6 +315,8 @@ def class_indices(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     Raises:
         ValueError: an emotion that is no class, where "others" is none either.
     """
+    if len(classes) == 2:
+        return table["sadness"].to_numpy(np.int32)
     emotion = table["emotion"].where(table["emotion"].isin(classes), "others")
     names = emotion.where(table["sadness"] == 0, "sadness")
     index = pd.Index(classes).get_indexer(names)
