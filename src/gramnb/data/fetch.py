@@ -55,9 +55,8 @@ def fetch(
     "too many redirects", "not allowed" (the server forbids use in machine learning), "bad address",
     and the reasons of `images.ImageError`. An address that stands on several lines is asked once.
 
-    `workers` downloads run at once; `timeout` seconds are granted each to connecting, to the whole
-    of an answer's headers and to the whole file; `retries` more attempts are made where they may
-    help. `RANGES` says what they may be.
+    `workers` downloads run at once; `timeout` seconds are granted each to connecting, to all of an
+    answer's headers and to the whole file; `retries` more attempts are made where they may help.
 
     Writes `images/`, `fetch.parquet` (the table; rows of other lists stay in it), `attrition.csv`
     (`attrition` of the table) and `fetch.sqlite` (what has been settled). Called again, it goes on
@@ -169,12 +168,15 @@ class _Watched:
         self.line = made.dup()
         return made
 
+    def stop(self) -> None:
+        self.line.shutdown(socket.SHUT_RDWR)
+
     def connect(self) -> None:
-        with _within(self.timeout, lambda: self.line.shutdown(socket.SHUT_RDWR)):
+        with _within(self.timeout, self.stop):
             super().connect()
 
     def getresponse(self):
-        with _within(self.timeout, lambda: self.line.shutdown(socket.SHUT_RDWR)):
+        with _within(self.timeout, self.stop):
             response = super().getresponse()
         if response.status != 200:
             response.close()

@@ -45,6 +45,7 @@ SUFFIXES = frozenset(x for x, kind in Image.registered_extensions().items() if k
 
 # Pictures of formats that are not read: they are listed, so that none is left out without a word.
 _UNREAD = frozenset(".jxl .jp2 .j2k .psd .svg .dng .cr2 .cr3 .nef .arw .orf .raf .rw2".split())
+_IN_FLIGHT, _CHANGED = [], threading.Condition()  # pixels of the pictures being decoded
 _SAME = 3  # levels of 255; a profile that moves no colour further says sRGB in its own words
 _LEVELS = np.rint(np.arange(1 << 16) / 257).astype(int).tolist()  # from 16 bits to 8
 
@@ -138,27 +139,18 @@ def image_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-class _InFlight:
-    """What all threads decode together: at most MAX_PIXELS, so that memory has a bound."""
-
-    def __init__(self):
-        self.pixels, self.changed = 0, threading.Condition()
-
-    @contextmanager
-    def room(self, pixels: int) -> Iterator[None]:
-        """Wait for room for so many pixels and hold it."""
-        with self.changed:
-            self.changed.wait_for(lambda: not self.pixels or self.pixels + pixels <= MAX_PIXELS)
-            self.pixels += pixels
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.pixels -= pixels
-                self.changed.notify_all()
-
-
-_IN_FLIGHT = _InFlight()
+@contextmanager
+def _room(pixels: int) -> Iterator[None]:
+    """Hold room for so many pixels: all threads together decode MAX_PIXELS, which bounds memory."""
+    with _CHANGED:
+        _CHANGED.wait_for(lambda: not _IN_FLIGHT or sum(_IN_FLIGHT) + pixels <= MAX_PIXELS)
+        _IN_FLIGHT.append(pixels)
+    try:
+        yield
+    finally:
+        with _CHANGED:
+            _IN_FLIGHT.remove(pixels)
+            _CHANGED.notify_all()
 
 
 def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.ndarray:
@@ -179,7 +171,7 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
                 raise ImageError("too small", f"{width} x {height} pixels", name)
             if image.mode in ("F", "LAB"):
                 raise ImageError("not an image", f"pixels of mode {image.mode}, not RGB", name)
-            with _IN_FLIGHT.room(width * height):
+            with _room(width * height):
                 image.load()
                 if image.format in ("JPEG", "MPO"):
                     _check_jpeg(data, image.mode)

@@ -118,18 +118,12 @@ def _malformed(lines: pd.Series, path: Path) -> str:
 
 
 def read_fetched(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Return these columns of a table that `gramnb fetch` has written.
-
-    Raises:
-        ValueError: the file is damaged or another.
-    """
+    """Return columns of what `gramnb fetch` wrote; ValueError names a file that is damaged."""
     try:
         return pd.read_parquet(file, columns=list(columns), partitioning=None)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(
-            f"{file}: not a table of gramnb fetch ({str(error).splitlines()[0][:120]}); move it "
-            "away and fetch again: what has been downloaded stays"
-        ) from None
+        why = f"not a table of gramnb fetch ({str(error).splitlines()[0][:120]})"
+        raise ValueError(f"{file}: {why}; move it away, fetch again: images stay") from None
 
 
 def audit_list(paths: Sequence[str | Path]) -> dict:

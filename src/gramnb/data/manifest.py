@@ -115,21 +115,18 @@ def read(path: str | Path) -> pd.DataFrame:
 def _check_splits(table: pd.DataFrame) -> None:
     """Raise ValueError for a kept row that no split would use, or a picture that two would."""
     rows = kept(table)
-    for name, good in {
-        "split": rows["split"].isin(["train", "val", "test"]), "fold": rows["fold"] >= 0
-    }.items():  # fmt: skip
+    known = {"split": rows["split"].isin(["train", "val", "test"]), "fold": rows["fold"] >= 0}
+    for name, good in known.items():
         if (rows[name] == _FIELDS[name][1]).all():
             continue
         if not good.all():
             raise ValueError(f"row {good.idxmin()}: {name} is '{rows[name][good.idxmin()]}'")
         for key in ("image_id", "group"):
-            known = rows[rows[key] != _FIELDS[key][1]]
-            twice = known.groupby(key)[name].transform("nunique") > 1
+            same = rows[rows[key] != _FIELDS[key][1]].groupby(key)
+            twice = same[name].transform("nunique") > 1
             if twice.any():
-                raise ValueError(
-                    f"row {twice.idxmax()}: its {key} stands in another {name} too, as do those of "
-                    f"{twice.sum()} rows: no picture may be trained on and tested"
-                )
+                where = f"row {twice.idxmax()}: its {key} stands in another {name} too"
+                raise ValueError(f"{where}, {twice.sum()} rows: none may be trained on and tested")
 
 
 def kept(table: pd.DataFrame) -> pd.DataFrame:

@@ -97,7 +97,7 @@ def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
     paths = pd.Series(sorted(x for x in found.pictures + found.unread if coded[x]), dtype=object)
     folders = paths.map(lambda path: Path(path).relative_to(root).parts[:-1])
     loose = folders.str.len() == 0
-    others = [x for x in found.others if coded[x] and Path(x).parent != root]  # beside the classes lie notes
+    others = [x for x in found.others if coded[x] and Path(x).parent != root]
     if loose.all():
         raise ValueError(
             f"{root}: no pictures in class folders ({len(paths)} pictures beside each other, "
