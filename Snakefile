@@ -32,7 +32,7 @@ ALLOW_DIRTY = bool(config.pop("allow_dirty", ""))
 OUT = Path("runs") / (f"studies/{STUDY}" if STUDY else PROFILE)
 IMAGES = OUT / "images.txt"  # which images its runs are of
 CHAPTERS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
-CURATION, GRAM, TRAINING, EVALUATION, TRANSFER, ARTWORKS = CHAPTERS
+CURATION, GRAM, TRAINING, _, TRANSFER, _ = CHAPTERS
 KNOWN = {chapter: papermill.inspect_notebook(f"notebooks/{chapter}.ipynb") for chapter in CHAPTERS}
 BOOK_FILES = ["_config.yml", "_toc.yml", *map(str, sorted(Path("book").glob("**/*.*")))]
 
@@ -110,37 +110,24 @@ def check():
     """Refuse what cannot be trained, recorded or found, before anything starts."""
     from studies import record
 
-    from gramnb.runs import commit
-
-    try:
-        EXPERIMENT.configs()
-        if STUDY and not ALLOW_DIRTY:
-            record.check_commits([commit()])
-    except ValueError as error:
-        refuse(error)
-    if not STUDY:
-        check_folders()
-
-
-def check_folders():
-    """Refuse a folder or a class that is not there."""
     from gramnb.data import sources
     from gramnb.data.curation import Recipe
-    from gramnb.runs import resolve
+    from gramnb.runs import commit, resolve
 
-    given = parameters(CURATION)
+    way_out = ""
     try:
+        EXPERIMENT.configs()
+        if STUDY:
+            return ALLOW_DIRTY or record.check_commits([commit()])
         sources.transfer_sets(EXPERIMENT.transfer or "")
-    except (OSError, ValueError) as error:
-        refuse(error)
-    if EXPERIMENT.artworks and not resolve(EXPERIMENT.artworks).is_dir():
-        refuse(f"{EXPERIMENT.artworks}: no such folder; give make ARTWORKS=folder")
-    if given.get("source", "demo") not in sources.demo.DATASETS:
-        try:
+        if EXPERIMENT.artworks and not resolve(EXPERIMENT.artworks).is_dir():
+            raise ValueError(f"{EXPERIMENT.artworks}: no such folder; give make ARTWORKS=folder")
+        given, way_out = parameters(CURATION), "; give make DATA=folder SADNESS=class,class"
+        if given.get("source", "demo") not in sources.demo.DATASETS:
             sadness = Recipe(sadness=given.get("sadness", "")).sadness
             sources.read(given["source"], given.get("data", ""), sadness)
-        except (OSError, ValueError) as error:
-            refuse(f"{error}; give make DATA=folder SADNESS=class,class")
+    except (OSError, ValueError) as error:
+        refuse(f"{error}{way_out}")
     OUT.mkdir(parents=True, exist_ok=True)
     IMAGES.write_text(images(), encoding="utf-8")
 
@@ -253,18 +240,10 @@ rule part:
 RUNS = [PART.format(part=part, parts=PARTS) for part in range(1, PARTS + 1)]
 
 
-rule training:
-    input: f"notebooks/{TRAINING}.ipynb", RUNS
-    output: CHAPTER.format(chapter=TRAINING)
-    run: execute(TRAINING, output[0])
-
-
 rule chapter_from_runs:
-    input:
-        "notebooks/{chapter}.ipynb",
-        RUNS,
+    input: "notebooks/{chapter}.ipynb", RUNS
     output: CHAPTER
-    wildcard_constraints: chapter="|".join([EVALUATION, TRANSFER, ARTWORKS])
+    wildcard_constraints: chapter="|".join(CHAPTERS[2:])
     run: execute(wildcards.chapter, output[0])
 
 
@@ -296,10 +275,7 @@ def keep(name):
     from studies import record
 
     try:
-        if STUDY:
-            record.record(EXPERIMENT, ALLOW_DIRTY)
-        else:
-            record.record_folder(OUT, name, ALLOW_DIRTY)
+        record.record(EXPERIMENT, ALLOW_DIRTY) if STUDY else record.record_folder(OUT, name, ALLOW_DIRTY)
     except (OSError, ValueError) as error:
         refuse(error)
     print(f"Recorded in results/{name}.")

@@ -36,17 +36,22 @@ def measure(folder: Path, ids: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"image_id": ids, "text_fraction": shares})
 
 
+def agreement() -> pd.DataFrame:
+    """Return of each half: n images, the share on which filter and eyes agree, its interval."""
+    labels, scores = (pd.read_csv(FOLDER / f"{name}.csv") for name in ("labels", "scores"))
+    table = labels.merge(scores, validate="1:1")
+    table["agree"] = (table["text_fraction"] > TEXT_THRESHOLD) == table["text"]
+    halves = table.groupby("half")["agree"].agg(n="size", agree="sum")
+    halves["low"], halves["high"] = evaluation.wilson(halves["agree"], halves["n"])
+    return halves.assign(agree=halves["agree"] / halves["n"])
+
+
 def main() -> None:
-    labels = pd.read_csv(FOLDER / "labels.csv")
     if len(sys.argv) > 1:
-        scores = measure(Path(sys.argv[1]), labels["image_id"])
+        scores = measure(Path(sys.argv[1]), pd.read_csv(FOLDER / "labels.csv")["image_id"])
         with runs.atomic(FOLDER / "scores.csv") as temporary:
             scores.to_csv(temporary, index=False, float_format="%.6f")
-    table = labels.merge(pd.read_csv(FOLDER / "scores.csv"), validate="1:1")
-    for half, part in table.groupby("half"):
-        agree = int(((part["text_fraction"] > TEXT_THRESHOLD) == part["text"]).sum())
-        low, high = (100 * bound for bound in evaluation.wilson(agree, len(part)))
-        print(f"{half}: {100 * agree / len(part):.1f} % ({low:.1f} to {high:.1f}) of {len(part)}")
+    print((agreement() * [1, 100, 100, 100]).round(1).to_string())
 
 
 if __name__ == "__main__":

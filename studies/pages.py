@@ -10,10 +10,9 @@ fills the README's results from the recorded studies.
 import re
 import textwrap
 
-import pandas as pd
+from benchmarks.text_agreement import agreement
 
 from gramnb import evaluation, paper, runs
-from gramnb.data.filters import TEXT_THRESHOLD
 
 ROWS = {  # of README's table: name, what it is compared with
     "k = 4": "k = 0",
@@ -21,8 +20,6 @@ ROWS = {  # of README's table: name, what it is compared with
     "k = 4, means": "k = 0",
     "means of 3 taps, decay": "k = 0, decay",
 }
-
-
 RESULTS = """\
 **We find no evidence that four Gram modules help**: {finding} points of accuracy on {photographs}
 photographs (95 % interval). This study could only have detected a gain of {detectable} points or
@@ -41,8 +38,9 @@ On {others} photographs of another collector, *means of 3 taps, decay* differs f
 alike, it differs by {alike[accuracy]} and {alike[auc]}. These intervals are bootstraps. The study
 that trains the whole network could only detect {whole} points: it says nothing about modules.
 
-The text filter (RapidOCR reads what it finds) agrees with eyes on {agree} of {eyes} photographs
-that were labelled after its threshold was fixed.
+The text filter (RapidOCR reads what it finds) agrees with eyes on {text[agree]:.1f} %
+({text[low]:.1f} to {text[high]:.1f}) of {eyes} photographs that were labelled after its threshold
+was fixed.
 """
 
 
@@ -86,10 +84,10 @@ def results() -> str:
     means = {other: ("means of 3 taps, decay", other) for other in ("k = 0", "k = 0, decay")}
     elsewhere = evaluation.points(evaluation.compare(away, means))
     trained = evaluation.points(evaluation.compare(whole, {"whole": ("k = 4", "k = 0")}))
-    gain = paper.table3()["gain"].loc[4]
+    gain, text = paper.table3()["gain"].loc[4], agreement().loc["report"]
     columns = ["accuracy", "accuracy, detectable", "auc", "auc, detectable"]
     rows = [["networks", "accuracy", "detectable", "AUC", "detectable"]]
-    text = RESULTS.format(
+    words = RESULTS.format(
         finding=shown["accuracy"].iloc[0],
         detectable=shown["accuracy, detectable"].iloc[0],
         times=f"{100 * alike['detectable'].iloc[0] / gain:.0f}",
@@ -100,22 +98,14 @@ def results() -> str:
         plain=elsewhere.loc["k = 0"],
         alike=elsewhere.loc["k = 0, decay"],
         whole=trained["accuracy, detectable"].item(),
-        **text_filter(),
+        text=100 * text,
+        eyes=f"{text['n']:.0f}",
     )
-    first, *rest = (textwrap.fill(part, 118, break_on_hyphens=False) for part in text.split("\n\n"))
+    first, *rest = (
+        textwrap.fill(part, 118, break_on_hyphens=False) for part in words.split("\n\n")
+    )
     rows += shown[columns].reset_index().values.tolist()
     return "\n\n".join([first, table(rows), *rest])
-
-
-def text_filter() -> dict[str, str]:
-    """Return how many photographs were looked at, and on which share filter and eye agree."""
-    folder = runs.resolve("results/text_labels")
-    seen = pd.read_csv(folder / "labels.csv").merge(pd.read_csv(folder / "scores.csv"))
-    seen = seen[seen["half"] == "report"]
-    agree = int(((seen["text_fraction"] > TEXT_THRESHOLD) == seen["text"]).sum())
-    low, high = evaluation.wilson(agree, len(seen))
-    share = f"{100 * agree / len(seen):.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-    return {"agree": share, "eyes": f"{len(seen)}"}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Keep the tables of finished runs below `results`, and make one summary of all that is kept.
+"""Keep the tables of finished runs below `results`, and make one summary of all records.
 
     python -m studies.record     makes results/summary.csv of all recorded studies
 
@@ -68,7 +68,7 @@ def write(
 
     `predictions.parquet` (the columns of `runs.predictions`, `variant` being the row's name; of
     columns in `wanted` these values alone), `metrics.csv` (one row a run and data set),
-    `history.csv`, and `runs.json`: configuration and environment, what all runs share said once;
+    `history.csv`, and `runs.json`: configuration and environment, what all runs share once;
     `recorded` by which commit, and `drawn`, whether the images are the package's own drawings.
 
     Raises:
@@ -86,14 +86,12 @@ def write(
     for file, table in {"metrics.csv": metrics, "history.csv": history}.items():
         with atomic(folder / file) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-    said = {run.path.name: run.config | run.environment for _, run in found}
-    first = next(iter(said.values()))
-    shared = {k: v for k, v in first.items() if all(each.get(k) == v for each in said.values())}
-    own = {run: {k: v for k, v in each.items() if k not in shared} for run, each in said.items()}
-    recipes = [
-        manifest.read(file).attrs["recipe"] for file in {d["manifest"] for d in said.values()}
-    ]
-    drawn = all(recipe.get("source") == "demo" for recipe in recipes)
+    runs = {run.path.name: run.config | run.environment for _, run in found}
+    first = next(iter(runs.values()))
+    shared = {k: v for k, v in first.items() if all(each.get(k) == v for each in runs.values())}
+    own = {run: {k: v for k, v in each.items() if k not in shared} for run, each in runs.items()}
+    files = {each["manifest"] for each in runs.values()}
+    drawn = all(manifest.read(file).attrs["recipe"].get("source") == "demo" for file in files)
     recorded = {"commit": commit(), "allow_dirty": allow_dirty}
     about = {"recorded": recorded, "drawn": drawn}
     write_json(folder / "runs.json", {**about, "all": shared, "runs": own})
@@ -115,12 +113,12 @@ def summarise() -> pd.DataFrame:
     """
     tables = []
     for file in sorted(resolve("results").glob("*/predictions.parquet")):
-        stated = file.with_name("study.yaml")
-        said = yaml.safe_load(stated.read_text("utf-8")) if stated.exists() else {}
+        study = file.with_name("study.yaml")
+        stated = yaml.safe_load(study.read_text("utf-8")) if study.exists() else {}
         if json.loads(file.with_name("runs.json").read_text("utf-8"))["drawn"]:
             continue
         frame = pd.read_parquet(file).query("split == 'test'")
-        frame = frame.replace({"dataset": {"own": said.get("data", file.parent.name)}})
+        frame = frame.replace({"dataset": {"own": stated.get("data", file.parent.name)}})
         once = ["dataset", "variant", "seed", "fold", "image_id"]
         frame = frame.drop_duplicates(once, keep=False)  # no answer is right under both labels
         for (data, backbone, variant, k), part in frame.groupby(

@@ -90,15 +90,16 @@ def _limit(threads: int) -> None:
 
 def compute_features(experiment: Experiment) -> None:
     """Fill the cache for the frozen runs that are missing, every tap of a backbone in one pass."""
-    taps: dict[tuple, dict[str, None]] = {}
+    wanted: dict[tuple, dict[str, None]] = {}
     for _, config, run in in_order(experiment):
-        if not config.frozen or done(experiment, run):
+        first = features.POOLED if config.frozen else config.trained_from
+        if not first or done(experiment, run):
             continue
-        own = (config.taps or (BACKBONES[config.backbone].tap,)) if config.k else ()
+        taps = (config.taps or (BACKBONES[config.backbone].tap,)) if config.k else ()
         for file in (config.manifest, *experiment.others.values()):
             key = (file, config.backbone, config.image_size, config.weights)
-            taps.setdefault(key, {}).update(dict.fromkeys(own))
-    for (file, backbone, image_size, weights), layers in taps.items():
+            wanted.setdefault(key, {}).update(dict.fromkeys((first, *taps)))
+    for (file, backbone, image_size, weights), layers in wanted.items():
         table = manifest.kept(manifest.read(resolve(file))).reset_index(drop=True)
         training.check_files(table, file)
         features.compute(table, backbone, image_size, weights or None, tuple(layers))

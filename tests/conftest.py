@@ -10,6 +10,13 @@ import pytest
 from gramnb.data import curation
 
 ROOT = Path(__file__).parents[1]
+LONGEST = ("webemo_profile", "study", "training", "own_folder", "notebooks", "results", "explain")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the modules that take longest, so that no process is left with one at the end."""
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +28,25 @@ def demo_manifest(tmp_path_factory):
     )
     curation.curate(folder / "manifest.parquet", recipe, progress=False)
     return folder / "manifest.parquet"
+
+
+@pytest.fixture(scope="session")
+def config(demo_manifest):
+    """A small frozen run on the drawn images."""
+    from gramnb import TrainConfig
+
+    return TrainConfig(
+        manifest=str(demo_manifest), backbone="EfficientNetLite0", k=1, image_size=48, epochs=3,
+        batch_size=16, optimizer="adam", learning_rate=0.001, frozen=True, head={"momentum": 0.5},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def run(config, tmp_path_factory):
+    """That run, trained; tests leave it as it is."""
+    from gramnb import train
+
+    return train(config, tmp_path_factory.mktemp("runs"), progress=False)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from gramnb._keras import keras, ops
 
-POLICIES = ("float16", "mixed_float16", "bfloat16", "mixed_bfloat16")
+POLICIES = ("mixed_float16", "bfloat16")
 
 
 def check_layer(layer_class, options, input_shape, output_shape, weights):

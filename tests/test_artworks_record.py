@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from studies import artworks
 
+TWO = ["untouched", "mirrored"]
 FOLDER = Path(__file__).parents[1] / "results" / "artworks"
 
 
@@ -38,12 +39,8 @@ def test_every_picture_was_asked_everything(name, request):
 
 def test_scores_follow_from_the_answers(photographs):
     """For two steps of one network; the rest is the same computation."""
-    some = photographs[
-        (photographs["k"] == 4) & photographs["intervention"].isin(["untouched", "mirrored"])
-    ]
-    recorded = pd.read_csv(FOLDER / "scores.csv")
-    recorded = recorded[(recorded["k"] == 4) & recorded["step"].isin(["untouched", "mirrored"])]
-    table = artworks.scores(some)
+    recorded = pd.read_csv(FOLDER / "scores.csv").query("k == 4 and step in @TWO")
+    table = artworks.scores(photographs.query("k == 4 and intervention in @TWO"))
     assert len(recorded) == len(table) == 4
     columns = ["mean", "sd", "low", "high", "change", "change_low", "change_high"]
     np.testing.assert_allclose(recorded[columns], table[columns], atol=1e-4)

@@ -160,15 +160,16 @@ def test_a_network_that_is_sure_is_explained_as_well():
 
 
 def test_maps_by_title():
-    images = draw()
-    assert list(contribution_maps(network(k=0), images)) == ["Grad-CAM"]
+    """Without modules there is nothing to divide, and distinct entries have no map of their own."""
+    images, linear = draw(), network(branch="linear", gram_scaling="positions")
+    for classifier in (network(k=0), linear):
+        assert list(contribution_maps(classifier, images)) == ["Grad-CAM"]
+        with pytest.raises(ValueError, match="no Gram module to explain; grad_cam explains any"):
+            gram_contributions(classifier, images)
+    assert mean_contributions(linear, images) == []
     assert list(contribution_maps(network(), images)) == ["Grad-CAM", "Gram modules"]
     two = contribution_maps(network(taps=2), images)
-    assert [(title, map_.shape) for title, map_ in two.items()] == [
-        ("Grad-CAM", (3, 2, 2)),
-        ("Gram modules, tap 1", (3, 8, 8)),
-        ("Gram modules, tap 2", (3, 4, 4)),
-    ]
+    assert list(two) == ["Grad-CAM", "Gram modules, tap 1", "Gram modules, tap 2"]
 
 
 @pytest.mark.parametrize("taps", [1, 2])
@@ -186,17 +187,6 @@ def test_means_contribute_what_the_network_says_without_them(taps):
     assert np.abs(sums).max() > 0.01
     titles = ["means"] if taps == 1 else ["means, tap 1", "means, tap 2"]
     assert list(contribution_maps(classifier, images)) == ["Grad-CAM", *titles]
-
-
-def test_distinct_entries_have_no_map_of_their_own():
-    classifier = network(branch="linear", gram_scaling="positions")
-    assert mean_contributions(classifier, draw()) == []
-    assert list(contribution_maps(classifier, draw())) == ["Grad-CAM"]
-
-
-def test_without_modules_there_is_nothing_to_divide():
-    with pytest.raises(ValueError, match="no Gram module to explain; grad_cam explains any"):
-        gram_contributions(network(k=0), draw())
 
 
 def test_a_whole_network_takes_pixels():

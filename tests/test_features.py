@@ -29,7 +29,9 @@ def counted(monkeypatch):
 
 def test_features_are_the_backbones_outputs(table):
     few = table.head(3)
-    pooled, maps = features.extract(few, BACKBONE, 48, taps=TAPS[1:], progress=False)
+    pooled, maps = features.extract(
+        few, BACKBONE, 48, layers=(features.POOLED, *TAPS[1:]), progress=False
+    )
     images = np.stack([read_image(path, 48) for path in few["path"]]).astype("float32")
     top, tap = features.build_backbone(BACKBONE, 48).predict_on_batch(images)
     np.testing.assert_allclose(pooled, top.mean(axis=(1, 2)), rtol=1e-3, atol=1e-4)
@@ -38,10 +40,14 @@ def test_features_are_the_backbones_outputs(table):
 
 
 def test_order_and_repeats_follow_the_table_and_nothing_is_computed_twice(table, counted):
-    first = features.extract(table.iloc[[4, 2, 9, 2]], BACKBONE, 40, taps=TAPS[1:], progress=False)
+    first = features.extract(
+        table.iloc[[4, 2, 9, 2]], BACKBONE, 40, layers=(features.POOLED, *TAPS[1:]), progress=False
+    )
     assert sum(counted) == 3
     np.testing.assert_array_equal(first[0][1], first[0][3])
-    more = features.extract(table.iloc[[9, 5, 4]], BACKBONE, 40, taps=TAPS[1:], progress=False)
+    more = features.extract(
+        table.iloc[[9, 5, 4]], BACKBONE, 40, layers=(features.POOLED, *TAPS[1:]), progress=False
+    )
     assert sum(counted) == 4
     np.testing.assert_array_equal(more[0][0], first[0][2])
     np.testing.assert_array_equal(more[1][2], first[1][0])
@@ -59,13 +65,17 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(table, counted, monkeypatc
 
     monkeypatch.setattr(features, "_write_shard", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        features.extract(many, BACKBONE, 44, taps=TAPS[1:], progress=False)
+        features.extract(many, BACKBONE, 44, layers=(features.POOLED, *TAPS[1:]), progress=False)
     monkeypatch.setattr(features, "_write_shard", write)
     counted.clear()
-    resumed = features.extract(many, BACKBONE, 44, taps=TAPS[1:], progress=False)
+    resumed = features.extract(
+        many, BACKBONE, 44, layers=(features.POOLED, *TAPS[1:]), progress=False
+    )
     assert counted == [4, 4]
     monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path))
-    whole = features.extract(many, BACKBONE, 44, taps=TAPS[1:], progress=False)
+    whole = features.extract(
+        many, BACKBONE, 44, layers=(features.POOLED, *TAPS[1:]), progress=False
+    )
     for one, other in zip(resumed, whole, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -75,11 +85,13 @@ def test_layers_are_cached_each_on_its_own(table, counted):
     few = table.head(6)
     (bare,) = features.extract(few, BACKBONE, 36, progress=False)
     assert bare.shape == (6, 1280)
-    several = features.extract(few, BACKBONE, 36, taps=TAPS, progress=False)
+    several = features.extract(few, BACKBONE, 36, layers=(features.POOLED, *TAPS), progress=False)
     assert counted == [6, 6]
     assert [tap.shape for tap in several[1:]] == [(6, 9, 9, 24), (6, 5, 5, 40)]
-    alone = features.extract(few, BACKBONE, 36, taps=TAPS[1:], progress=False)
-    turned = features.extract(few, BACKBONE, 36, taps=TAPS[::-1], progress=False)
+    alone = features.extract(few, BACKBONE, 36, layers=(features.POOLED, *TAPS[1:]), progress=False)
+    turned = features.extract(
+        few, BACKBONE, 36, layers=(features.POOLED, *TAPS[::-1]), progress=False
+    )
     assert counted == [6, 6]
     np.testing.assert_array_equal(turned[2], several[1])
     np.testing.assert_array_equal(alone[1], several[2])
@@ -141,15 +153,38 @@ def test_arrays_give_rows_and_labels_together():
         np.testing.assert_array_equal(second[:, 1, 2], labels)
 
 
-def test_randaugment_changes_every_image_within_range_by_the_operations_stated(colours):
-    """Ten of keras-cv's; with the four it lacks they are the fourteen of RandAugment's paper."""
+def test_randaugment_follows_from_seed_and_key_and_stays_within_range():
+    """Whatever else is drawn, in whatever batches; keras-cv's own layers start some at random."""
     batch = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype("float32")
-    layer = features.rand_augment(3, 7)
-    augmented = np.asarray(layer(batch, training=True))
-    assert augmented.shape == batch.shape and augmented.min() >= 0 and augmented.max() <= 255
-    assert (np.abs(augmented - batch).mean(axis=(1, 2, 3)) > 1).sum() >= 7
-    (plain, _), *_ = features.images(colours, 16, 7)
-    (changed, _), *_ = features.images(colours, 16, 7, augment=(3, 7))
-    assert not np.allclose(np.sort(plain, axis=0), np.sort(changed, axis=0))
-    assert len(layer.layers) == len(features.OPERATIONS) == 10
+    changed = np.asarray(features.rand_augment(3, 7)(batch))
+    assert changed.shape == batch.shape and changed.min() >= 0 and changed.max() <= 255
+    assert (np.abs(changed - batch).mean(axis=(1, 2, 3)) > 1).sum() >= 7
+    again, keys = features.rand_augment(3, 7), np.arange(8)
+    parts = [np.asarray(again(batch[part], keys[part])) for part in ([5, 0, 3], [1])]
+    np.testing.assert_array_equal(np.concatenate(parts), changed[[5, 0, 3, 1]])
+    apart = np.asarray(again(np.repeat(batch[:1], 8, axis=0)))
+    assert len({image.tobytes() for image in apart}) == 8
+    assert (np.asarray(features.rand_augment(3, 7, seed=2**32 - 1)(batch)) != changed).any()
+
+
+def test_an_epoch_is_augmented_alike_however_many_went_before(colours):
+    config = TrainConfig(backbone=BACKBONE, image_size=32, augment=(2, 5))
+    inputs, rows = features.prepare_inputs(colours, config), np.array([6, 1, 4, 0])
+    both, second = ([images for images, _ in inputs.batches(rows, 3, epochs=epochs)]
+                    for epochs in (range(2), range(1, 2)))  # fmt: skip
+    assert len(both) == 4
+    for one, other in zip(both[2:], second, strict=True):
+        np.testing.assert_array_equal(one, other)
+    first, plain = (np.sort(np.concatenate(each), axis=0)
+                    for each in (both[:2], [x for x, _ in inputs.batches(rows, 3)]))  # fmt: skip
+    assert not np.allclose(first, plain) and not np.allclose(
+        first, np.sort(np.concatenate(second), axis=0)
+    )
+
+
+def test_the_operations_are_the_ones_stated():
+    """Ten of keras-cv's; with the four it lacks they are the fourteen of RandAugment's paper."""
+    from keras_cv.layers import RandAugment
+
+    assert len(RandAugment((0, 255)).layers) == len(features.OPERATIONS) == 10
     assert len({*features.OPERATIONS, *features.LACKING}) == 14

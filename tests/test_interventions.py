@@ -36,6 +36,8 @@ def test_a_changed_copy_of_the_same_shape_and_none_without_strength(name, pictur
     assert not np.shares_memory(changed, picture)
     if name in IDENTITIES:
         np.testing.assert_array_equal(intervene(picture, name, IDENTITIES[name]), picture)
+    else:
+        np.testing.assert_array_equal(changed, picture[:, ::-1])  # mirrored
 
 
 def test_every_pixel_value_survives_the_way_to_light_and_back():
@@ -76,13 +78,6 @@ def test_colder_light_moves_red_to_blue_and_keeps_luminance(name, power, picture
     assert (ratio / before).mean() == pytest.approx(1.25 ** (2 * power), rel=0.005)
 
 
-def test_black_and_white_have_no_temperature():
-    black = np.zeros((2, 2, 3), np.uint8)
-    np.testing.assert_array_equal(intervene(black, "cooler", 2), black)
-    white = intervene(black + 255, "cooler", 1.25)[0, 0]
-    assert white[2] == 255 and white[0] < white[1] <= 255  # clipped at the top of its range
-
-
 def test_blurring_takes_texture_and_leaves_colour(picture):
     changed = intervene(picture, "blurred", 3).astype(float)
     fine = [np.abs(np.diff(image.astype(float), axis=1)).mean() for image in (picture, changed)]
@@ -113,12 +108,6 @@ def test_tiles_change_places_by_the_seed_and_nothing_else_does(tiles, picture):
     assert (changed != intervene(picture, "shuffled", tiles, seed=4)).any()
 
 
-def test_mirrored_twice_is_the_picture(picture):
-    changed = intervene(picture, "mirrored")
-    np.testing.assert_array_equal(changed[:, 0], picture[:, -1])
-    np.testing.assert_array_equal(intervene(changed, "mirrored"), picture)
-
-
 @pytest.mark.parametrize(
     ("name", "strength", "message"),
     [
@@ -145,8 +134,7 @@ def test_labels_carry_units():
 
 def answer(painting, k, seed, log_odds, intervention="untouched", strength=np.nan):
     return {"painting": painting, "k": k, "seed": seed, "intervention": intervention,
-            "strength": strength, "log_odds": log_odds,
-            "p_sadness": 1 / (1 + np.exp(-log_odds))}  # fmt: skip
+            "strength": strength, "log_odds": log_odds}  # fmt: skip
 
 
 @pytest.fixture
@@ -168,15 +156,10 @@ def test_effects_by_hand(answers):
     table = effects(answers).loc["darker, light × 0.5"]
     assert list(table.index) == ["k = 0", "k = 4", "difference"]
     assert table["mean"].tolist() == pytest.approx([2.5, -0.25, -2.75])
-    assert table["sd_pictures"]["k = 0"] == pytest.approx(np.std([1.5, 3.5], ddof=1))
-    assert table["sd_seeds"]["k = 0"] == pytest.approx(np.std([2, 3], ddof=1))
     assert table["p10"]["k = 0"] == pytest.approx(np.quantile([1, 2, 3, 4], 0.1))
     # of two paintings a quarter of the draws are both the one, a quarter both the other
     assert table.loc["k = 0", ["low", "high"]].tolist() == pytest.approx([1.5, 3.5])
     assert table.loc["difference", ["low", "high"]].tolist() == pytest.approx([-3.5, -2])
-    assert table["flipped"][["k = 0", "k = 4"]].tolist() == [0.5, 0.25]  # 0 is no sadness
-    p = 1 / (1 + np.exp(-np.array([0, -1, 2, 1, 1, 1, 5, 5.0])))
-    assert table["p_sadness"]["k = 0"] == pytest.approx(p[4:].mean() - p[:4].mean())
     alone = effects(answers[answers["k"] == 4])
     assert list(alone.index) == [("darker, light × 0.5", "k = 4")]
 
@@ -201,16 +184,3 @@ def test_missing_answers_are_named(answers):
         effects(answers[~(whole & (answers["painting"] == "b"))])
     with pytest.raises(ValueError, match="k = 4: not every painting has an answer of each seed"):
         effects(answers[whole | (answers["painting"] == "a") | (answers["k"] == 0)])
-
-
-def test_the_interval_covers_the_mean_as_often_as_it_says():
-    """60 drawn pictures, 200 times; a bootstrap of so many is a little short of its level."""
-    random = np.random.default_rng(5)
-    hits = []
-    for _ in range(200):
-        values = random.normal(1, 2, 60)
-        rows = [answer(str(n), 0, 0, 0.0) for n in range(60)]
-        rows += [answer(str(n), 0, 0, v, "mirrored") for n, v in enumerate(values)]
-        row = effects(pd.DataFrame(rows), resamples=400).loc["mirrored", "k = 0"]
-        hits.append(row["low"] <= 1 <= row["high"])
-    assert 0.89 <= np.mean(hits) <= 0.99

@@ -156,6 +156,7 @@ def test_bank_is_its_modules(fusion, options, training):
     modules = built_modules(3, features.shape, fusion=fusion, **options)
     bank = GramBank.from_modules(modules)
     target = tf.constant(draw(9, tuple(bank.compute_output_shape(features.shape))))
+    fresh = np.asarray(bank.normalisation.moving_mean)
 
     def step(call, weights):
         with tf.GradientTape() as tape:
@@ -176,6 +177,7 @@ def test_bank_is_its_modules(fusion, options, training):
     for position, gradient in enumerate(by_bank):
         same(gradient, tf.concat(by_modules[position :: len(by_bank)], axis=-1), scale)
     # moving statistics have moved, or not, in the same way
+    assert (np.asarray(bank.normalisation.moving_mean) != fresh).any() == training
     for held, *given in zip(bank.weights, *(m.weights for m in modules), strict=True):
         same(held.value, tf.concat([w.value for w in given], axis=-1))
 
@@ -186,14 +188,8 @@ def same(one, other, scale=None):
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * scale)
 
 
-def test_training_moves_the_statistics():
-    features = draw(10, (5, 6, 6, 4))
-    bank = GramBank(2, momentum=0.5)
-    bank(features, training=True)
-    assert np.abs(bank.normalisation.moving_mean).max() > 0
-
-
 def test_fresh_bank_is_distributed_as_fresh_modules():
+    keras.utils.set_random_seed(0)
     channels, k = 16, 8
     bank, module = GramBank(k), GramModule()
     for layer in (bank, module):
@@ -281,27 +277,3 @@ def test_pooling_as_a_layer(scaling, rank, width, weights):
 def test_bad_options_say_what_is_valid(make, message):
     with pytest.raises(ValueError, match=message):
         make()
-
-
-def test_saved_model_loads_in_a_fresh_process(tmp_path, python):
-    features = draw(11, (2, 8, 8, 4))
-    inputs = keras.Input((8, 8, 4))
-    outputs = [
-        GramBank(2, fusion="concatenate", scaling="signed_sqrt")(inputs),
-        GramModule(units=3, statistic="mean")(inputs),
-        GramMatrix("positions")(inputs),
-    ]
-    model = keras.Model(inputs, outputs)
-    model.save(tmp_path / "layers.keras")
-    np.save(tmp_path / "features.npy", features)
-    code = """
-import sys, numpy as np, gramnb.layers
-from gramnb._keras import keras
-model = keras.saving.load_model(sys.argv[1] + "/layers.keras")
-outputs = model(np.load(sys.argv[1] + "/features.npy"))
-np.savez(sys.argv[1] + "/outputs.npz", *outputs)
-"""
-    python(code, tmp_path)
-    loaded = np.load(tmp_path / "outputs.npz")
-    for name, output in zip(loaded.files, model(features), strict=True):
-        same(loaded[name], output)

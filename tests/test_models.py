@@ -1,11 +1,13 @@
 """The network of Figure 2: exact parameter counts, every option, saving, joining, precision."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
-from gramnb.layers import FUSIONS, GramBank
+from gramnb.layers import GramBank, GramMatrix, GramModule
 from gramnb.models import HeadOptions, build_classifier, build_head, join
 
 B2 = 8_769_374  # EfficientNetV2B2 without its classifier, as Keras builds it
@@ -35,48 +37,39 @@ def test_parameters_of_every_variant(k):
     assert head.count_params() == head_count(k, (k or 3) * C)
     assert [t.shape for t in head.inputs] == [(None, D), (None, 32, 32, C)][: 1 + bool(k)]
     assert head.output_shape == (None, 2)
-
-
-def test_parameters_as_numbers():
-    assert head_count(0, 168) == 237_050
-    assert head_count(4, 224) == 1_032_418
+    assert (head_count(0, 168), head_count(4, 224)) == (237_050, 1_032_418)
 
 
 @pytest.mark.parametrize("k", [0, 3])
 def test_classifier_is_backbone_pooling_and_head(k):
-    model = build_classifier(k=k, image_size=64, weights="none")
+    model = build_classifier(k=k, image_size=32, weights="none")
     assert [layer.name for layer in model.layers] == ["image", "backbone", "pooling", "head"]
-    assert model.input_shape == (None, 64, 64, 3) and model.output_shape == (None, 2)
+    assert model.input_shape == (None, 32, 32, 3) and model.output_shape == (None, 2)
     assert model.count_params() == B2 + head_count(k, 168)
     assert model.get_layer("head").get_layer("compression").units == 168  # Figure 2
 
 
 @pytest.mark.parametrize(
-    "k, options, count",
+    "k, changes, count",
     [
         (0, {"head_units": 500}, head_count(0, 500)),
-        (2, {"head_units": 500}, head_count(2, 112)),
+        (2, {"head_units": 500, "activation": "after", "module_activation": False,
+             "gram_scaling": "signed_sqrt", "module_fusion": "add"}, head_count(2, 112)),
         (2, {"pooled_units": 1408}, head_count(2, 112) + (D + 1) * 1408),
-        (2, {"activation": "after"}, head_count(2, 112)),
-        (2, {"module_activation": False}, head_count(2, 112)),
-        (2, {"gram_scaling": "signed_sqrt"}, head_count(2, 112)),
-        (2, {"module_fusion": "add"}, head_count(2, 112)),
         (2, {"module_fusion": "concatenate"}, head_count(2, 224)),
         (2, {"branch_fusion": "concatenate"}, head_count(2, 112, fused=224)),
-        (
-            2,
-            {"module_fusion": "concatenate", "branch_fusion": "concatenate"},
-            head_count(2, 224, fused=448),
-        ),
+        (2, {"module_fusion": "concatenate", "branch_fusion": "concatenate"},
+         head_count(2, 224, fused=448)),
         (2, {"statistic": "mean"}, head_count(2, 112) - bank_count(2) + bank_count(2, inputs=C)),
     ],
-)
-def test_options_change_what_they_say(k, options, count):
-    head = build_head(k, D, [(4, 4, C)], HeadOptions(**options))
+)  # fmt: skip
+def test_options_change_what_they_say(k, changes, count):
+    options = HeadOptions(**changes)
+    assert HeadOptions.model_validate_json(options.model_dump_json()) == options
+    head = build_head(k, D, [(4, 4, C)], options)
     assert head.count_params() == count
     inputs = draw(0, (3, D), (3, 4, 4, C))[: len(head.inputs)]
-    probabilities = head.predict_on_batch(inputs)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(head.predict_on_batch(inputs).sum(axis=1), 1, rtol=1e-5)
 
 
 def test_options_reach_their_layers():
@@ -125,7 +118,7 @@ def test_several_taps_get_a_bank_each():
     assert build_head(0, 16, shapes).get_layer("compression").units == 3 * 16
 
     taps = ("block2b_project_conv", "block3b_project_conv")
-    model = build_classifier("EfficientNetLite0", 2, 64, "none", taps)
+    model = build_classifier("EfficientNetLite0", 2, 32, "none", taps)
     width = 2 * (24 + 40)
     head = 1281 * width + bank_count(2, 24) + bank_count(2, 40) + 2 * width + 2
     assert model.count_params() == LITE0 + head
@@ -181,61 +174,28 @@ def test_linear_branch_reads_every_tap(options, lengths):
     np.testing.assert_allclose(read.predict_on_batch([pooled, *maps]), together, rtol=1e-4)
 
 
+WRONG = [  # a value of each option that cannot be
+    {"head_units": 0}, {"pooled_units": -1}, {"activation": "none"}, {"gram_scaling": "sqrt"},
+    {"module_fusion": "max"}, {"branch_fusion": "multiply"}, {"statistic": "max"},
+    {"branch": "none"}, {"rank": 0}, {"dropout": 1.0}, {"momentum": -0.1}, {"negative_slope": -1},
+]  # fmt: skip
+LINEAR = "module_fusion and module_activation are of modules"
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
+        *((partial(HeadOptions, **wrong), f"^{[*wrong][0]} must be ") for wrong in WRONG),
         (lambda: build_classifier(k=-1), "k must be 0 or more, got -1"),
         (lambda: build_head(-2, 8, [(4, 4, 3)]), "k must be 0 or more, got -2"),
         (lambda: build_head(1, 8, []), "a head needs a tap"),
         (lambda: build_head(0, 8, []), "a head needs a tap"),
         (lambda: build_classifier("B2"), "backbone must be one of EfficientNetV2B0"),
-        (
-            lambda: HeadOptions(head_units=0),
-            "head_units must be a whole number of 1 or more, or None, got 0",
-        ),
-        (
-            lambda: HeadOptions(pooled_units=-1),
-            "pooled_units must be a whole number of 1 or more, or None, got -1",
-        ),
-        (lambda: HeadOptions(activation="none"), "activation must be one of before, after"),
-        (lambda: HeadOptions(gram_scaling="sqrt"), "gram_scaling must be one of none, positions"),
-        (lambda: HeadOptions(module_fusion="max"), "module_fusion must be one of multiply, add"),
-        (lambda: HeadOptions(branch_fusion="multiply"), "branch_fusion must be one of add, concat"),
-        (lambda: HeadOptions(statistic="max"), "statistic must be one of gram, mean"),
-        (
-            lambda: HeadOptions(statistic="mean", gram_scaling="positions"),
-            "gram_scaling 'positions' scales G; statistic 'mean' has none",
-        ),
-        (lambda: HeadOptions(branch="none"), "branch must be one of modules, linear"),
-        (
-            lambda: HeadOptions(branch="linear", rank=0),
-            "rank must be a whole number of 1 or more, or None, got 0",
-        ),
+        (lambda: HeadOptions(statistic="mean", gram_scaling="positions"), "'positions' scales G"),
         (lambda: HeadOptions(rank=8), "rank is of the linear branch's Gram matrix"),
-        (
-            lambda: HeadOptions(branch="linear", rank=8, statistic="mean"),
-            "rank is of the linear branch's Gram matrix",
-        ),
-        (
-            lambda: HeadOptions(branch="linear", module_fusion="add"),
-            "module_fusion and module_activation are of modules",
-        ),
-        (
-            lambda: HeadOptions(branch="linear", module_activation=False),
-            "module_fusion and module_activation are of modules",
-        ),
-        (
-            lambda: HeadOptions(dropout=1.0),
-            "dropout must be a number of 0 or more and below 1, got 1.0",
-        ),
-        (
-            lambda: HeadOptions(momentum=-0.1),
-            "momentum must be a number of 0 or more and below 1, got -0.1",
-        ),
-        (
-            lambda: HeadOptions(negative_slope=-1),
-            "negative_slope must be a number of 0 or more, got -1",
-        ),
+        (lambda: HeadOptions(branch="linear", rank=8, statistic="mean"), "rank is of the linear"),
+        (lambda: HeadOptions(branch="linear", module_fusion="add"), LINEAR),
+        (lambda: HeadOptions(branch="linear", module_activation=False), LINEAR),
     ],
 )
 def test_bad_values_say_what_is_valid(make, message):
@@ -244,30 +204,32 @@ def test_bad_values_say_what_is_valid(make, message):
     assert "\n" not in str(error.value)
 
 
-def test_options_survive_json():
-    options = HeadOptions(pooled_units=1408, module_fusion="concatenate")
-    assert HeadOptions.model_validate_json(options.model_dump_json()) == options
+@pytest.fixture(scope="module")
+def body():
+    return build_backbone("EfficientNetLite0", 32, "none")
 
 
 @pytest.mark.parametrize("k", [0, 2])
-def test_head_trained_on_features_joins_its_backbone(k):
-    body = build_backbone("EfficientNetLite0", 64, "none")
-    images = np.random.default_rng(3).uniform(0, 255, (4, 64, 64, 3)).astype("float32")
+def test_head_trained_on_features_joins_its_backbone(body, k):
+    images = np.random.default_rng(3).uniform(0, 255, (4, 32, 32, 3)).astype("float32")
     top, tap = (np.asarray(output) for output in body(images))
-    head = build_head(k, 1280, [(8, 8, 40)])
+    head = build_head(k, 1280, [(4, 4, 40)])
     features = [top.mean(axis=(1, 2)), tap][: len(head.inputs)]
     head.compile("adagrad", "sparse_categorical_crossentropy", metrics=["accuracy"])
     head.fit(features, np.array([0, 1, 0, 1]), verbose=0)
-    joined = join(body, head)
-    np.testing.assert_allclose(joined(images), head(features), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(join(body, head)(images), head(features), rtol=1e-3, atol=1e-6)
 
 
-def test_join_refuses_another_backbones_head():
-    body = build_backbone("EfficientNetLite0", 64, "none")
-    with pytest.raises(ValueError, match=r"\[\(1408,\), \(8, 8, 56\)\]; the backbone gives"):
-        join(body, build_head(1, 1408, [(8, 8, 56)]))
-    with pytest.raises(ValueError, match="the head was built for features"):
-        join(body, build_head(1, 1280, [(8, 8, 40), (4, 4, 80)]))
+@pytest.mark.parametrize(
+    ("pooled", "taps", "message"),
+    [
+        (1408, [(4, 4, 56)], r"\[\(1408,\), \(4, 4, 56\)\]; the backbone gives"),
+        (1280, [(4, 4, 40), (2, 2, 80)], "the head was built for features"),
+    ],
+)
+def test_join_refuses_another_backbones_head(body, pooled, taps, message):
+    with pytest.raises(ValueError, match=message):
+        join(body, build_head(1, pooled, taps))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -275,27 +237,31 @@ def test_probabilities_stay_float32(policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        model = build_classifier("EfficientNetLite0", 2, 64, "none")
+        model = build_classifier("EfficientNetLite0", 2, 32, "none")
     finally:
         keras.config.set_dtype_policy(before)
     assert {t.dtype for t in model.get_layer("backbone").outputs} == {policy.removeprefix("mixed_")}
     bank = model.get_layer("head").get_layer("gram1")
     assert isinstance(bank, GramBank) and bank.dense.compute_dtype == "float32"
-    images = np.random.default_rng(4).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    images = np.random.default_rng(4).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     probabilities = np.asarray(model(images))
     assert probabilities.dtype == "float32"
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_saved_classifiers_load_in_a_fresh_process(tmp_path, python):
-    images = np.random.default_rng(6).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+def test_what_was_saved_loads_in_a_fresh_process(tmp_path, python):
+    (images,) = draw(6, (2, 32, 32, 3))
     np.save(tmp_path / "images.npy", images)
-    options = HeadOptions(module_fusion=FUSIONS[2], branch_fusion="concatenate", pooled_units=64)
-    taps = ("block2b_project_conv", "block3b_project_conv")
+    options = HeadOptions(module_fusion="concatenate", branch_fusion="concatenate", pooled_units=64)
     linear = HeadOptions(branch="linear", gram_scaling="signed_sqrt", rank=8)
+    taps = ("block2b_project_conv", "block3b_project_conv")
+    tap = keras.Input((32, 32, 3))
+    read = [GramMatrix("positions"), GramModule(units=3, statistic="mean"), GramBank(2)]
+    flat = [keras.layers.Flatten()(layer(tap)) for layer in read]
     models = {
-        "k2": build_classifier("EfficientNetLite0", 2, 64, "none", taps, options),
-        "linear": build_classifier("EfficientNetLite0", 2, 64, "none", taps, linear),
+        "modules": build_classifier("EfficientNetLite0", 2, 32, "none", taps, options),
+        "linear": build_classifier("EfficientNetLite0", 2, 32, "none", taps, linear),
+        "layers": keras.Model(tap, keras.layers.Concatenate()(flat)),
     }
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")

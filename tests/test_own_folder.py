@@ -81,6 +81,17 @@ def test_what_cannot_be_is_refused_in_the_last_line(tree, photos, given, said):
     assert not (tree / "y").exists() and not (tree / "runs" / "folder").exists()
 
 
+@pytest.mark.parametrize(
+    ("inside", "sadness", "message"),
+    [(SAD, SAD, "no pictures in class folders"), ("", f"{SAD},{OTHERS}", "would hold no others")],
+)
+def test_a_folder_that_cannot_be_curated(photos, tmp_path, inside, sadness, message):
+    recipe = curation.Recipe(source="folder", root=str(photos / inside), sadness=sadness)
+    with pytest.raises(ValueError, match=message) as error:
+        curation.curate(tmp_path / "m.parquet", recipe, progress=False)
+    assert "\n" not in str(error.value) and not (tmp_path / "m.parquet").exists()
+
+
 def test_a_notebook_that_fails_is_kept_and_named(tree, tmp_path):
     few = draw(tmp_path / "few", sad=3, happy=3)
     assert make(tree, "run-curation", PROFILE="folder", DATA=few, SADNESS="sad").returncode == 0

@@ -3,10 +3,13 @@
 import pkgutil
 import re
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from studies import graph
 
 from gramnb import paper
 
@@ -47,8 +50,6 @@ def test_environment_yml_is_the_projects_packages_at_the_locks_versions(project,
 
 
 def test_the_lock_satisfies_what_pyproject_asks(project, lock):
-    from packaging.requirements import Requirement
-
     extras = project["optional-dependencies"]
     for text in [*project["dependencies"], *extras["dev"]]:
         requirement = Requirement(text)
@@ -56,8 +57,6 @@ def test_the_lock_satisfies_what_pyproject_asks(project, lock):
 
 
 def test_what_is_installed_is_what_is_locked(lock):
-    from importlib.metadata import distributions
-
     installed = {canonical(d.metadata["Name"]): d.version for d in distributions()}
     differing = {n: (v, installed[n]) for n, v in lock.items() if installed.get(n, v) != v}
     assert not differing
@@ -184,8 +183,6 @@ def test_the_books_contents_are_the_files_there_are():
 
 
 def test_every_function_on_one_images_way_is_there():
-    from studies import graph
-
     named = re.findall(r"`(gramnb\.[\w.]+)`", (ROOT / "book" / "one_image.md").read_text())
     assert len(named) > 15 and all(pkgutil.resolve_name(name) for name in named)
     drawn = (ROOT / "book" / "images" / "imports.svg").read_text()
@@ -193,22 +190,14 @@ def test_every_function_on_one_images_way_is_there():
 
 
 def test_modules_import_only_what_stands_above_them():
-    """The floors of the package, in the order of the design; `_keras` is below all."""
+    """The floors of the package, in the order of the design."""
     floors = [
-        "_keras", "settings", "runs", "paper", "layers", "backbones", "models", "variants",
-        "architecture", "evaluation", "data", "config", "replicas", "checkpoints", "features",
+        "settings", "runs", "paper", "layers", "backbones", "models", "variants",
+        "architecture", "evaluation", "data", "config", "replicas", "features",
         "training", "predict", "explain", "interventions", "plots", "cli",
     ]  # fmt: skip
-    order = {name: floor for floor, name in enumerate(floors)}
-    package = ROOT / "src" / "gramnb"
-    for file in package.rglob("*.py"):
-        room = file.relative_to(package).parts[0].removesuffix(".py")
-        if room == "__init__":
-            continue
-        text = file.read_text()
-        used = set(re.findall(r"from gramnb\.(\w+)", text))
-        for names in re.findall(r"from gramnb import ([\w, ]+)", text):
-            used |= {name.strip().split(" as ")[0] for name in names.split(",")} - {"__version__"}
-        assert room in order, f"{file.name} has no floor"
-        above = {name for name in used if order[name] > order[room]}
-        assert not above, f"{file.name} imports {above}, which stand on floors above it"
+    found = graph.imports()
+    assert set(found) <= set(floors), f"{set(found) - set(floors)} have no floor"
+    for room, used in found.items():
+        above = {name for name in used if floors.index(name) > floors.index(room)}
+        assert not above, f"{room} imports {above}, which stand on floors above it"

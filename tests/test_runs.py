@@ -11,17 +11,8 @@ CONFIG = {"backbone": "EfficientNetLite0", "k": 4, "seed": 1, "variant": "k = 4"
 
 def finished(folder, **changes):
     run = runs.Run.open(folder, {**CONFIG, **changes})
-    table = pd.DataFrame(
-        {
-            "image_id": ["a", "b"],
-            "split": "test",
-            "fold": -1,
-            "group": [3, 4],
-            "y": [0, 1],
-            "p_sadness": [0.2, 0.7],
-        }
-    )
-    run.write_predictions(table)
+    known = {"split": "test", "fold": -1, "group": [3, 4], "y": [0, 1], "p_sadness": [0.2, 0.7]}
+    run.write_predictions(pd.DataFrame({"image_id": ["a", "b"], **known}))
     pd.DataFrame({"epoch": [1], "loss": [0.5]}).to_csv(run.path / "history.csv", index=False)
     runs.write_json(run.path / "environment.json", runs.environment())
     sizes = {"train": 16, "val": 2, "test": 2}
@@ -29,7 +20,9 @@ def finished(folder, **changes):
     return run
 
 
-def test_project_root_is_found_from_below(monkeypatch, tmp_path):
+def test_relative_paths_mean_the_checkout_around_or_the_working_directory(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert runs.resolve("photo.jpg") == tmp_path / "photo.jpg"
     (tmp_path / "src" / "gramnb").mkdir(parents=True)
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "notebooks").mkdir()
@@ -37,11 +30,6 @@ def test_project_root_is_found_from_below(monkeypatch, tmp_path):
     assert runs.project_root() == tmp_path
     assert runs.resolve("runs/demo") == tmp_path / "runs" / "demo"
     assert runs.resolve("/elsewhere") == runs.Path("/elsewhere")
-
-
-def test_outside_a_checkout_relative_paths_mean_the_working_directory(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    assert runs.resolve("photo.jpg") == tmp_path / "photo.jpg"
 
 
 def test_atomic_leaves_nothing_behind_on_failure(tmp_path):
@@ -54,25 +42,16 @@ def test_atomic_leaves_nothing_behind_on_failure(tmp_path):
     assert os.listdir(tmp_path) == ["table.csv"]
 
 
-def test_fingerprint_ignores_order_and_sees_every_value():
-    assert runs.fingerprint({"a": 1, "b": 2}) == runs.fingerprint({"b": 2, "a": 1})
-    assert runs.fingerprint({"a": 1, "b": 2}) != runs.fingerprint({"a": 1, "b": 3})
-
-
-def test_a_run_is_named_after_its_configuration(tmp_path):
-    run = runs.Run.open(tmp_path, CONFIG)
-    name = run.path.name
-    assert name.startswith("EfficientNetLite0-k4-s1-") and len(name.split("-")[-1]) == 8
-    assert runs.Run.open(tmp_path, CONFIG).path == run.path
-    assert runs.Run.open(tmp_path, {**CONFIG, "seed": 2}).path != run.path
-
-
-def test_a_run_is_found_before_it_has_begun(tmp_path):
+def test_a_run_is_named_after_its_configuration_and_found_before_it_has_begun(tmp_path):
     """Asking where a run will stand writes nothing."""
     run = runs.Run.of(tmp_path / "runs", CONFIG)
+    name = run.path.name
+    assert name.startswith("EfficientNetLite0-k4-s1-") and len(name.split("-")[-1]) == 8
     assert not (tmp_path / "runs").exists() and not run.complete
-    assert runs.Run.open(tmp_path / "runs", CONFIG) == run
+    turned = dict(reversed(CONFIG.items()))
+    assert runs.Run.open(tmp_path / "runs", turned) == run
     assert runs.Run.of(tmp_path / "runs", run.config) == run
+    assert runs.Run.of(tmp_path / "runs", {**CONFIG, "taps": []}) != run
 
 
 def test_a_directory_with_another_configuration_is_refused(tmp_path):

@@ -1,11 +1,10 @@
-"""Settings check themselves: one line a mistake, whatever is given; and the public face is lazy."""
+"""Settings check themselves: one line a mistake, whatever is given."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-import gramnb
 from gramnb.config import TrainConfig
 from gramnb.data.curation import Recipe
 from gramnb.models import HeadOptions
@@ -121,18 +120,3 @@ def test_a_damaged_config_is_named_in_one_line(content, tmp_path):
     with pytest.raises(ValueError, match="^a-run/config.json: (?!a-run)") as error:
         TrainConfig.of(Run(tmp_path / "a-run"))
     assert "\n" not in str(error.value)
-
-
-def test_the_public_face_is_lazy(python):
-    found = python("""
-import sys
-import gramnb
-heavy = {"tensorflow", "keras", "pandas", "pydantic"} & set(sys.modules)
-assert not heavy, heavy
-assert set(gramnb.__all__) <= set(dir(gramnb))
-from gramnb import *
-assert GramBank.__module__ == "gramnb.layers" and callable(train) and callable(curate)
-""")
-    assert not found
-    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        _ = gramnb.nothing

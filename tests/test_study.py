@@ -21,7 +21,7 @@ from gramnb.data import manifest as manifests
 from gramnb.models import HeadOptions
 
 ROOT = Path(__file__).parents[1]
-SAID = {
+FILE = {
     "data": "drawn",
     "baseline": "k = 0",
     "runs": "runs/tiny",
@@ -30,7 +30,7 @@ SAID = {
     "base": {
         "manifest": "runs/images.parquet",
         "backbone": "EfficientNetLite0",
-        "image_size": 52,
+        "image_size": 32,
         "frozen": True,
         "epochs": 1,
         "batch_size": 32,
@@ -46,8 +46,8 @@ def write(name, **changes):
     """Write a study's file into the project around the working directory."""
     file = runs.resolve(STUDY.format(name))
     file.parent.mkdir(parents=True, exist_ok=True)
-    said = {key: value for key, value in (SAID | changes).items() if value is not ...}
-    file.write_text(yaml.safe_dump(said))
+    content = {key: value for key, value in (FILE | changes).items() if value is not ...}
+    file.write_text(yaml.safe_dump(content))
 
 
 def git(*arguments):
@@ -129,21 +129,23 @@ def test_the_record_is_what_the_runs_say(project, table):
     for row, pairs in batch.found(project["tiny"]).items():
         for config, run in pairs:
             mine = table[(table["variant"] == row) & (table["seed"] == config.seed)]
-            said = run.predictions
-            assert len(mine) == len(said) and set(mine["split"]) == {"val", "test"}
-            np.testing.assert_array_equal(mine["image_id"], said["image_id"])
-            np.testing.assert_allclose(mine["p_sadness"], said["p_sadness"], atol=6e-6)
-            own, again = (mine[mine["dataset"] == name] for name in ("own", "again"))
-            answers = again.set_index("image_id")["p_sadness"]
-            np.testing.assert_allclose(answers[own["image_id"]], own["p_sadness"], atol=2e-3)
+            answers = run.predictions
+            assert len(mine) == len(answers) and set(mine["split"]) == {"val", "test"}
+            np.testing.assert_array_equal(mine["image_id"], answers["image_id"])
+            np.testing.assert_allclose(mine["p_sadness"], answers["p_sadness"], atol=6e-6)
+            own, again = (
+                part.set_index("image_id")["p_sadness"]
+                for part in (mine.query("dataset == 'own'"), mine.query("dataset == 'again'"))
+            )
+            np.testing.assert_allclose(again[own.index], own, atol=2e-3)
     history = runs.histories("results/tiny")
     assert len(history) == 4 and set(history["variant"]) == set(table["variant"])
-    said = json.loads(runs.resolve("results/tiny/runs.json").read_text())
-    found = {run.path.name: run for run in runs.list_runs("runs/tiny")}
-    assert set(said["runs"]) == set(found)
-    for name, own in said["runs"].items():  # what all runs share is said once
-        assert said["all"] | own == found[name].config | found[name].environment
-        assert {"k", "seed", "head"} <= set(own) and not set(own) & set(said["all"])
+    kept = json.loads(runs.resolve("results/tiny/runs.json").read_text())
+    done = {run.path.name: run for run in runs.list_runs("runs/tiny")}
+    assert set(kept["runs"]) == set(done)
+    for name, own in kept["runs"].items():  # what all runs share is written once
+        assert kept["all"] | own == done[name].config | done[name].environment
+        assert {"k", "seed", "head"} <= set(own) and not set(own) & set(kept["all"])
 
 
 def test_a_study_records_no_answers_that_another_asked_for(project, table):
@@ -158,20 +160,19 @@ def test_the_summary_of_a_row_by_hand(project, table):
     summary = record.summarise().query("study == 'tiny'")
     assert len(summary) == 4 * len(evaluation.METRICS)  # 2 rows on 2 data sets
     row = "a bank, added"
-    known = (summary["variant"] == row) & (summary["data"] == "drawn")
-    (said,) = summary[known & (summary["metric"] == "accuracy")].itertuples()
-    mine = table[(table["variant"] == row) & (table["dataset"] == "own")]
-    mine = mine[mine["split"] == "test"]
+    own = (summary["variant"] == row) & (summary["data"] == "drawn")
+    (found,) = summary[own & (summary["metric"] == "accuracy")].itertuples()
+    mine = table[table["variant"] == row].query("dataset == 'own' and split == 'test'")
     right = (mine["p_sadness"] > 0.5) == mine["y"]
     values = [right[mine["seed"] == seed].mean() for seed in (0, 1)]
-    assert (said.study, said.backbone, said.k, said.n) == ("tiny", "EfficientNetLite0", 1, 2)
-    assert said.mean == pytest.approx(np.mean(values), abs=1e-5)
-    assert said.sd == pytest.approx(np.std(values, ddof=1), abs=1e-5)
-    assert 0 <= said.low <= said.mean <= said.high <= 1
+    assert (found.study, found.backbone, found.k, found.n) == ("tiny", "EfficientNetLite0", 1, 2)
+    assert found.mean == pytest.approx(np.mean(values), abs=1e-5)
+    assert found.sd == pytest.approx(np.std(values, ddof=1), abs=1e-5)
+    assert 0 <= found.low <= found.mean <= found.high <= 1
 
 
 def test_the_summary_leaves_drawn_images_out(project, demo_manifest):
-    base = {**SAID["base"], "manifest": str(demo_manifest)}
+    base = {**FILE["base"], "manifest": str(demo_manifest)}
     write("drawn", base=base, rows={}, seeds=[0], runs="runs/drawn")
     drawn = Experiment.study("drawn")
     batch.compute_features(drawn)
@@ -188,9 +189,9 @@ def test_recording_refuses_files_that_no_commit_holds(project):
     changed = runs.resolve("pyproject.toml")
     changed.write_text("# changed")
     done = snakemake(study="tiny")
-    said = runs.resolve("runs/failed.txt").read_text()
+    why = runs.resolve("runs/failed.txt").read_text()
     assert done.returncode != 0
-    assert re.match(rf"recording needs a clean commit, .*{head}-dirty.*ALLOW_DIRTY=1", said)
+    assert re.match(rf"recording needs a clean commit, .*{head}-dirty.*ALLOW_DIRTY=1", why)
     assert kept.read_bytes() == clean
     record.record(project["tiny"], allow_dirty=True)
     recorded = {"commit": f"{head}-dirty", "allow_dirty": True}
@@ -200,11 +201,11 @@ def test_recording_refuses_files_that_no_commit_holds(project):
     assert kept.read_bytes() == clean
     (_, run), *_ = batch.found(project["tiny"])["k = 0"]
     environment = run.path / "environment.json"
-    said = environment.read_text()
-    environment.write_text(said.replace(head, f"{head}-dirty"))  # trained before the commit
+    content = environment.read_text()
+    environment.write_text(content.replace(head, f"{head}-dirty"))  # trained before the commit
     with pytest.raises(ValueError, match="1 are not .*-dirty"):
         record.record(project["tiny"])
-    environment.write_text(said)
+    environment.write_text(content)
 
 
 def test_a_folder_of_runs_is_recorded_under_its_variants(project, table):
@@ -217,13 +218,13 @@ def test_a_folder_of_runs_is_recorded_under_its_variants(project, table):
 
 def test_rows_are_settings_over_the_shared_ones_by_seed_and_fold(project):
     own = {"k": 2, "taps": ["block2b_project_conv"], "seeds": [7], "augment": [2, 5]}
-    base = {**SAID["base"], "frozen": False, "head": {"momentum": 0.9, "dropout": 0.2}}
+    base = {**FILE["base"], "frozen": False, "head": {"momentum": 0.9, "dropout": 0.2}}
     rows = {"own": {**own, "head": {"momentum": 0.8}}, "plain": None}
     write("rows", base=base, rows=rows, k=[0, 4], folds=[0, 3], splits=...)
     found = Experiment.study("rows").configs()
     assert list(found) == ["k = 0", "k = 4", "own", "plain"]
     assert [(c.fold, c.seed) for c in found["k = 0"]] == [(0, 0), (0, 1), (3, 0), (3, 1)]
-    shared = dict(manifest="runs/images.parquet", backbone="EfficientNetLite0", image_size=52,
+    shared = dict(manifest="runs/images.parquet", backbone="EfficientNetLite0", image_size=32,
                   epochs=1, batch_size=32, optimizer="adam", fold=3)  # fmt: skip
     head = HeadOptions(momentum=0.9, dropout=0.2)
     assert found["k = 0"][3] == TrainConfig(**shared, head=head, seed=1, k=0)
@@ -257,7 +258,7 @@ def test_wrong_settings_are_named_in_one_line(project, changes, message):
 def test_what_is_not_there_is_named(project, demo_manifest):
     with pytest.raises(FileNotFoundError, match=r"^results/absent/study.yaml: not there; .*tiny"):
         Experiment.study("absent")
-    write("lost", base={**SAID["base"], "manifest": "runs/lost.parquet"})
+    write("lost", base={**FILE["base"], "manifest": "runs/lost.parquet"})
     with pytest.raises(
         FileNotFoundError, match="^runs/lost.parquet: no such manifest; notebook 01"
     ):
@@ -266,7 +267,7 @@ def test_what_is_not_there_is_named(project, demo_manifest):
     row = manifests.kept(images).index[3]
     images.loc[row, "path"] = str(runs.resolve("gone.jpg"))
     manifests.write(images, runs.resolve("runs/gone.parquet"), {})
-    write("gone", base={**SAID["base"], "manifest": "runs/gone.parquet"})
+    write("gone", base={**FILE["base"], "manifest": "runs/gone.parquet"})
     with pytest.raises(ValueError, match=f"runs/gone.parquet: row {row}: gone.jpg: missing"):
         batch.compute_features(Experiment.study("gone"))  # before anything is computed
 

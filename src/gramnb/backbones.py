@@ -113,6 +113,20 @@ def build_backbone(
     return keras.Model(network.inputs[0], [network.output, *maps], name="backbone")
 
 
+def above(backbone: keras.Model, layer: str) -> keras.Model:
+    """Return the part of a backbone above a layer, as a model "trunk" that shares its weights.
+
+    From the layer's feature map to the top one.
+
+    Raises:
+        ValueError: no such layer, or the top does not follow from its map alone.
+    """
+    try:
+        return keras.Model(backbone.get_layer(layer).output, backbone.outputs[0], name="trunk")
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"the top does not follow from layer {layer!r} alone") from error
+
+
 def stage_taps(model: keras.Model) -> list[str]:
     """Return one layer a stage that is worth tapping, shallow to deep.
 

@@ -15,7 +15,7 @@ Whole = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
 RandAugment = tuple[Count, Annotated[int, Field(ge=0, le=10)]]
 # Settings that came later are recorded where they are not the default: older runs keep their names.
-LATER = ("validation", "classes")
+LATER = ("validation", "classes", "trained_from")
 
 
 class TrainConfig(Settings):
@@ -41,7 +41,9 @@ class TrainConfig(Settings):
         schedule: of the learning rate: "constant", or "cosine", which falls to 0 by the last step.
         weight_decay: decoupled, of kernels only: each step shrinks them by learning rate x this.
         frozen: train only the head, on cached features of the backbone, without augmentation.
-        augment: RandAugment's (N, M), or None; a frozen run has none.
+        trained_from: layer whose cached feature map is read; the network above it trains with the
+            head, without augmentation. Empty: all of it, or with `frozen` none.
+        augment: RandAugment's (N, M), or None; a run on cached features has none.
         replicas: 0 means all visible GPUs (one CPU if there is none); n > 0 without GPUs means n
             logical CPU devices.
         evaluate: which epoch's weights are kept: "best" validation accuracy, or the "last".
@@ -76,6 +78,7 @@ class TrainConfig(Settings):
     schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: Amount = 0.0
     frozen: bool = False
+    trained_from: str = ""
     augment: Annotated[RandAugment, Strict(False)] | None = (3, 7)
     replicas: Whole = 0
     evaluate: Literal["best", "last"] = "best"
@@ -107,7 +110,9 @@ class TrainConfig(Settings):
                 "a frozen backbone needs trained weights: weights='none' would keep random ones; "
                 "take weights='imagenet' or a file, or train all of it with frozen=False"
             )
-        if self.frozen:
+        if self.frozen and self.trained_from:
+            raise ValueError("trained_from is of a network that trains: frozen=False")
+        if self.frozen or self.trained_from:
             object.__setattr__(self, "augment", None)
         return self
 
@@ -171,6 +176,7 @@ class TrainConfig(Settings):
         """What sets this run's network apart in a table; seed, data and schedule aside."""
         parts = [f"k = {self.k}" if self.network == "gram" else self.network]
         parts += ["frozen" if self.frozen else "fine-tuned"]
+        parts += [f"above {self.trained_from}"] if self.trained_from else []
         parts += [f"centre_loss {self.centre_loss:g}"] if self.centre_loss else []
         parts += [f"{len(self.classes)} classes"] if len(self.classes) > 2 else []
         usual = dict(HeadOptions(momentum=self.head.momentum))

@@ -4,7 +4,8 @@ The log-odds log(p / (1 - p)) are a sum where the probability is not: biases, pl
 branch, plus the Gram modules. `grad_cam` divides the branch among the positions of the top feature
 map, `gram_contributions` the modules' part among those of each tap, `mean_contributions` that of a
 head that reads the taps' means. All are in log-odds: positive speaks for sadness, negative for
-others.
+others. All take a classifier with the sub-models "backbone" and "head", as `predict.load_network`
+returns it, and images (B, S, S, 3), values 0-255, some dozens at once.
 """
 
 from typing import NamedTuple
@@ -31,10 +32,7 @@ class Contribution(NamedTuple):
 def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
     """Return all maps of some images, (B, H, W) each, by the title a figure gives them.
 
-    Args:
-        network: as `predict.load_network` returns it; if its head reads no taps, or reads their
-            Gram matrices without modules, there is Grad-CAM alone.
-        images: (B, S, S, 3), values 0-255; some dozens at once.
+    If the head reads no taps, or reads their Gram matrices without modules, it is Grad-CAM alone.
     """
     maps = {"Grad-CAM": grad_cam(network, images)}
     if _banks(network):
@@ -52,14 +50,8 @@ def grad_cam(network: keras.Model, images) -> np.ndarray:
     Sub-map c is weighted by the mean over positions of the log-odds' gradient (Selvaraju et al.
     2017, equations 1 and 2). The positive part is Grad-CAM of sadness as published, the negative
     part that of others. `build_head`'s branch is piecewise linear in the pooled map, so a map sums
-    to what the branch adds to the log-odds, but for its biases.
-
-    Args:
-        network: a classifier with the sub-models "backbone" and "head".
-        images: (B, S, S, 3), values 0-255.
-
-    Returns:
-        (B, H, W) float32, of the top feature map's size.
+    to what the branch adds to the log-odds, but for its biases. Returned is (B, H, W) float32, of
+    the top feature map's size.
     """
     features = _features(network, images)
     (gradient,) = _gradients(network, features, slice(1))
@@ -73,10 +65,6 @@ def mean_contributions(network: keras.Model, images) -> list[np.ndarray]:
     With `HeadOptions(branch="linear", statistic="mean")` the log-odds are affine in the taps, so
     the features f_p at position p add f_p times the log-odds' gradient, which is the same at every
     position; the maps' sum is what the picture changes against taps that are zero.
-
-    Args:
-        network: a classifier with the sub-models "backbone" and "head".
-        images: (B, S, S, 3), values 0-255.
 
     Returns:
         (B, H, W) float32 a tap, of the tap's size; no map if the head reads no means.
@@ -106,10 +94,6 @@ def gram_contributions(network: keras.Model, images) -> list[Contribution]:
 
     which gives half of each product D_p M_q to p and half to q: the Shapley values of the
     positions. The other fusions are sums already. Where f_p is zero, the contribution is.
-
-    Args:
-        network: a classifier with the sub-models "backbone" and "head".
-        images: (B, S, S, 3), values 0-255.
 
     Returns:
         One `Contribution` a tap, its maps of the tap's size. A tap's modules add w times their
@@ -163,54 +147,25 @@ def _towards_sadness(last: keras.layers.Dense):
 def _divide(bank: GramModule, features, weights) -> Contribution:
     """Divide `weights` times a bank's output among positions, by `gram_contributions`' equations.
 
-    U is the bank's width, that of each side.
+    What is linear in f_p, as M_p, is f_p times its gradient; D_p is of degree 2 in the features,
+    and is half of that. The derivative of a whole side along the features sums over positions.
     """
-    _, height, width, channels = features.shape
-    count = height * width
-    rows = ops.reshape(features, (-1, count, channels))  # (B, P, C)
-
-    vector = ops.mean(rows, axis=1) if bank.gram is None else bank.gram(features)
-    vector = ops.reshape(vector, (len(rows), -1))  # (B, C * C), or (B, C) of the means
-    normal = bank.normalisation
-    gain = normal.gamma * ops.rsqrt(normal.moving_variance + normal.epsilon)  # (U,)
-    shift = normal.beta - gain * normal.moving_mean
-    gain = gain * _slopes(bank, bank.dense(vector))  # g s: (B, U)
-    d0 = gain * bank.dense.bias + shift
-    d = d0 + gain * ops.matmul(vector, bank.dense.kernel)
-
-    linear = ops.matmul(rows, bank.convolution.kernel)  # (B, P, U)
-    slopes = _slopes(bank, linear + bank.convolution.bias) / count
-    m0 = bank.convolution.bias * ops.sum(slopes, axis=1)  # (B, U)
-    m_p = slopes * linear
-    m = m0 + ops.sum(m_p, axis=1)
-
-    # what the log-odds gain by a unit of each D_p and M_p: (B, U)
-    if bank.fusion == "multiply":
-        by_d, by_m, constant = weights * (m0 + m) / 2, weights * (d0 + d) / 2, weights * d0 * m0
-    else:
-        by_d, by_m = _linear_fusion(bank, weights)
-        constant = by_d * d0 + by_m * m0
-    form = ops.matmul(by_d * gain, ops.transpose(bank.dense.kernel))  # (B, C * C or C)
-    if bank.gram is None:
-        from_d = ops.matmul(rows, form[..., None])[..., 0] / count  # (B, P)
-    else:
-        scaling = ops.divide_no_nan(bank.gram(features), GramMatrix()(features))  # r
-        form = ops.reshape(form, (-1, channels, channels)) * scaling
-        from_d = ops.sum(ops.matmul(rows, form) * rows, axis=-1)  # f_p^T form f_p: (B, P)
-    from_m = ops.matmul(m_p, by_m[..., None])[..., 0]  # (B, P)
-    maps = ops.reshape(from_d + from_m, (-1, height, width))
-    return Contribution(*map(ops.convert_to_numpy, (maps, ops.sum(constant, axis=-1))))
-
-
-def _slopes(bank: GramModule, values):
-    """Return the slopes of the bank's leaky ReLUs at these inputs; without them, 1."""
-    return ops.where(values > 0, 1.0, bank.negative_slope if bank.activation else 1.0)
-
-
-def _linear_fusion(bank: GramModule, weights):
-    """Return a bank's output weights, (U,) or (2 U,), as those of its two sides, (1, U) each."""
-    if bank.fusion == "concatenate":  # within each module: dense side, then convolution's
-        sides = ops.reshape(weights, (bank.k, 2, -1))
-        return ops.reshape(sides[:, 0], (1, -1)), ops.reshape(sides[:, 1], (1, -1))
-    side = ops.reshape(weights, (1, -1)) / (2.0 if bank.fusion == "average" else 1.0)
-    return side, side
+    degree = 1 if bank.gram is None else 2
+    with tf.autodiff.ForwardAccumulator(features, features) as along, tf.GradientTape() as tape:
+        tape.watch(features)
+        if bank.gram is None:
+            vector = ops.mean(features, axis=(1, 2))  # (B, C)
+        else:
+            gram = GramMatrix()(features)
+            scale = ops.divide_no_nan(bank.gram(features), gram)  # r
+            vector = gram * ops.stop_gradient(scale)
+        sides = bank.dense_side(vector), bank.convolved_side(features)  # d and m, (B, U) each
+        d, m = map(ops.stop_gradient, sides)
+        d0, m0 = d - along.jvp(sides[0]) / degree, m - along.jvp(sides[1])
+        d0, m0 = ops.stop_gradient(d0), ops.stop_gradient(m0)
+        by_d = (bank.fuse(sides[0], m0) + bank.fuse(sides[0], m)) / (2 * degree)
+        by_m = (bank.fuse(d0, sides[1]) + bank.fuse(d, sides[1])) / 2
+        both = ops.sum(weights * (by_d + by_m))
+    maps = ops.sum(features * tape.gradient(both, features), axis=-1)  # (B, H, W)
+    constant = ops.sum(weights * bank.fuse(d0, m0), axis=-1)
+    return Contribution(ops.convert_to_numpy(maps), ops.convert_to_numpy(constant))

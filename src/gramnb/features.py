@@ -10,8 +10,10 @@ whole: an interrupted pass goes on where it stopped, and a second run reads.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,24 +37,55 @@ SHARD = 256  # images a file of the cache holds; what an interruption can lose a
 POOLED = "pooled"  # the top feature map, averaged over its positions
 
 
-def rand_augment(transformations: int, magnitude: int, seed: int = 0) -> keras.layers.Layer:
-    """Return RandAugment with N transformations of magnitude M of 10, as a function of a batch.
+class _Draws:
+    """Takes the place of keras-cv's generators: what is drawn follows from `seed`, whatever ran.
+
+    Of the generators a layer makes itself, most take seed 0 for no seed and start at random.
+    """
+
+    def __init__(self):
+        self.seed, self.count = tf.zeros(2, tf.int64), 0
+
+    def uniform(self, shape, minval=0, maxval=None, dtype=tf.float32) -> tf.Tensor:
+        """Return uniform numbers, others at each place that asks for them."""
+        self.count += 1
+        seed = tf.random.experimental.stateless_fold_in(self.seed, self.count)
+        return tf.random.stateless_uniform(shape, seed, minval, maxval, dtype)
+
+
+def rand_augment(transformations: int, magnitude: int, seed: int = 0) -> Callable:
+    """Return RandAugment with N transformations of magnitude M of 10.
 
     The paper uses N = 3 and M = 7 (Section 4.2) and does not say of how many levels; here M is
     keras-cv's magnitude M/10, without spread, and every transformation is applied (rate 1).
     keras-cv draws transformations for each image of a batch anew, from `OPERATIONS`; `LACKING` are
-    four of the reference's fourteen that it does not have. Values stay within 0-255.
+    four of the reference's fourteen that it does not have.
+
+    Returns:
+        A function of images (B, H, W, 3) in 0-255, which stay within it, and of `keys`, (B,) int64:
+        what is done to an image follows from its key and the seed alone. Without, keys count up.
     """
     with quiet():
         from keras_cv.layers import RandAugment
-    return RandAugment(
-        value_range=(0, 255),
-        augmentations_per_image=transformations,
-        magnitude=magnitude / 10,
-        magnitude_stddev=0.0,
-        rate=1.0,
-        seed=seed,
-    )
+    spread = {"magnitude": magnitude / 10, "magnitude_stddev": 0.0, "rate": 1.0}
+    layer = RandAugment((0, 255), transformations, **spread)
+    draws = _Draws()
+    for part in (layer, layer._random_choice, *layer.layers):
+        part._random_generator = draws
+        if hasattr(factor := getattr(part, "factor", None), "upper"):  # contrast and brightness
+            part.factor = partial(draws.uniform, minval=factor.lower, maxval=factor.upper)
+
+    def augment(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        image, key = pair
+        draws.seed, draws.count = tf.stack([tf.constant(seed, tf.int64), key]), 0
+        return layer(image, training=True)
+
+    @tf.function
+    def call(images: tf.Tensor, keys: tf.Tensor | None = None) -> tf.Tensor:
+        keys = tf.range(tf.shape(images, tf.int64)[0]) if keys is None else keys
+        return tf.map_fn(augment, (images, keys), fn_output_signature=tf.float32)
+
+    return call
 
 
 def images(
@@ -62,6 +95,7 @@ def images(
     orders: np.ndarray | None = None,
     augment: tuple[int, int] | None = None,
     seed: int = 0,
+    first: int = 0,
     labels: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Return batches of images, float32 (B, S, S, 3) in 0-255, and labels, int32 (B,).
@@ -72,51 +106,58 @@ def images(
         batch_size: B over all replicas; the last batch of an epoch may be smaller.
         orders: `shuffled` for training; None takes the rows once, as they stand.
         augment: None, or RandAugment's (N, M).
-        seed: of the augmentation.
+        seed: of the augmentation, which follows from it, the epoch and the row.
+        first: number of the first epoch among `orders`.
         labels: of the rows, (n,); None means their `sadness`.
     """
     labels = table["sadness"].to_numpy() if labels is None else labels
-    files = tf.constant(table["path"].to_numpy(dtype=str))
-    labels = tf.constant(labels, tf.int32)
+    files = table["path"].to_numpy()
+    change = rand_augment(*augment, seed) if augment else lambda images, keys: images
 
-    def load(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.numpy_function(
-            lambda file: read_image(file.decode(), image_size), [files[row]], tf.uint8
-        )
-        image = tf.ensure_shape(image, (image_size, image_size, 3))
-        return tf.cast(image, tf.float32), labels[row]
+    def read(rows: np.ndarray) -> np.ndarray:
+        with ThreadPoolExecutor() as pool:
+            return np.stack([*pool.map(lambda file: read_image(file, image_size), files[rows])])
 
-    def epoch(order: tf.Tensor) -> tf.data.Dataset:
-        rows = tf.data.Dataset.from_tensor_slices(order)
-        return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+    def load(keys: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        batch = tf.numpy_function(read, [rows], tf.uint8)
+        return change(tf.cast(tf.ensure_shape(batch, shape), tf.float32), keys)
 
-    data = _epochs(orders, len(table), batch_size, epoch)
-    if augment:
-        layer = rand_augment(*augment, seed=seed)
-        data = data.map(lambda batch, label: (layer(batch, training=True), label))
-    return data.prefetch(2)
+    shape = (None, image_size, image_size, 3)
+    return _batches(load, labels, batch_size, orders, first)
 
 
 def arrays(
     inputs: list[np.ndarray], labels: np.ndarray, batch_size: int, orders: np.ndarray | None = None
 ) -> tf.data.Dataset:
     """Return batches of rows of `inputs`, float32, and labels, int32 (B,): a frozen run's data."""
-    labels = tf.constant(labels, tf.int32)
 
-    def gather(index: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
+    def load(_: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         batch = tf.numpy_function(
-            lambda rows: [array[rows] for array in inputs], [index], [a.dtype for a in inputs]
+            lambda rows: [array[rows] for array in inputs], [rows], [a.dtype for a in inputs]
         )
         for tensor, array in zip(batch, inputs, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
-        # cast here: NumPy is far slower at it
-        return tuple(tf.cast(tensor, tf.float32) for tensor in batch), tf.gather(labels, index)
+        return tuple(tf.cast(tensor, tf.float32) for tensor in batch)  # NumPy is far slower at it
 
-    def epoch(order: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    return _batches(load, labels, batch_size, orders)
 
-    data = _epochs(orders, len(labels), batch_size, epoch)
-    return data.map(gather, num_parallel_calls=2).prefetch(2)
+
+def _batches(
+    load: Callable, labels: np.ndarray, size: int, orders: np.ndarray | None, first: int = 0
+) -> tf.data.Dataset:
+    """Return the batches of all epochs, one after the other, and say how many they are.
+
+    `load` takes a batch's keys, which say row and epoch, and its rows.
+    """
+    labels, count = tf.constant(labels, tf.int32), len(labels)
+    orders = np.arange(count)[None] if orders is None else orders
+    keys = orders + count * (first + np.arange(len(orders)))[:, None]
+    data = tf.data.Dataset.from_tensor_slices(keys)
+    data = data.flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(epoch).batch(size))
+    data = data.apply(tf.data.experimental.assert_cardinality(len(orders) * -(-count // size)))
+    both = data.map(lambda keys: (load(keys, keys % count), tf.gather(labels, keys % count)),
+                    num_parallel_calls=2)  # fmt: skip
+    return both.prefetch(2)
 
 
 def shuffled(count: int, seed: int, epochs: range) -> np.ndarray:
@@ -124,50 +165,38 @@ def shuffled(count: int, seed: int, epochs: range) -> np.ndarray:
     return np.stack([np.random.default_rng((seed, e)).permutation(count) for e in epochs])
 
 
-def _epochs(
-    orders: np.ndarray | None, count: int, batch_size: int, epoch: Callable
-) -> tf.data.Dataset:
-    """Return the epochs' batches one after the other, and say how many they are."""
-    orders = np.arange(count)[None] if orders is None else orders
-    data = tf.data.Dataset.from_tensor_slices(orders).flat_map(epoch)
-    batches = len(orders) * -(-count // batch_size)
-    return data.apply(tf.data.experimental.assert_cardinality(batches))
-
-
 def compute(
     table: pd.DataFrame,
     backbone: str,
     image_size: int,
     weights: str | None = None,
-    taps: tuple[str, ...] = (),
+    layers: Sequence[str] = (POOLED,),
     progress: bool = True,
 ) -> list[Path]:
-    """Compute what the cache lacks, in one pass; return where the pooled top and each tap lie.
+    """Compute what the cache lacks, in one pass; return where each layer's outputs lie.
 
-    Args:
-        table: manifest rows with `path`, `image_id` and `sadness`.
-        backbone: a name in `backbones.BACKBONES`.
-        image_size: side of the square input, in pixels.
-        weights: as `backbones.build_backbone` takes them.
-        taps: names of the layers to tap.
-        progress: whether to show a progress bar.
+    `table` has `path`, `image_id` and `sadness`; `layers` are names of feature maps, and `POOLED`;
+    the rest is as for `backbones.build_backbone`.
     """
-    folders = [_folder(backbone, image_size, weights, layer) for layer in (POOLED, *taps)]
+    folders = [_folder(backbone, image_size, weights, layer) for layer in layers]
     lacks = [~table["image_id"].isin(_index(folder)) for folder in folders]
     missing = table[np.logical_or.reduce(lacks)].drop_duplicates("image_id")
     if missing.empty:
         return folders
-    body = build_backbone(backbone, image_size, weights=weights, taps=taps)
-    top, *maps = body.outputs
-    pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(top)
-    model = keras.Model(body.inputs, [pooled, *maps])
+    maps = [layer for layer in layers if layer != POOLED]
+    body = build_backbone(backbone, image_size, weights=weights, taps=maps)
+    outputs = dict(zip(maps, body.outputs[1:], strict=True))
+    outputs[POOLED] = keras.layers.GlobalAveragePooling2D(dtype="float32")(body.outputs[0])
+    model = keras.Model(body.inputs, [outputs[layer] for layer in layers])
     with tqdm(total=len(missing), unit="image", desc=backbone, disable=not progress) as bar:
         for start in range(0, len(missing), SHARD):
             part = missing.iloc[start : start + SHARD]
-            outputs = _forward(model, part, image_size)
-            for folder, output, lacked in zip(folders, outputs, lacks, strict=True):
+            with quiet():
+                found = keras.tree.flatten(model.predict(images(part, image_size, 32), verbose=0))
+            for folder, output, lacked in zip(folders, found, lacks, strict=True):
                 if lacked.any():
-                    _write_shard(folder, part["image_id"], output)
+                    kind = np.float16 if output.ndim == 4 else np.float32
+                    _write_shard(folder, part["image_id"], output.astype(kind))
             bar.update(len(part))
     return folders
 
@@ -176,7 +205,7 @@ def extract(table: pd.DataFrame, backbone: str, image_size: int, *args, **kwargs
     """Return the rows' features, in their order, computing what is not cached (as `compute` does).
 
     Returns:
-        The pooled top (n, D) float32, and a feature map (n, H, W, C) float16 a tap.
+        For each layer (n, H, W, C) float16, or (n, D) float32 for `POOLED`.
     """
     folders = compute(table, backbone, image_size, *args, **kwargs)
     wanted = table["image_id"].to_numpy(dtype=str)
@@ -193,13 +222,6 @@ def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> 
     folder = cache_dir() / "features" / f"{backbone}-{image_size}-{layer}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _forward(model: keras.Model, part: pd.DataFrame, image_size: int) -> list[np.ndarray]:
-    with quiet():
-        outputs = model.predict(images(part, image_size, 32), verbose=0)
-    pooled, *maps = keras.tree.flatten(outputs)
-    return [pooled.astype(np.float32), *(tap.astype(np.float16) for tap in maps)]
 
 
 def _write_shard(folder: Path, image_ids: pd.Series, array: np.ndarray) -> None:
@@ -231,6 +253,18 @@ def _gather(folder: Path, ids: np.ndarray) -> np.ndarray:
     return output
 
 
+def probabilities(network: keras.Model, inputs) -> np.ndarray:
+    """Return the probabilities of others and sadness, (n, 2) float32, or of more classes.
+
+    Args:
+        network: a whole network, or a head alone.
+        inputs: `images` or `arrays`, or what one batch of them holds: images (n, S, S, 3), values
+            0-255, or the list of arrays that a head reads.
+    """
+    with quiet():
+        return network.predict(inputs, verbose=0)
+
+
 @dataclass(frozen=True)
 class Inputs:
     """A table's rows as a run's network takes them: images, or a frozen backbone's features."""
@@ -247,15 +281,16 @@ class Inputs:
         if self.arrays is not None:
             return arrays([array[rows] for array in self.arrays], labels, size, orders)
         part, augment = self.table.iloc[rows], config.augment if epochs else None
-        return images(part, config.image_size, size, orders, augment, config.seed, labels)
+        first = epochs.start if epochs else 0
+        more = (orders, augment, config.seed, first, labels)
+        return images(part, config.image_size, size, *more)
 
     def predict(self, model: keras.Model, rows: np.ndarray, split: str) -> pd.DataFrame:
         """Return a run's predictions of the rows: image_id, split, fold, group, y, p_sadness.
 
         `fold` is the image's, or -1 in a run that does not go by folds.
         """
-        with quiet():
-            p = model.predict(self.batches(rows, 64), verbose=0)[:, 1]
+        p = probabilities(model, self.batches(rows, 64))[:, 1]
         table = self.table.iloc[rows].reset_index(drop=True).rename(columns={"sadness": "y"})
         fold = table["fold"] if self.config.fold >= 0 else np.int16(-1)
         table = table.assign(split=split, fold=fold, p_sadness=p.astype(np.float32))
@@ -279,11 +314,18 @@ def class_indices(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     return index.astype(np.int32)
 
 
-def prepare_inputs(table: pd.DataFrame, config: TrainConfig, progress: bool = True) -> Inputs:
-    """Return the rows as inputs; a frozen run's features are computed here if not cached."""
-    if not config.frozen:
+def prepare_inputs(
+    table: pd.DataFrame, config: TrainConfig, progress: bool = True, training: bool = False
+) -> Inputs:
+    """Return the rows as inputs of a run's network; what is cached is computed here if it is not.
+
+    A network that trains above a layer reads that layer's map while it is `training`, and images
+    when it is asked.
+    """
+    first = POOLED if config.frozen else config.trained_from if training else ""
+    if not first:
         return Inputs(table, config, None)
     taps = config.taps or (BACKBONES[config.backbone].tap,)
     where = (config.backbone, config.image_size, config.weights or None)
-    # the baseline reads no tap
-    return Inputs(table, config, extract(table, *where, taps if config.k else (), progress))
+    layers = (first, *(taps if config.k else ()))  # the baseline reads no tap
+    return Inputs(table, config, extract(table, *where, layers, progress))

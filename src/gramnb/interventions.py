@@ -134,8 +134,8 @@ def effects(
 
     Args:
         answers: of every picture under every intervention: intervention, strength (NaN = none), k,
-            seed, log_odds, p_sadness, and the column that names the picture. With a column `group`
-            (-1 = none) the pictures of a group are drawn together.
+            seed, log_odds, and the column that names the picture. With a column `group` (-1 = none)
+            the pictures of a group are drawn together.
         picture: the column that names the picture.
         level: of the interval, by percentiles of a bootstrap over pictures, the same draws in every
             row. It speaks of other pictures, not of other seeds.
@@ -144,16 +144,13 @@ def effects(
 
     Returns:
         Indexed by step (the intervention's `label`) and network ("k = 0", ..., and of two their
-        "difference", the larger k minus the smaller): mean, low, high; sd_pictures and sd_seeds,
-        each of means over the other; p10 and p90, percentiles of single changes; p_sadness, the
-        mean change of the probability; flipped, the share of answers that change class (both NaN
-        for the difference).
+        "difference", the larger k minus the smaller): mean, low, high; p10 and p90 of all changes.
 
     Raises:
         ValueError: an answer is missing.
     """
     key, untouched = [picture, "k", "seed"], answers["intervention"] == UNTOUCHED
-    before = answers[untouched].set_index(key)[["log_odds", "p_sadness"]]
+    before = answers[untouched].set_index(key)["log_odds"]
     after = answers[~untouched].join(before, on=key, rsuffix="_before")
     if (lacking := after["log_odds_before"].isna()).any():
         raise ValueError(f"{after[picture][lacking].iloc[0]}: no answer to it {UNTOUCHED}")
@@ -167,6 +164,12 @@ def effects(
     random, each = np.random.default_rng(seed), np.full(len(units), 1 / len(units))
     counts = random.multinomial(len(units), each, resamples)[:, unit]  # (resamples, pictures)
 
+    def summary(changes: np.ndarray) -> dict[str, float]:
+        drawn = counts @ changes.mean(axis=1) / counts.sum(axis=1)
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+        p10, p90 = np.quantile(changes, [0.1, 0.9])
+        return {"mean": changes.mean(), "low": low, "high": high, "p10": p10, "p90": p90}
+
     rows = {}
     for step, part in after.groupby("step", sort=False):
         of_k = {}
@@ -175,28 +178,12 @@ def effects(
             if len(table) < len(first) or table.isna().any(axis=None):
                 raise ValueError(f"{step}, k = {k}: not every {picture} has an answer of each seed")
             of_k[k] = table.to_numpy()  # (pictures, seeds)
-            flipped = (own["log_odds"] > 0) != (own["log_odds_before"] > 0)
-            rows[step, f"k = {k}"] = _summary(of_k[k], counts, level) | {
-                "p_sadness": (own["p_sadness"] - own["p_sadness_before"]).mean(),
-                "flipped": flipped.mean(),
-            }
+            rows[step, f"k = {k}"] = summary(of_k[k])
         if len(of_k) == 2:
-            smaller, larger = (values.mean(axis=1, keepdims=True) for values in of_k.values())
-            rows[step, "difference"] = _summary(larger - smaller, counts, level)
+            smaller, larger = (changes.mean(axis=1, keepdims=True) for changes in of_k.values())
+            rows[step, "difference"] = summary(larger - smaller)
     index = pd.MultiIndex.from_tuples(rows, names=["step", "network"])
     return pd.DataFrame(list(rows.values()), index)
-
-
-def _summary(values: np.ndarray, counts: np.ndarray, level: float) -> dict[str, float]:
-    """Summarise changes, (pictures, seeds), with a bootstrap interval of their mean."""
-    by_picture, by_seed = values.mean(axis=1), values.mean(axis=0)
-    drawn = counts @ by_picture / counts.sum(axis=1)
-    names = ["mean", "low", "high", "sd_pictures", "sd_seeds", "p10", "p90"]
-    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    spread = pd.Series(by_picture).std(), pd.Series(by_seed).std()  # NaN of one
-    return dict(
-        zip(names, [values.mean(), *ends, *spread, *np.quantile(values, [0.1, 0.9])], strict=True)
-    )
 
 
 def _srgb(light: np.ndarray) -> np.ndarray:

@@ -28,6 +28,12 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
+def _rows(features):
+    """Return a feature map, (B, H, W, C), as one row a position: (B, HW, C)."""
+    _, height, width, channels = ops.shape(features)
+    return ops.reshape(features, (-1, height * width, channels))
+
+
 class _Float32Layer(keras.layers.Layer):
     """A layer that takes a feature map in any float dtype and answers in float32."""
 
@@ -75,9 +81,8 @@ class GramMatrix(_Float32Layer):
 
     def call(self, features):
         """Return G of each image."""
-        _, height, width, channels = ops.shape(features)
-        rows = ops.reshape(features, (-1, height * width, channels))  # (B, HW, C), F transposed
-        rows = ops.cast(rows, "float32")
+        _, height, width, _ = ops.shape(features)
+        rows = ops.cast(_rows(features), "float32")  # F transposed
         if self.centred:
             rows = rows - ops.mean(rows, axis=1, keepdims=True)
         gram = ops.matmul(ops.transpose(rows, (0, 2, 1)), rows)  # (B, C, C)
@@ -199,16 +204,24 @@ class GramModule(_Float32Layer):
 
     def call(self, features, training=None):
         """Return the fused sides; widths below are of all k modules together."""
-        _, height, width, channels = ops.shape(features)
-        rows = ops.reshape(features, (-1, height * width, channels))  # (B, HW, C)
         if self.gram is not None:
-            vector = ops.reshape(self.gram(features), (-1, channels**2))  # (B, C, C) -> (B, C * C)
+            vector = self.gram(features)  # (B, C, C)
         else:
-            vector = ops.mean(ops.cast(rows, "float32"), axis=1)  # (B, C)
-        dense = self._activate(self.dense(vector))  # (B, k * units)
-        dense = self.normalisation(dense, training=training)
-        maps = self._activate(self.convolution(rows))  # (B, HW, k * units)
-        means = ops.mean(ops.cast(maps, "float32"), axis=1)  # (B, k * units)
+            vector = ops.mean(ops.cast(_rows(features), "float32"), axis=1)  # (B, C)
+        return self.fuse(self.dense_side(vector, training), self.convolved_side(features))
+
+    def dense_side(self, vector, training=None):
+        """Return what is made of G, (B, C, C), or of the means, (B, C): (B, k * units)."""
+        vector = ops.reshape(vector, (-1, self.dense.kernel.shape[0]))  # (B, C * C)
+        return self.normalisation(self._activate(self.dense(vector)), training=training)
+
+    def convolved_side(self, features):
+        """Return what is made of the feature map, (B, H, W, C): (B, k * units)."""
+        maps = self._activate(self.convolution(_rows(features)))  # (B, HW, k * units)
+        return ops.mean(ops.cast(maps, "float32"), axis=1)  # (B, k * units)
+
+    def fuse(self, dense, means):
+        """Return both sides as one: (B, k * units), or (B, 2 * k * units)."""
         if self.fusion == "multiply":
             return dense * means
         if self.fusion == "concatenate":  # within each module, so that k modules keep their order

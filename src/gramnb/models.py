@@ -227,23 +227,30 @@ def build_classifier(
     return join(body, build_head(k, top.shape[-1], shapes, options, classes))
 
 
-def join(backbone: keras.Model, head: keras.Model) -> keras.Model:
-    """Return the classifier made of a backbone and a head that was trained on its features.
+def join(
+    backbone: keras.Model, head: keras.Model, taps: Sequence[keras.KerasTensor] | None = None
+) -> keras.Model:
+    """Return the classifier made of a backbone, or the trunk of one, and a head on its features.
 
     The top feature map is averaged over its positions unless the head reads the map itself.
+
+    Args:
+        backbone: of `build_backbone`, or of `backbones.above`, which taps nothing.
+        head: of `build_head`.
+        taps: inputs for the maps of taps that the backbone does not give.
 
     Raises:
         ValueError: the head was built for other features than the backbone gives.
     """
     image = keras.Input(backbone.input_shape[1:], name="image")
-    top, *maps = keras.tree.flatten(backbone(image))
+    top, *maps = [*keras.tree.flatten(backbone(image)), *(taps or ())]
     if len(head.inputs[0].shape) == 2:
         top = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pooling")(top)
     given = [top, *maps][: len(head.inputs)]  # the baseline reads no tap
     expects, gives = ([tuple(t.shape[1:]) for t in tensors] for tensors in (head.inputs, given))
     if expects != gives:
         raise ValueError(f"the head was built for features {expects}; the backbone gives {gives}")
-    return keras.Model(image, head(given), name="classifier")
+    return keras.Model(image if taps is None else [image, *taps], head(given), name="classifier")
 
 
 def check_k(k: int) -> None:

@@ -1,8 +1,9 @@
 """Asking a trained network: one photograph, a folder of them, or another data set.
 
-`ask` asks any network about pixels. `SadnessClassifier` is the model that ships with the package
-(`shipped/`, made by `studies/ship.py`) or a run's, with its calibration. `transfer` keeps a run's
-predictions of another data set beside the run; it goes by the cached features that runs share.
+Every answer is by `features.probabilities`. `SadnessClassifier` is the model that ships with the
+package (`shipped/`, made by `studies/ship.py`) or a run's, with its calibration; it takes pixels.
+`transfer` asks a run about another data set, as training asks it about validation and test
+(`features.Inputs.predict`): a frozen head reads cached features, which many heads share.
 """
 
 import json
@@ -21,7 +22,7 @@ from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.images import ImageError, find_pictures, read_image
 from gramnb.evaluation import Calibration, log_odds
-from gramnb.features import prepare_inputs
+from gramnb.features import prepare_inputs, probabilities
 from gramnb.models import join
 from gramnb.runs import Run, resolve
 from gramnb.training import check_files
@@ -45,14 +46,8 @@ def _whole(file: Path, config: TrainConfig) -> keras.Model:
 
 
 def ask(network: keras.Model, inputs) -> np.ndarray:
-    """Return the log-odds of sadness, (B,) float64, by a network, or by a head alone.
-
-    Args:
-        network: from its inputs to probabilities, (B, classes), sadness second.
-        inputs: images (B, S, S, 3), values 0-255, or the arrays that a head reads; one batch.
-    """
-    with quiet():
-        p = network.predict_on_batch(inputs).astype(np.float64)  # (B, classes), sadness second
+    """Return the log-odds of sadness, (n,) float64; arguments as `features.probabilities`."""
+    p = probabilities(network, inputs).astype(np.float64)  # (n, classes), sadness second
     return log_odds(p[:, 1], np.delete(p, 1, axis=1).sum(axis=1))
 
 
@@ -138,18 +133,14 @@ class SadnessClassifier:
         """
         files = find_images(paths)
         p, problems = np.full(len(files), np.nan), []
-        with (
-            ThreadPoolExecutor() as pool,
-            tqdm(total=len(files), unit="image", disable=not progress) as bar,
-        ):
+        bar = tqdm(total=len(files), unit="image", disable=not progress)
+        with ThreadPoolExecutor() as pool, bar:
             for start in range(0, len(files), batch_size):
                 found = list(pool.map(self._read, files[start : start + batch_size]))
                 problems += [problem for _, problem in found]
-                images = {
-                    start + n: image for n, (image, _) in enumerate(found) if image is not None
-                }
-                if images:
-                    p[list(images)] = self.ask(np.stack([*images.values()]))
+                read = [n for n, (image, _) in enumerate(found, start) if image is not None]
+                if read:
+                    p[read] = self.ask(np.stack([image for image, _ in found if image is not None]))
                 bar.update(len(found))
         table = pd.DataFrame({"file": map(str, files), "p_sadness": p, "problem": problems})
         nothing = table["p_sadness"].isna() & (table["problem"] == "")

@@ -39,7 +39,16 @@ def strategy(replicas: int = 0, kind: str = "") -> tf.distribute.Strategy:
     if replicas == 1:
         return tf.distribute.get_strategy()
     if kind == "CPU":
-        _split_cpu(replicas)
+        try:
+            parts = [tf.config.LogicalDeviceConfiguration()] * replicas
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            tf.config.set_logical_device_configuration(cpu, parts)
+        except RuntimeError as error:  # TensorFlow has run, which is fine if with so many
+            if len(tf.config.list_logical_devices("CPU")) != replicas:
+                raise ValueError(
+                    f"{replicas} replicas on one CPU must be asked for before TensorFlow first "
+                    "runs; start a fresh kernel, one for each number of replicas"
+                ) from error
     with quiet():
         return _mirrored(tuple(f"{kind}:{i}" for i in range(replicas)))
 
@@ -55,18 +64,3 @@ def device_names(scope: tf.distribute.Strategy) -> list[str]:
 @cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(devices)
-
-
-def _split_cpu(count: int) -> None:
-    """Split the CPU into logical devices, if TensorFlow has not run yet or has so many."""
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    try:
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * count
-        )
-    except RuntimeError as error:
-        if len(tf.config.list_logical_devices("CPU")) != count:
-            raise ValueError(
-                f"{count} replicas on one CPU must be asked for before TensorFlow first runs; "
-                "start a fresh kernel, one for each number of replicas"
-            ) from error

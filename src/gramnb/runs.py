@@ -1,9 +1,8 @@
 """Runs: one directory a training run, and studies: many runs in one small, recorded folder.
 
-A run's directory holds `config.json`, `history.csv`, `predictions.parquet`, `metrics.json`,
-`environment.json` and `model.keras`. Every file is written beside its place and renamed onto it,
-and `metrics.json` comes last, so a run that has one is whole. A study (`results/<study>/`) holds
-the same tables of many runs, without models. Notebooks read either through `predictions`.
+Every file is written beside its place and renamed onto it, and `metrics.json` comes last, so a run
+that has one is whole. A study (`results/<study>/`) holds the same tables of many runs, without
+models. Notebooks read either through `predictions`.
 """
 
 import hashlib
@@ -150,10 +149,8 @@ class Run:
 
     @property
     def metrics(self) -> dict:
-        """The metrics of the reloaded model by split, and what else the run is known by.
-
-        `sizes`: images of train, val and test; `epoch`: the one kept; `parameters` and, of these,
-        `trained`: all but moving statistics.
+        """The reloaded model's metrics of val and test; images of each split (`sizes`), the
+        `epoch` kept, `parameters` and, of these, `trained`: all but moving statistics.
         """
         return self._json("metrics.json")
 
@@ -172,11 +169,13 @@ class Run:
         """One row an image, as `predictions` describes it."""
         files = {"own": self._file("predictions.parquet")}
         files |= {file.stem: file for file in sorted((self.path / "transfer").glob("*.parquet"))}
-        tables, sizes = {name: pd.read_parquet(file) for name, file in files.items()}, self.metrics
-        known = {name: self.config[name] for name in VARIANT}
         try:
-            known |= {f"n_{split}": sizes["sizes"][split] for split in ("train", "test")}
-            frames = [t.assign(**known, dataset=name)[COLUMNS] for name, t in tables.items()]
+            known = {name: self.config[name] for name in VARIANT}
+            known |= {f"n_{split}": self.metrics["sizes"][split] for split in ("train", "test")}
+            frames = [
+                pd.read_parquet(file).assign(**known, dataset=name)[COLUMNS]
+                for name, file in files.items()
+            ]
         except KeyError as error:
             raise ValueError(
                 f"{self.path.name}: trained by an earlier version, without {error}; remove the "
@@ -250,17 +249,18 @@ def histories(folder: str | Path) -> pd.DataFrame:
     recorded = resolve(folder) / "history.csv"
     if recorded.exists():
         return pd.read_csv(recorded)
-    frames = []
-    for run, label in labels(folder).items():
-        known = {name: run.config[name] for name in VARIANT} | {"variant": label}
-        frames.append(run.history.assign(**known))
+    frames = [
+        run.history.assign(**{name: run.config[name] for name in VARIANT} | {"variant": label})
+        for run, label in labels(folder).items()
+    ]
     return pd.concat(frames, ignore_index=True)
 
 
 def labels(folder: str | Path) -> dict[Run, str]:
     """Return the finished runs below a folder and the name of each one's variant.
 
-    Runs of one name that differ in a setting get that setting added to it.
+    Runs of one name that differ in a setting get that setting added to it; seed, fold and backbone
+    may differ.
 
     Raises:
         FileNotFoundError: there is none.
@@ -271,15 +271,13 @@ def labels(folder: str | Path) -> dict[Run, str]:
             f"{folder}: no recorded study and no finished run there ({unfinished} unfinished); "
             f"train one with papermill notebooks/03_training.ipynb out.ipynb -p runs {folder}"
         )
-    settings = {run: {**run.config, **run.config.get("head", {})} for run in found}
+    settings = [{**run.config, **run.config.get("head", {})} for run in found]
+    table = pd.DataFrame(settings, dtype=object)
+    table = table.where(table.notna(), None).astype(str)
+    table[["seed", "fold", "head", "backbone"]] = ""  # may differ
+    differ = table.groupby("variant", sort=False).transform("nunique") > 1  # (runs, settings)
     named = {}
-    for run, own in settings.items():
-        alike = [c for c in settings.values() if c["variant"] == own["variant"]]
-        differing = [
-            name
-            for name in own
-            if name not in ("seed", "fold", "head", "backbone")
-            and any(c.get(name) != own[name] for c in alike)
-        ]
-        named[run] = ", ".join([own["variant"], *(f"{name} {own[name]}" for name in differing)])
+    for run, own, (_, row) in zip(found, settings, differ.iterrows(), strict=True):
+        differing = [f"{name} {own[name]}" for name in own if row.get(name, False)]
+        named[run] = ", ".join([own["variant"], *differing])
     return named

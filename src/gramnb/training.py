@@ -2,13 +2,16 @@
 
 Several devices train it under MirroredStrategy, one under TensorFlow's default strategy. How many
 there are is settled before the run is named: it changes the numbers. Each epoch ends with a
-checkpoint, so that a killed run goes on from the last one. Reported metrics always come from the
-saved model, loaded again on one device: the replicas' batch-normalisation statistics drift apart.
-A frozen run trains the head on cached backbone features (`features`), without augmentation.
+checkpoint, a folder renamed into place whole, so that a run killed at any moment goes on from the
+last epoch that finished. Reported metrics always come from the saved model, loaded again on one
+device: the replicas' batch-normalisation statistics drift apart. A frozen run trains the head on
+cached backbone features (`features`), without augmentation.
 """
 
 import os
+import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +19,15 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from gramnb import checkpoints, evaluation
+from gramnb import evaluation
 from gramnb._keras import keras, load_model, quiet
-from gramnb.backbones import BACKBONES
+from gramnb.backbones import BACKBONES, above, build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.curation import SPLITS
 from gramnb.data.inspection import inspect_all
 from gramnb.features import Inputs, prepare_inputs
-from gramnb.models import build_classifier, build_head
+from gramnb.models import build_classifier, build_head, join
 from gramnb.replicas import available, device_names, strategy
 from gramnb.runs import Run, atomic, environment, resolve, write_json
 from gramnb.variants import WithCentres, build_multilevel_resnet50
@@ -56,7 +59,7 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     if run.complete:
         return run
     scope = strategy(config.replicas)
-    inputs = prepare_inputs(table, config, progress)
+    inputs = prepare_inputs(table, config, progress, training=True)
     history = _fit(run, inputs, rows, scope, progress)
     _finish(run, inputs, rows, scope, history)
     return run
@@ -72,10 +75,8 @@ def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
     here = config.resolved(available())
     for file in sorted(resolve(folder).glob("*/config.json")):
         begun = Run(file.parent)
-        if begun.complete:
-            continue
         replicas = begun.config.get("replicas", 0) or here.replicas
-        if replicas == here.replicas or config.global_batch % replicas:
+        if begun.complete or replicas == here.replicas or config.global_batch % replicas:
             continue
         there = config.resolved(replicas)
         if Run.of(folder, there.record(replicas)) == begun:
@@ -156,17 +157,13 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
         pooled, *taps = inputs.arrays
         # without Gram modules the branch's width still follows from the tap's channels
         shapes = [t.shape[1:] for t in taps] or [(1, 1, BACKBONES[config.backbone].tap_channels)]
-        model = build_head(config.k, pooled.shape[-1], shapes, config.head, len(config.classes))
+        trunk = _trunk(config) if config.trained_from else None
+        channels = trunk.output_shape[-1] if trunk else pooled.shape[-1]
+        model = build_head(config.k, channels, shapes, config.head, len(config.classes))
+        if trunk:
+            model = join(trunk, model, [keras.Input(shape) for shape in shapes if config.k])
     else:
-        model = build_classifier(
-            config.backbone,
-            config.k,
-            config.image_size,
-            config.weights or None,
-            config.taps or None,
-            config.head,
-            len(config.classes),
-        )
+        model = _classifier(config)
     if config.centre_loss:
         model = WithCentres(model, config.centre_loss)
     rate = config.learning_rate
@@ -179,6 +176,27 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
     return model
 
 
+def _trunk(config: TrainConfig) -> keras.Model:
+    body = build_backbone(config.backbone, config.image_size, config.weights or None, ())
+    return above(body, config.trained_from)
+
+
+def _classifier(config: TrainConfig) -> keras.Model:
+    where = (config.image_size, config.weights or None, config.taps or None)
+    return build_classifier(config.backbone, config.k, *where, config.head, len(config.classes))
+
+
+def _whole(model: keras.Model, config: TrainConfig) -> keras.Model:
+    """Return the classifier of what was trained above a layer, and what was not below it."""
+    whole = _classifier(config)
+    body = whole.get_layer("backbone")
+    for layer in model.get_layer("trunk").layers:
+        if layer.weights:
+            body.get_layer(layer.name).set_weights(layer.get_weights())
+    whole.get_layer("head").set_weights(model.get_layer("head").get_weights())
+    return whole
+
+
 def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
     """Name what weight decay leaves alone; a saved optimizer forgets it."""
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "centres"])
@@ -189,7 +207,7 @@ def _fit(
 ) -> pd.DataFrame:
     """Train the epochs that are still to do and return the whole history."""
     config = inputs.config
-    done, history = checkpoints.last(run)
+    done, history = _last(run)
     if done == config.epochs:
         return history
     size, checked = (
@@ -201,7 +219,7 @@ def _fit(
     keras.utils.set_random_seed(config.seed)
     with quiet(), scope.scope():
         if done:
-            model = checkpoints.load(run, done, "state.keras", compile=True)
+            model = _load(run, done, "state.keras", compile=True)
             _decay_kernels_only(model.optimizer)
         else:
             model = _build(inputs, config.epochs * steps)
@@ -260,8 +278,69 @@ class _Epochs(keras.callbacks.Callback):
             )
         row = pd.DataFrame([{"epoch": epoch + 1, **logs, "seconds": self.seconds}])
         self.history = pd.concat([self.history, row], ignore_index=True)
-        checkpoints.save(self.run, self.model, self.history, self.config.evaluate)
+        _save(self.run, self.model, self.history, self.config.evaluate)
         self.bar.set_postfix({name: f"{value:.3f}" for name, value in logs.items()})
+
+
+def _checkpoint(run: Run, epoch: int) -> Path:
+    """Return the folder of an epoch, counted from 1: state.keras, best.keras and history.csv."""
+    return run.path / f"checkpoint-{epoch:03d}"
+
+
+def _last(run: Run) -> tuple[int, pd.DataFrame]:
+    """Return the last finished epoch (0 if there is none) and the history up to it."""
+    finished = sorted(run.path.glob("checkpoint-[0-9]*"))
+    if not finished:
+        return 0, pd.DataFrame()
+    epoch = int(finished[-1].name.split("-")[1])
+    try:
+        history = pd.read_csv(finished[-1] / "history.csv")
+        if history["epoch"].tolist() != list(range(1, epoch + 1)):
+            raise ValueError("its history is not that of its epochs")
+    except (ValueError, KeyError, OSError) as error:
+        raise _damaged(finished[-1], error) from None
+    return epoch, history
+
+
+def _load(run: Run, epoch: int, name: str, compile: bool = False) -> keras.Model:
+    """Return a model of an epoch's checkpoint."""
+    try:
+        return load_model(_checkpoint(run, epoch) / name, compile=compile)
+    except ValueError as error:
+        raise _damaged(_checkpoint(run, epoch), error) from None
+
+
+def _damaged(checkpoint: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{checkpoint.parent.name}/{checkpoint.name}: damaged ({error}); remove the run's "
+        "directory to train it anew"
+    )
+
+
+def _chosen(history: pd.DataFrame, evaluate: str) -> int:
+    """Return the epoch whose weights count: the first of best validation accuracy, or the last."""
+    return int(history["val_accuracy"].idxmax()) + 1 if evaluate == "best" else len(history)
+
+
+def _save(run: Run, model: keras.Model, history: pd.DataFrame, evaluate: str) -> None:
+    """Write the checkpoint of the epoch that ends the history, then remove the one before it."""
+    epoch = len(history)
+    building = run.path / ".checkpoint"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    model.save(building / "state.keras")
+    now = _chosen(history, evaluate) == epoch
+    best = building / "state.keras" if now else _checkpoint(run, epoch - 1) / "best.keras"
+    os.link(best, building / "best.keras")
+    history.to_csv(building / "history.csv", index=False)
+    building.rename(_checkpoint(run, epoch))
+    _remove_checkpoints(run, keep=epoch)
+
+
+def _remove_checkpoints(run: Run, keep: int = 0) -> None:
+    for older in run.path.glob("checkpoint-[0-9]*"):
+        if older != _checkpoint(run, keep):
+            shutil.rmtree(older)
 
 
 def _finish(
@@ -269,9 +348,13 @@ def _finish(
 ) -> None:
     """Write the run's tables from the saved model, metrics last, and drop the checkpoint."""
     config = inputs.config
-    model = checkpoints.load(run, config.epochs, "best.keras")
+    model = _load(run, config.epochs, "best.keras")
     if isinstance(model, WithCentres):
         model = model.classifier
+    if config.trained_from:
+        with quiet():
+            model = _whole(model, config)
+        inputs = replace(inputs, arrays=None)  # as it will be asked: about images
     with atomic(run.path / "model.keras") as temporary:  # without centres and optimizer
         model.save(temporary)
     with atomic(run.path / "history.csv") as temporary:
@@ -296,9 +379,9 @@ def _finish(
     metrics = {split: evaluation.report(t["y"], t["p_sadness"]) for split, t in tables.items()}
     known = {
         "sizes": {split: len(rows[split]) for split in SPLITS},
-        "epoch": checkpoints.chosen_epoch(history, config.evaluate),
+        "epoch": _chosen(history, config.evaluate),
         "parameters": model.count_params(),
         "trained": sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
     }
     write_json(run.path / "metrics.json", {**metrics, **known})
-    checkpoints.remove(run)
+    _remove_checkpoints(run)

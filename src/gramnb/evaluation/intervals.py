@@ -16,6 +16,7 @@ any seed, fold, group (near-duplicates; -1 = none), n_train and n_test (images t
 row was trained and tested on). A run with folds scores each fold and takes the mean.
 """
 
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -154,15 +155,19 @@ class Runs(NamedTuple):
         return self.fold_scores(metric, weights).mean(axis=1)
 
 
+@lru_cache(maxsize=1)  # every variant and metric of a study asks for the same
+def _counts(units: int, resamples: int, seed: int) -> np.ndarray:
+    """Return how often each unit is drawn, (resamples, units)."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(units, np.full(units, 1 / units), resamples).astype(np.int16)
+
+
 def _draws(metric, variants: list[Runs], resamples: int, seed: int) -> list[np.ndarray]:
     """Return each variant's scores, (s, resamples, ...), on the same resampled images."""
-    random = np.random.default_rng(seed)
-    unit, units = variants[0].unit, variants[0].units
-    chances = np.full(units, 1 / units)
-    chunks = []
+    counts, chunks = _counts(variants[0].units, resamples, seed), []
     for start in range(0, resamples, CHUNK):
-        counts = random.multinomial(units, chances, min(CHUNK, resamples - start))
-        chunks.append([runs.scores(metric, counts[:, unit].astype(float)) for runs in variants])
+        drawn = counts[start : start + CHUNK, variants[0].unit].astype(float)
+        chunks.append([runs.scores(metric, drawn) for runs in variants])
     return [np.concatenate(parts, axis=1) for parts in zip(*chunks, strict=True)]
 
 
@@ -182,7 +187,7 @@ def _error(values: np.ndarray, draws: np.ndarray, units: int) -> tuple[np.ndarra
 
 
 def estimate(
-    predictions: pd.DataFrame,
+    predictions: pd.DataFrame | Runs,
     metric="accuracy",
     level: float = 0.95,
     resamples: int = 1000,
