@@ -54,13 +54,14 @@ def readable():
     glass, half = plain.convert("RGBA"), plain.copy()
     glass.paste((0, 255, 0, 0), (0, 0, 24, 32))
     half.paste("white", (0, 0, 24, 32))
+    exact = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}
     palette = plain.quantize(16)
     seen = palette.convert("RGB")
     seen.paste("white", mask=Image.fromarray(np.asarray(palette) == 0))
     return {
         "cmyk.jpg": (encoded(plain.convert("CMYK"), "JPEG", quality=100, subsampling=0), plain),
         "deep.png": (encoded(deep), Image.fromarray(grey).convert("RGB")),
-        "phone.heic": (encoded(plain, "HEIF", quality=-1, chroma=444), plain),
+        "phone.heic": (encoded(plain, "HEIF", **exact), plain),
         "glass.png": (encoded(glass), half),
         "palette.png": (encoded(palette, transparency=0), seen),
         "moving.png": (encoded(plain, save_all=True, append_images=[Image.new("RGB", plain.size)]),
@@ -75,7 +76,7 @@ def unreadable():
         "bomb.bmp": (bomb(), "too large"),
         "cut.jpg": (encoded(picture(), "JPEG")[:-200], "truncated"),
         "page.jpg": (b"<!DOCTYPE html><html><body>404</body></html>", "not an image"),
-        "phone.heic": (encoded(picture(), "HEIF")[:-200], "not an image"),
+        "cut.heic": (encoded(picture(), "HEIF")[:-200], "not an image"),
         "phone.jxl": (b"\xff\x0a\xfa\x1f", "unsupported format"),
         "pixel.png": (encoded(Image.new("RGB", (1, 1))), "too small"),
         "void.png": (b"", "empty file"),
