@@ -3,7 +3,10 @@
 import io
 
 import numpy as np
-from PIL import Image
+import pillow_heif
+from PIL import Image, ImageCms
+
+pillow_heif.register_heif_opener()
 
 
 def picture(width=48, height=32):
@@ -26,6 +29,21 @@ def bomb():
     return bytes(data)
 
 
+def wide():
+    """An ICC profile in which red, green and blue are far stronger: red in it is none of sRGB."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    x, y = np.array([[0.7347, 0.1596, 0.0366], [0.2653, 0.8404, 0.0001]])  # ProPhoto's primaries
+    xyz = np.stack([x / y, np.ones(3), (1 - x - y) / y])
+    xyz = xyz * np.linalg.solve(xyz, [0.9642, 1, 0.8249])  # its white, D50; a colorant a column
+    for tag, colorant in zip((b"rXYZ", b"gXYZ", b"bXYZ"), xyz.T, strict=True):
+        place = data.index(tag, 128)
+        offset = int.from_bytes(data[place + 4 : place + 8], "big")
+        for n, value in enumerate(np.rint(colorant * 65536).astype(int).tolist()):
+            start = offset + 8 + 4 * n
+            data[start : start + 4] = value.to_bytes(4, "big", signed=True)
+    return bytes(data)
+
+
 def readable():
     """Files by name, each with the picture that a viewer shows of it."""
     plain = picture()
@@ -36,12 +54,14 @@ def readable():
     glass, half = plain.convert("RGBA"), plain.copy()
     glass.paste((0, 255, 0, 0), (0, 0, 24, 32))
     half.paste("white", (0, 0, 24, 32))
+    exact = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}
     palette = plain.quantize(16)
     seen = palette.convert("RGB")
     seen.paste("white", mask=Image.fromarray(np.asarray(palette) == 0))
     return {
         "cmyk.jpg": (encoded(plain.convert("CMYK"), "JPEG", quality=100, subsampling=0), plain),
         "deep.png": (encoded(deep), Image.fromarray(grey).convert("RGB")),
+        "phone.heic": (encoded(plain, "HEIF", **exact), plain),
         "glass.png": (encoded(glass), half),
         "palette.png": (encoded(palette, transparency=0), seen),
         "moving.png": (encoded(plain, save_all=True, append_images=[Image.new("RGB", plain.size)]),
@@ -56,7 +76,8 @@ def unreadable():
         "bomb.bmp": (bomb(), "too large"),
         "cut.jpg": (encoded(picture(), "JPEG")[:-200], "truncated"),
         "page.jpg": (b"<!DOCTYPE html><html><body>404</body></html>", "not an image"),
-        "phone.heic": (b"\0\0\0\x18ftypheic\0\0\0\0", "unsupported format"),
+        "cut.heic": (encoded(picture(), "HEIF")[:-200], "not an image"),
+        "phone.jxl": (b"\xff\x0a\xfa\x1f", "unsupported format"),
         "pixel.png": (encoded(Image.new("RGB", (1, 1))), "too small"),
         "void.png": (b"", "empty file"),
     }

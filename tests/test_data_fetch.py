@@ -1,13 +1,17 @@
 """What a server on this machine hands out, well and badly, ends in the table line by line."""
 
+import errno
+import gzip
 import io
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -38,6 +42,7 @@ ANSWERS = {  # code, what comes, headers; {} is the number asked for
     "empty": (200, b"", {}),
     "moved": (302, b"", {"Location": "/good/{}.jpg"}),
     "nowhere": (302, b"", {"Location": "http://[::1"}),
+    "endless": (302, b"", {"Location": "/good/{}.jpg", "Content-Length": 1 << 40}),
     "circles": (302, b"", {"Location": "/circles/{}0.jpg"}),
     "refused": (200, jpeg(0), {"X-Robots-Tag": "noindex, noai"}),
     "stumbles": (500, b"", {}),  # from here on the first time only
@@ -68,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         number, first = int(name.split(".")[0]), self.server.hits[self.path] == 1
         data = jpeg(number)
         try:
-            if kind in ANSWERS and (first or [*ANSWERS].index(kind) < 9):
+            if kind in ANSWERS and (first or [*ANSWERS].index(kind) < 10):
                 code, body, headers = ANSWERS[kind]
                 self.answer(code, body, {k: str(v).format(number) for k, v in headers.items()})
             elif kind == "truncated" or (kind == "breaks" and first):
@@ -76,6 +81,21 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(200, data[:900], length=len(data))
             elif kind == "half":  # nobody says how long it should be
                 self.answer(200, data[: len(data) // 2])
+            elif kind == "zipped":  # though nobody asked for it
+                self.answer(200, gzip.compress(data), {"Content-Encoding": "gzip"})
+            elif kind == "mislabelled":
+                self.answer(200, data, {"Content-Encoding": "gzip"})
+            elif kind in ("header", "chunk"):  # a line that does not end while anyone waits
+                self.send_response(200)
+                start = b"X-Long: " if kind == "header" else b"Transfer-Encoding: chunked\r\n\r\n"
+                end = b"\r\n\r\n" if kind == "header" else b"%x\r\n" % len(data)
+                self._headers_buffer.append(start)
+                self.flush_headers()
+                for _ in range(15):
+                    self.wfile.write(b"0")
+                    time.sleep(LIMIT / 6)
+                self.wfile.write(end + data + b"\r\n0\r\n\r\n")
+                self.close_connection = True
             elif kind == "hangup":
                 self.close_connection = True
             elif kind == "drips":
@@ -127,12 +147,17 @@ KINDS = {
     "half": "truncated",
     "hangs": "timeout",
     "drips": "timeout",
+    "header": "timeout",
+    "chunk": "timeout",
     "circles": "too many redirects",
     "hangup": "no connection",
     "refused": "not allowed",
     "strange": "ok",
     "negative": "ok",
     "nowhere": "bad address",
+    "endless": "ok",
+    "zipped": "ok",
+    "mislabelled": "truncated",
 }
 
 
@@ -145,20 +170,20 @@ def test_every_line_gets_its_status(server, tmp_path):
         listed = write_list(tmp_path / "train25.txt", urls)
         table = fetch.fetch(listed, tmp_path / "out", 32, LIMIT, retries=1, progress=False)
     assert table["status"].tolist() == [*KINDS.values(), "no connection", "bad address", "ok"]
-    assert table["url"].tolist() == urls and table["line"].tolist() == list(range(1, 24))
-    assert table["label"].tolist() == [n % 25 for n in range(23)]
+    assert table["url"].tolist() == urls and table["line"].tolist() == list(range(1, len(urls) + 1))
+    assert table["label"].tolist() == [n % 25 for n in range(len(urls))]
 
     arrived = table[table["status"] == "ok"]
     for row in arrived.itertuples():
         content = (tmp_path / "out" / row.path).read_bytes()
-        assert content == jpeg(0 if row.line == 23 else row.line - 1)  # as it was sent
+        assert content == jpeg(0 if row.line == len(urls) else row.line - 1)  # as it was sent
     assert read_image(tmp_path / "out" / arrived["path"].iloc[0]).shape == (147, 220, 3)
     assert (table.loc[table["status"] != "ok", "path"] == "").all()
-    assert len(list((tmp_path / "out" / "images").rglob("*.*"))) == 7
+    assert len(list((tmp_path / "out" / "images").rglob("*.*"))) == 9
 
     counts = fetch.attrition(table)
-    assert counts.loc["ok", "total"] == 8 and counts.loc["total", "total"] == len(table) == 23
-    assert counts.loc["total", "sadness"] == table["label"].isin([4, 13, 19, 20, 21, 23]).sum() == 5
+    assert counts.loc["ok", "total"] == 10 and counts.loc["total", "total"] == len(table) == 28
+    assert counts.loc["total", "sadness"] == table["label"].isin([4, 13, 19, 20, 21, 23]).sum() == 6
     written = pd.read_csv(tmp_path / "out" / "attrition.csv", index_col="status")
     pd.testing.assert_frame_equal(written, counts, check_names=False)
 
@@ -211,6 +236,68 @@ def test_a_killed_run_ends_with_the_same_result(server, tmp_path):
         assert (tmp_path / "out" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes()
 
 
+def test_a_handshake_that_never_ends_is_a_timeout(tmp_path, monkeypatch):
+    """A record of TLS, a byte at a time, in which no wait alone is longer than the timeout."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip():
+            with suppress(OSError), server.accept()[0] as line:
+                for byte in b"\x16\x03\x03\x40\x00" + bytes(15):
+                    line.sendall(bytes([byte]))
+                    time.sleep(LIMIT / 6)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/1.jpg"
+        listed = write_list(tmp_path / "a.txt", [url])
+        table = fetch.fetch(listed, tmp_path / "out", 1, LIMIT, retries=0, progress=False)
+        thread.join()
+    assert table["status"].tolist() == ["timeout"]
+
+
+def test_options_outside_their_range_are_refused_before_anything_is_written(tmp_path):
+    times = [("timeout", value) for value in (float("inf"), 1e300, float("nan"), 0, -1)]
+    for name, value in (*times, ("workers", 10_000), ("workers", 0), ("retries", -1)):
+        with pytest.raises(ValueError, match=f"^{name} must be from .* to .*, got"):
+            fetch.fetch(tmp_path / "a.txt", tmp_path / "out", **{name: value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_full_loses_nothing(server, tmp_path, monkeypatch):
+    """At the first picture, and at the table; the same command goes on."""
+    urls = [f"{server.url}/good/{n}.jpg" for n in range(5)]
+    listed = write_list(tmp_path / "a.txt", urls)
+    rename = os.replace
+    for full in ("3", "fetch.parquet", "attrition.csv"):
+
+        def replace(source, target, full=full):
+            if (full == "3" and server.hits[f"/good/{full}.jpg"]) or target.name == full:
+                raise OSError(errno.ENOSPC, "No space left on device", str(target))
+            return rename(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            with pytest.raises(OSError, match="No space left"):
+                fetch.fetch(listed, tmp_path / "out", 1, LIMIT, progress=False)
+        assert not [x for x in (tmp_path / "out").rglob(".*")]
+    assert (fetch.fetch(listed, tmp_path / "out", 1, LIMIT)["status"] == "ok").all()
+    assert [server.hits[f"/good/{n}.jpg"] for n in range(3)] == [1, 1, 1]
+
+
+def test_a_journal_that_finds_no_room_says_so(server, tmp_path, monkeypatch):
+    def small(*arguments, **options):
+        store = connect(*arguments, **options)
+        store.execute("pragma max_page_count = 2")
+        return store
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", small)
+    urls = [f"{server.url}/gone/{n}.jpg" for n in range(200)]
+    with pytest.raises(ValueError, match="fetch.sqlite: database or disk is full; .*make room"):
+        fetch.fetch(write_list(tmp_path / "a.txt", urls), tmp_path / "out", progress=False)
+
+
 def test_errors_name_what_is_wrong(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing.txt"):
         fetch.fetch(tmp_path / "nothing.txt", tmp_path / "out")
@@ -218,6 +305,13 @@ def test_errors_name_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="same file name"):
         fetch.fetch([listed, listed], tmp_path / "out")
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "fetch.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match="out/fetch.parquet: not a table of gramnb fetch"):
+        fetch.fetch(listed, tmp_path / "out")
+    assert [x.name for x in (tmp_path / "out").iterdir()] == [
+        "fetch.parquet"
+    ]  # before any download
+    (tmp_path / "out" / "fetch.parquet").unlink()
     (tmp_path / "out" / "fetch.sqlite").write_text("this is no database, only a note" * 40)
-    with pytest.raises(ValueError, match="out/fetch.sqlite: file is not a database; .* remove it"):
+    with pytest.raises(ValueError, match="out/fetch.sqlite: file is not a database; remove it"):
         fetch.fetch(listed, tmp_path / "out")

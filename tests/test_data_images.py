@@ -1,11 +1,13 @@
 """Every way an image file can be odd: it is read as a viewer shows it, or refused with a reason."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from odd_files import bomb, encoded, picture, readable, unreadable
-from PIL import Image
+from odd_files import bomb, encoded, picture, readable, unreadable, wide
+from PIL import Image, ImageCms
 
 from gramnb.data import images
 from gramnb.data.images import REASONS, ImageError, find_pictures, image_id, read_image
@@ -18,7 +20,9 @@ def reason(path):
     return caught.value.reason, caught.value.detail
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM"])
+@pytest.mark.parametrize(
+    "kind", ["PNG", "JPEG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "PPM"]
+)
 def test_reads_what_was_drawn(tmp_path, kind):
     path = tmp_path / "picture.jpg"  # the content decides, not the name
     path.write_bytes(encoded(picture(), kind))
@@ -126,19 +130,18 @@ def test_image_id_is_the_head_of_sha256():
 
 def test_every_file_that_looks_like_a_picture_is_found(tmp_path, monkeypatch):
     """By its suffix, or where that says nothing by its first bytes; the rest is listed as well."""
-    heic = b"\0\0\0\x18ftypheic\0\0\0\0"
     files = {
-        "a.avif": b"", "sub/b.JPEG": b"", "fetched": encoded(picture()),
-        "named.heic": encoded(picture(), "JPEG"), "bomb": bomb(),
+        "a.avif": b"", "sub/b.JPEG": b"", "c.HEIC": b"", "fetched": encoded(picture()),
+        "phone": encoded(picture(), "HEIF"), "named.jxl": encoded(picture(), "JPEG"),
+        "bomb": bomb(),
     }  # fmt: skip
-    unread = {
-        "c.heic": heic, "phone": heic, "raw.DNG": encoded(picture(), "TIFF"), "d.svg": b"<svg>"
-    }  # fmt: skip
+    unread = {"c.jxl": b"\xff\x0a", "raw.DNG": encoded(picture(), "TIFF"), "d.svg": b"<svg>"}
     others = {"notes.txt": b"none", "page": b"<html>"}
     for name, data in (files | unread | others | {".hidden.png": b"", "closed/e.png": b""}).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "round").symlink_to(tmp_path)
     scan = os.scandir
 
     def refuse(folder):
@@ -148,7 +151,9 @@ def test_every_file_that_looks_like_a_picture_is_found(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refuse)
     found = find_pictures(tmp_path)
-    for names, paths in zip((files, unread, [*others, "pipe"], ["closed"]), found, strict=True):
+    for names, paths in zip(
+        (files, unread, [*others, "pipe"], ["closed", "round"]), found, strict=True
+    ):
         assert paths == sorted(str(tmp_path / name) for name in names)
     for name in unread:
         assert reason(tmp_path / name)[0] == "unsupported format"
@@ -160,9 +165,87 @@ def test_devices_and_short_memory_are_not_blamed_on_a_picture(tmp_path, monkeypa
     for name in ("pipe.jpg", "endless.jpg"):
         assert reason(tmp_path / name) == ("not an image", "not a regular file")
 
-    def full(image):
+    with open(tmp_path / "huge.png", "wb") as file:
+        file.truncate(images.MAX_BYTES + 1)
+    assert reason(tmp_path / "huge.png")[0] == "too large"
+
+    def full(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(images, "_rgb", full)
     picture().save(tmp_path / "a.png")
-    assert reason(tmp_path / "a.png") == ("too large", "not enough memory")
+    for where in ((images, "_rgb"), (images.ImageOps, "exif_transpose")):
+        with monkeypatch.context() as short:
+            short.setattr(*where, full)
+            with pytest.raises(OSError, match="not enough memory.*a.png") as caught:
+                read_image(tmp_path / "a.png")
+            assert not isinstance(caught.value, ImageError)
+
+
+def test_all_threads_together_decode_no_more_than_the_largest_picture(monkeypatch):
+    now, most, rgb = [], [], images._rgb
+
+    def watched(image):
+        now.append(image.width * image.height)
+        most.append(sum(now))
+        time.sleep(0.005)
+        now.remove(image.width * image.height)
+        return rgb(image)
+
+    monkeypatch.setattr(images, "MAX_PIXELS", 64 * 64)
+    monkeypatch.setattr(images, "_rgb", watched)
+    data = [encoded(picture(side, side)) for side in (64, 32, 32, 16, 64, 32)] * 4
+    with ThreadPoolExecutor(len(data)) as pool:
+        shapes = list(pool.map(lambda x: images.decode(x).shape[0], data))
+    assert shapes == [64, 32, 32, 16, 64, 32] * 4 and 32 * 32 < max(most) <= 64 * 64
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "L"])
+def test_colours_are_converted_to_srgb(tmp_path, mode):
+    """A profile that says sRGB, or that is broken or of other pixels, changes no pixel."""
+    plain = picture().convert(mode)
+    kind = {"CMYK": "TIFF"}.get(mode, "PNG")
+
+    def read(profile):
+        return images.decode(encoded(plain, kind, icc_profile=profile)).astype(int)
+
+    without = images.decode(encoded(plain, kind)).astype(int)
+    same = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (same, b"broken", same[:300], ImageCms.ImageCmsProfile(
+        ImageCms.createProfile("LAB")).tobytes()):  # fmt: skip
+        np.testing.assert_array_equal(read(profile), without)
+    moved = np.abs(read(wide()) - without).mean()
+    assert moved > 5 if mode in ("RGB", "RGBA", "P") else moved == 0
+    if mode == "RGB":  # as ProPhoto's definition says: this red, in sRGB, is beyond it
+        red = Image.new("RGB", (16, 16), (128, 64, 64))
+        got = images.decode(encoded(red, icc_profile=wide()))[0, 0].astype(int)
+        linear = np.where(got > 10, ((got / 255 + 0.055) / 1.055) ** 2.4, got / 255 / 12.92)
+        assert linear[0] > 1.5 * (((128 / 255 + 0.055) / 1.055) ** 2.4) and got[1] < 64
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_damage_in_the_middle_of_a_jpeg_is_found(progressive):
+    """By a second decoder, strict: Pillow alone reads most of these; a few nobody can tell."""
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(12):
+        blocks = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8))
+        large = blocks.resize((400, 400), Image.Resampling.BICUBIC)
+        data = encoded(large, "JPEG", quality=95, progressive=progressive)
+        assert images.decode(data).shape == (400, 400, 3)
+        half = len(data) // 2
+        for part, left in ((random.bytes(200), 200), (bytes(300), 300), (b"", 500)):
+            try:
+                images.decode(data[:half] + part + data[half + left :])
+                found.append(False)
+            except ImageError as error:
+                found.append(error.reason == "truncated")
+    assert np.mean(found) > 0.8
+
+
+def test_a_jpeg_of_any_colours_passes_the_strict_decoder():
+    for mode in ("L", "RGB", "CMYK"):
+        for options in ({}, {"progressive": True}, {"quality": 100, "subsampling": 0}):
+            data = encoded(picture().convert(mode), "JPEG", **options)
+            assert images.decode(data).shape == (32, 48, 3)
+    both = encoded(picture(), "MPO", save_all=True, append_images=[picture()])
+    assert images.decode(both).shape == (32, 48, 3)

@@ -14,7 +14,7 @@ from gramnb.data.lists import (
     sadness_labels,
     sadness_subsets,
 )
-from gramnb.runs import resolve
+from gramnb.runs import cache_dir, resolve
 
 A, B, C, D = (f"http://host/{name}.jpg" for name in "abcd")
 TRAIN = f"{A} 19\n{A} 0\n{B} 3\n{B} 3\n{C} 4\n{C} 19\n{D} 24\n"  # a: both; c: two kinds of sadness
@@ -46,15 +46,27 @@ def test_reads_lines_with_their_numbers(tmp_path):
     }  # fmt: skip
 
 
+def test_addresses_are_kept_as_bytes(tmp_path):
+    """Latin-1 and UTF-8 stand for themselves, as they are asked for; no two become one."""
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"http://h/\xe9.jpg 1\nhttp://h/\xe8.jpg 2\nhttp://h/\xc3\xa9.jpg 3\n")
+    urls = ["http://h/%E9.jpg", "http://h/%E8.jpg", "http://h/\u00e9.jpg"]
+    assert list(read_lists([path])["url"]) == urls
+    assert audit_list([path])["distinct_urls"] == 3
+
+
 def test_all_malformed_lines_are_named(tmp_path):
     text = f"{A} 19\n{B}\n{C} 25\nftp://host/x.jpg 3\n{D} -1\n{D} two words\n{D} ²\n{D} 7\n"
     with pytest.raises(ValueError, match=r"list.txt: 6 malformed lines") as caught:
         read_lists([write(tmp_path / "list.txt", text)])
     shown = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
     assert shown == [f"line {number}" for number in (2, 3, 4, 5, 6, 7)]
-    with pytest.raises(ValueError, match="40 malformed lines") as caught:
-        read_lists([write(tmp_path / "list.txt", "x\n" * 40)])
-    assert len(str(caught.value).splitlines()) == 22
+    with pytest.raises(ValueError, match="40 malformed lines.*; all are in") as caught:
+        read_lists([write(tmp_path / "long.txt", "x\x1b[2J\n" * 40)])
+    shown = str(caught.value).splitlines()
+    assert len(shown) == 11 and shown[1] == "  line 1: 'x\\x1b[2J'"  # no command to a terminal
+    every = (cache_dir() / "long-malformed.txt").read_text().splitlines()
+    assert len(every) == 40 and every[-1] == "line 40: 'x\\x1b[2J'"
     with pytest.raises(ValueError, match="empty.txt: no line in it"):
         read_lists([write(tmp_path / "empty.txt", "\n")])
     with pytest.raises(FileNotFoundError, match="absent.txt"):

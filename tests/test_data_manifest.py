@@ -63,8 +63,32 @@ def test_read_says_what_is_wrong_with_a_file(tmp_path):
     for label in (np.nan, 2):
         labels = table(tmp_path).assign(sadness=[0, 1, label, 0, 1, 0])
         labels.to_parquet(tmp_path / "labels.parquet")
-        with pytest.raises(ValueError, match=f"labels.parquet: row 2: sadness is {label}"):
+        with pytest.raises(ValueError, match=f"labels.parquet: .*row 2: sadness is {label}"):
             manifest.read(tmp_path / "labels.parquet")
+
+
+def test_no_row_is_tested_that_is_trained_on_and_none_is_left_out(tmp_path):
+    good = table(tmp_path).assign(split=["train"] * 4 + ["test"] * 2, group=range(6))
+    path = manifest.write(good, tmp_path / "m.parquet", {})
+    assert len(manifest.read(path)) == 6
+    for change, message in (
+        (
+            {"image_id": ["a", "b", "c", "d", "a", "e"]},
+            "row 0: its image_id .*another split too, 2 r",
+        ),
+        ({"group": [0, 1, 2, 3, 4, 3]}, "row 3: its group stands in another split"),
+        ({"split": ["train", "", "train", "train", "test", "test"]}, "row 1: split is ''"),
+        ({"split": ["train"] * 5 + ["tset"]}, "row 5: split is 'tset'"),
+        ({"fold": [0, 1, 0, 1, 0, -1]}, "row 5: fold is '-1'"),
+        ({"fold": [0, 1, 0, 1, 0, 1], "group": [0, 0, 1, 2, 3, 4]}, "row 0: .* another fold"),
+    ):
+        manifest.write(good.assign(**change), path, {})
+        with pytest.raises(ValueError, match=f"m.parquet: not a manifest: {message}"):
+            manifest.read(path)
+        if "group" in change:  # what is dropped, or in no group, may stand anywhere
+            manifest.write(good.assign(**change, dropped="text"), path, {})
+            manifest.write(good.assign(group=-1), path, {})
+            assert len(manifest.read(path)) == 6
 
 
 def test_dropping_keeps_rows_and_the_first_reason(tmp_path):

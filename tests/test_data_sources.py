@@ -123,10 +123,12 @@ def test_emotion6_is_labelled_by_its_votes(tmp_path, published):
     ]
     assert table.attrs["report"] == []
     assert list(emotion6(VOTES, "sadness")["sadness"]) == [0, 0, 1, 1]  # keywords
-    for bad, what in (("1\t2\t3", "no number for joy/2.jpg"), ("x" + VOTES["joy/1.jpg"], "'x4'")):
-        with pytest.raises(ValueError, match=f"ground_truth.txt: .*{what}; below its header"):
-            emotion6(VOTES | {"joy/2.jpg": bad})
     joy = VOTES["joy/1.jpg"]
+    for bad in ("1\t2\t3", "x" + joy, joy + "\t0", joy.replace("1", "nan"), joy[:-2], ""):
+        with pytest.raises(ValueError, match="ground_truth.txt: line 6: .*; below its header"):
+            emotion6(VOTES | {"joy/2.jpg": bad})
+    with pytest.raises(ValueError, match="line 7: joy/1.jpg stands there twice"):
+        emotion6(VOTES | {"joy/2.jpg": joy.replace("1", "2") + "\njoy/1.jpg\t" + joy})
     table = emotion6({name: x for name, x in VOTES.items() if x != joy} | {"fear/9.jpg": joy})
     assert table.attrs["report"] == [
         "listed in ground_truth.txt, not there: fear/9.jpg",
@@ -178,6 +180,18 @@ def test_webemo_without_images_or_with_those_of_other_lists(tmp_path):
         read("webemo", tmp_path)
     webemo(tmp_path, ("train25.txt", 1, "http://h/other.jpg", "1.jpg"))
     with pytest.raises(ValueError, match="1 images were fetched for other lists"):
+        read("webemo", tmp_path)
+    for name, line in (("lists/train25.txt", 1), ("train25.txt", 9)):  # no image in silence
+        webemo(tmp_path, (name, line, "http://h/a.jpg", "1.jpg"))
+        with pytest.raises(
+            ValueError, match=f"1 images .*; fetched: {name}; here: train25.txt, te"
+        ):
+            read("webemo", tmp_path)
+    webemo(tmp_path, *[("train25.txt", 1, "http://h/a.jpg", "1.jpg")] * 2)
+    with pytest.raises(ValueError, match="images of one line"):
+        read("webemo", tmp_path)
+    (tmp_path / "images" / "fetch.parquet").write_text("none")
+    with pytest.raises(ValueError, match="fetch.parquet: not a table of gramnb fetch"):
         read("webemo", tmp_path)
     (tmp_path / "images" / "fetch.parquet").unlink()
     table = read("webemo", tmp_path)

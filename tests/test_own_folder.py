@@ -34,7 +34,7 @@ def draw(folder, **classes):
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own") / NAME
     draw(folder, **{SAD: 20, OTHERS: 20})
-    (folder / SAD / "IMG_1.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / SAD / "IMG_1.jxl").write_bytes(b"\xff\x0a")
     return folder
 
 
@@ -115,7 +115,7 @@ def test_chapter_1_copes_with_a_folder_without_text(photos, tmp_path):
                                       tmp_path / "out.ipynb", given, progress_bar=False,
                                       kernel_name="python3")  # fmt: skip
     shown = str(done.cells)
-    assert f"pictures of formats that are not read: 1 ({SAD}/IMG_1.heic)" in shown
+    assert f"pictures of formats that are not read: 1 ({SAD}/IMG_1.jxl)" in shown
     assert "unsupported format" in shown  # a row of the attrition table
 
 

@@ -69,7 +69,7 @@ def cached_map(
                 finally:
                     _commit(store, fresh)
     except sqlite3.DatabaseError as error:
-        raise ValueError(f"{file}: {error}; if it is damaged remove it") from None
+        raise ValueError(f"{file}: {error}; remove it if damaged, make room if full") from None
     return known
 
 

@@ -10,8 +10,10 @@ host that asks for pauses it got 201 (this: 600), and it calls a page or half a 
 """
 
 import hashlib
-import time
-from collections.abc import Sequence
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http.client import IncompleteRead
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path, PurePosixPath
@@ -21,18 +23,20 @@ import pandas as pd
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
-from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, NewConnectionError
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import DecodeError, HTTPError, InvalidHeader, MaxRetryError
+from urllib3.exceptions import NewConnectionError as NotConnected
 from urllib3.exceptions import TimeoutError as NoAnswer
 
 from gramnb import __version__, runs
 from gramnb.data.cached import cached_map
-from gramnb.data.images import SUFFIXES, ImageError, decode
-from gramnb.data.lists import EMOTIONS, read_lists
+from gramnb.data.images import MAX_BYTES, SUFFIXES, ImageError, decode
+from gramnb.data.lists import EMOTIONS, read_fetched, read_lists
 
 COLUMNS = ["list", "line", "url", "label", "status", "path"]
+RANGES = {"workers": (1, 256), "timeout": (0.1, 3600), "retries": (0, 20)}
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that another attempt may change
 MAY_PASS = {"timeout", "no connection", "truncated", *(f"HTTP {code}" for code in BUSY)}
-LARGEST = 64 << 20  # bytes of one file
 LONGEST_PAUSE = 60  # seconds between two attempts, whatever the server asks for
 
 
@@ -51,8 +55,8 @@ def fetch(
     "too many redirects", "not allowed" (the server forbids use in machine learning), "bad address",
     and the reasons of `images.ImageError`. An address that stands on several lines is asked once.
 
-    `workers` downloads run at once; `timeout` seconds are granted each to connecting, to waiting
-    for an answer and to the whole file; `retries` more attempts are made where they may help.
+    `workers` downloads run at once; `timeout` seconds are granted each to connecting, to all of an
+    answer's headers and to the whole file; `retries` more attempts are made where they may help.
 
     Writes `images/`, `fetch.parquet` (the table; rows of other lists stay in it), `attrition.csv`
     (`attrition` of the table) and `fetch.sqlite` (what has been settled). Called again, it goes on
@@ -60,11 +64,19 @@ def fetch(
 
     Raises:
         FileNotFoundError: there is no such list.
-        ValueError: malformed lines, two lists of one name, or a `fetch.sqlite` of something else.
+        OSError: no room on the disk; what has arrived is kept.
+        ValueError: malformed lines, two lists of one name, an option outside its range, or a
+            `fetch.sqlite` or `fetch.parquet` of something else.
     """
+    for name, value in {"workers": workers, "timeout": timeout, "retries": retries}.items():
+        low, high = RANGES[name]
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be from {low} to {high}, got {value}")
     table = read_lists([lists] if isinstance(lists, str | Path) else lists)
     out = runs.resolve(out)
     out.mkdir(parents=True, exist_ok=True)
+    file = out / "fetch.parquet"
+    before = read_fetched(file, COLUMNS) if file.is_file() else table.head(0)
     download = _Download(timeout, retries, workers)
 
     def keep(url: str, _: dict) -> dict:
@@ -92,11 +104,7 @@ def fetch(
     )
     table[["status", "path"]] = [found[url]["fetch"] for url in table["url"]]
     table = table[COLUMNS]
-    file, before = out / "fetch.parquet", table.head(0)
-    if file.is_file():
-        before = pd.read_parquet(file)
-        before = before[~before["list"].isin(table["list"].unique())]
-    whole = pd.concat([before, table])
+    whole = pd.concat([before[~before["list"].isin(table["list"].unique())], table])
     with runs.atomic(file) as temporary:
         whole.to_parquet(temporary, index=False)
     with runs.atomic(out / "attrition.csv") as temporary:
@@ -123,6 +131,76 @@ class _Retry(Retry):
             return None
 
 
+@contextmanager
+def _within(seconds: float, stop: Callable[[], None]) -> Iterator[None]:
+    """Let the block end in TimeoutError after `seconds`, when another thread calls `stop`.
+
+    A socket's own timeout begins anew with each byte, so one byte a second never ends.
+    """
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(Exception):  # what has ended meanwhile cannot be stopped
+            stop()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if late.is_set():
+            raise TimeoutError("not within the time granted")
+
+
+class _Watched:
+    """A connection of urllib3 whose handshake and headers come in time, or not at all.
+
+    What comes with another answer than 200 is of no use and may have no end: it is not read.
+    """
+
+    line: socket.socket | None = None  # the same connection, whatever encrypts it by now
+
+    def _new_conn(self) -> socket.socket:
+        made = super()._new_conn()
+        self.line = made.dup()
+        return made
+
+    def stop(self) -> None:
+        self.line.shutdown(socket.SHUT_RDWR)
+
+    def connect(self) -> None:
+        with _within(self.timeout, self.stop):
+            super().connect()
+
+    def getresponse(self):
+        with _within(self.timeout, self.stop):
+            response = super().getresponse()
+        if response.status != 200:
+            response.close()
+        return response
+
+    def close(self) -> None:
+        super().close()
+        if self.line:
+            self.line.close()
+
+
+_CONNECTIONS = {
+    "http": type("WatchedHTTP", (_Watched, HTTPConnection), {}),
+    "https": type("WatchedHTTPS", (_Watched, HTTPSConnection), {}),
+}
+
+
+class _Adapter(HTTPAdapter):
+    def get_connection_with_tls_context(self, *args, **kwargs):
+        pool = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = _CONNECTIONS[pool.scheme]
+        return pool
+
+
 class _Download:
     """From an address to its file's bytes, or an `ImageError` that says why not; for many threads.
 
@@ -140,7 +218,7 @@ class _Download:
             retry_after_max=LONGEST_PAUSE,
             raise_on_status=False,
         )
-        adapter = HTTPAdapter(workers, workers, self.retry)
+        adapter = _Adapter(workers, workers, self.retry)
         self.session.mount("http://", adapter)
         self.session.mount("https://", adapter)
         self.session.max_redirects = 10
@@ -172,13 +250,13 @@ class _Download:
         robots = response.headers.get("X-Robots-Tag", "").lower().replace(":", ",").split(",")
         if {"noai", "noimageai"} & set(map(str.strip, robots)):
             raise ImageError("not allowed", "X-Robots-Tag")
-        data, end = bytearray(), time.monotonic() + self.timeout
-        while part := response.raw.read1(1 << 16):  # whatever has arrived
-            data += part
-            if len(data) > LARGEST:
-                raise ImageError("too large", f"over {LARGEST} bytes")
-            if time.monotonic() > end:
-                raise TimeoutError
+        data = bytearray()
+        with _within(self.timeout, response.raw.shutdown):
+            # whatever has arrived; some servers compress what was asked for as it is
+            while part := response.raw.read1(1 << 16, decode_content=True):
+                data += part
+                if len(data) > MAX_BYTES:
+                    raise ImageError("too large", f"over {MAX_BYTES} bytes")
         if not data:
             raise ImageError("empty file", "0 bytes")
         return bytes(data)
@@ -192,10 +270,10 @@ def _why(error: Exception) -> str:
         return "bad address"
     causes = [error, *error.args]
     causes += [cause.reason for cause in causes if isinstance(cause, MaxRetryError)]
-    if any(isinstance(cause, NewConnectionError) for cause in causes):  # refused, or no such host
+    if any(isinstance(cause, NotConnected) for cause in causes):  # refused, or no such host
         return "no connection"
     if any(isinstance(cause, TimeoutError | NoAnswer | requests.Timeout) for cause in causes):
         return "timeout"
-    if any(isinstance(cause, IncompleteRead) for cause in causes):
+    if any(isinstance(cause, IncompleteRead | DecodeError) for cause in causes):
         return "truncated"
     return "no connection"

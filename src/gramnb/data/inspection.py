@@ -24,7 +24,7 @@ from gramnb.runs import cache_dir
 
 FOUND = ["image_id", "width", "height", "dhash", "dropped"]
 # Another version of either may see other pixels, another rule give other hashes.
-DECODER = f"gramnb {__version__}, Pillow {PIL.__version__}, hash {NOISE} {DISTINCT}"
+DECODER = f"gramnb {__version__}, Pillow {PIL.__version__}, sRGB strict, hash {NOISE} {DISTINCT}"
 CACHE = "images.sqlite"
 
 

@@ -5,15 +5,17 @@ more than once, often under different labels; nobody can learn both, so `audit_l
 Which labels the paper calls sadness it does not say; `sadness_subsets` lists those that could be.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from gramnb.paper import DATA
-from gramnb.runs import resolve
+from gramnb.runs import atomic, cache_dir, resolve
 
 # WEBEmo's category.txt, spelling as published: label 0, 1, ... 24, its name and level-2 class.
 CATEGORIES = (
@@ -28,6 +30,7 @@ CATEGORIES = (
 LABELS, EMOTIONS = (np.array(names, object) for names in zip(*CATEGORIES, strict=True))
 
 LEVEL_2 = "level-2"  # names, where labels are asked for, all six of level-2 class sadness
+SHOWN = 10  # malformed lines in a message; all of them go to a file
 SADNESS = tuple(LABELS[EMOTIONS == "sadness"])
 _LINE = r"^\s*(?P<url>https?://\S+)\s+0*(?P<label>2[0-4]|1?[0-9])\s*$"
 
@@ -72,12 +75,13 @@ def sadness_subsets(lines: Mapping[str, int], most_lost: float = 0.3) -> pd.Data
 def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
     """Return WEBEmo's lists at `paths` as one table.
 
-    Columns: line (from 1), url, label (0-24), list (the file's name).
+    Columns: line (from 1), url, label (0-24), list (the file's name). Bytes of an address that are
+    no UTF-8 stand there as %E9 and the like, as they are asked for: no two addresses become one.
 
     Raises:
         FileNotFoundError: there is no such list.
-        ValueError: no line, or lines that are not `URL label`, with their numbers; or two lists of
-            the same name.
+        ValueError: no line, or lines that are not `URL label`, with their numbers: the first SHOWN,
+            and the name of a file of all of them; or two lists of the same name.
     """
     paths = [resolve(path) for path in paths]
     if len({path.name for path in paths}) < len(paths):
@@ -86,7 +90,8 @@ def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
     for path in paths:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such list; WEBEmo's are train25.txt, test25.txt")
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        text = re.sub("[\udc80-\udcff]", lambda odd: f"%{ord(odd[0]) - 0xDC00:02X}", text)
         lines = pd.Series(text.split("\n"), dtype=object)
         lines.index += 1
         lines = lines[lines.str.strip() != ""]  # an empty line lists nothing
@@ -95,13 +100,30 @@ def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
         table = lines.str.extract(_LINE)
         wrong = lines[table["url"].isna()]
         if len(wrong):
-            shown = "".join(f"\n  line {n}: {x.strip()[:120]}" for n, x in wrong[:20].items())
-            raise ValueError(
-                f"{path}: {len(wrong)} malformed lines, each should be a URL and a label from 0 to "
-                f"24{shown}" + ("\n  ..." if len(wrong) > 20 else "")
-            )
+            raise ValueError(f"{path}: {_malformed(wrong, path)}")
         tables.append(table.rename_axis("line").reset_index().assign(list=path.name))
     return pd.concat(tables, ignore_index=True).astype({"label": "int64"})
+
+
+def _malformed(lines: pd.Series, path: Path) -> str:
+    """Return what to say of malformed lines, by number; many are written to a file."""
+    text = [f"line {n}: {x if x.isprintable() else ascii(x)}" for n, x in lines.str.strip().items()]
+    said = f"{len(text)} malformed lines, each should be a URL and a label from 0 to 24"
+    if len(text) > SHOWN:
+        every = cache_dir() / f"{path.stem}-malformed.txt"
+        with atomic(every) as temporary:
+            temporary.write_text("\n".join(text) + "\n", encoding="utf-8")
+        said += f"; all are in {every}, the first here"
+    return "\n  ".join([said, *(line[:120] for line in text[:SHOWN])])
+
+
+def read_fetched(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Return columns of what `gramnb fetch` wrote; ValueError names a file that is damaged."""
+    try:
+        return pd.read_parquet(file, columns=list(columns), partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        why = f"not a table of gramnb fetch ({str(error).splitlines()[0][:120]})"
+        raise ValueError(f"{file}: {why}; move it away, fetch again: images stay") from None
 
 
 def audit_list(paths: Sequence[str | Path]) -> dict:

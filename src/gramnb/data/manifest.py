@@ -87,26 +87,46 @@ def read(path: str | Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no manifest, lacks columns, or holds a label that is not 0 or 1.
+        ValueError: the file is no manifest, lacks columns or holds other types; a label is not 0 or
+            1; a picture stands in two splits, or a kept row in none.
     """
     path = resolve(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such manifest; notebook 01 writes one")
     try:
-        content = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a manifest ({str(error).splitlines()[0]})") from None
-    if missing := [name for name in COLUMNS if name not in content.column_names]:
-        raise ValueError(f"{path}: not a manifest, it lacks the columns {', '.join(missing)}")
-    made_by = json.loads((content.schema.metadata or {}).get(b"gramnb", b"{}"))
-    rows = content.replace_schema_metadata().to_pandas()
-    if (wrong := ~rows["sadness"].isin([0, 1])).any():  # NaN would train as others
-        row = wrong.to_numpy().argmax()
-        raise ValueError(f"{path}: row {row}: sadness is {rows['sadness'][row]}, not 0 or 1")
-    table = new(rows)
+        content = pq.ParquetFile(path).read()
+        if missing := [name for name in COLUMNS if name not in content.column_names]:
+            raise ValueError(f"it lacks the columns {', '.join(missing)}")
+        made_by = json.loads((content.schema.metadata or {}).get(b"gramnb", b"{}"))
+        recipe = made_by.get("recipe", {})
+        if len(wrong := content["sadness"].to_pandas()[lambda x: ~x.isin([0, 1])]):
+            row = wrong.index[0]  # NaN would train as others
+            raise ValueError(f"row {row}: sadness is {wrong[row]}, not 0 or 1")
+        table = new(content.select(COLUMNS).cast(_SCHEMA).to_pandas())
+        _check_splits(table)
+    except (pa.ArrowException, OSError, ValueError, LookupError, AttributeError) as error:
+        why = str(error).splitlines()[0][:200]
+        raise ValueError(f"{path}: not a manifest: {why}; notebook 01 makes one") from None
     table["path"] = [os.path.normpath(path.parent / p) if p else "" for p in table["path"]]
-    table.attrs["recipe"] = made_by.get("recipe", {})
+    table.attrs["recipe"] = recipe
     return table
+
+
+def _check_splits(table: pd.DataFrame) -> None:
+    """Raise ValueError for a kept row that no split would use, or a picture that two would."""
+    rows = kept(table)
+    known = {"split": rows["split"].isin(["train", "val", "test"]), "fold": rows["fold"] >= 0}
+    for name, good in known.items():
+        if (rows[name] == _FIELDS[name][1]).all():
+            continue
+        if not good.all():
+            raise ValueError(f"row {good.idxmin()}: {name} is '{rows[name][good.idxmin()]}'")
+        for key in ("image_id", "group"):
+            same = rows[rows[key] != _FIELDS[key][1]].groupby(key)
+            twice = same[name].transform("nunique") > 1
+            if twice.any():
+                where = f"row {twice.idxmax()}: its {key} stands in another {name} too"
+                raise ValueError(f"{where}, {twice.sum()} rows: none may be trained on and tested")
 
 
 def kept(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,11 +8,12 @@ against what was published. What is missing or was left out stands, in words, in
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from gramnb.data import demo, manifest
 from gramnb.data.images import find_pictures
-from gramnb.data.lists import EMOTIONS, LABELS, LEVEL_2, read_lists, sadness_labels
+from gramnb.data.lists import EMOTIONS, LABELS, LEVEL_2, read_fetched, read_lists, sadness_labels
 from gramnb.runs import cache_dir, resolve
 
 VOTED = ("anger", "disgust", "fear", "joy", "sadness", "surprise")  # Emotion6's classes
@@ -92,10 +93,11 @@ def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
         inside = (root / archive / "images", root / "images", root)
         root = next(folder for folder in inside if folder.is_dir())
     found = find_pictures(root)
-    paths = pd.Series(sorted(found.pictures + found.unread), dtype=object)
+    coded = {x: x.isascii() or x.encode(errors="ignore").decode() == x for x in sum(found, [])}
+    paths = pd.Series(sorted(x for x in found.pictures + found.unread if coded[x]), dtype=object)
     folders = paths.map(lambda path: Path(path).relative_to(root).parts[:-1])
     loose = folders.str.len() == 0
-    others = [x for x in found.others if Path(x).parent != root]  # beside the classes lie notes
+    others = [x for x in found.others if coded[x] and Path(x).parent != root]
     if loose.all():
         raise ValueError(
             f"{root}: no pictures in class folders ({len(paths)} pictures beside each other, "
@@ -107,12 +109,14 @@ def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
     report = _missing(source, rows["emotion"]) if archive else []
     for what, left in {
         "pictures in no class folder, left out": list(paths[loose]),
-        "pictures of formats that are not read": found.unread,
+        "names that are no Unicode, left out": [x for x in coded if not coded[x]],
+        "pictures of formats that are not read": [x for x in found.unread if coded[x]],
         "files that are no pictures, left out": others,
-        "folders that cannot be read, left out": found.closed,
+        "folders that cannot be read or are links, left out": found.closed,
     }.items():
         if left:
-            first = ", ".join(Path(path).relative_to(root).as_posix() for path in left[:3])
+            names = [Path(path).relative_to(root).as_posix() for path in left[:3]]
+            first = ", ".join(name if name.isprintable() else ascii(name) for name in names)
             more = ", ..." if len(left) > 3 else ""
             report.append(f"{root.name}: {what}: {len(left)} ({first}{more})")
     if source == "emotion-6":
@@ -128,32 +132,37 @@ def _voted(rows: pd.DataFrame, root: Path, report: list[str]) -> Sequence[str]:
     Neutral may win. Where the keyword that found an image shares the first place it is the keyword,
     and so it is for an image without votes.
     """
-    file, names = root.parent / VOTES, ["file", "valence", "arousal", *VOTED, "neutral"]
+    file = root.parent / VOTES
     if not file.is_file():
         report.append(f"{VOTES} is not there: emotions are the search keywords")
         return rows["label"]
-    try:
-        types = dict.fromkeys(names, float) | {"file": str}
-        votes = pd.read_csv(file, sep="\t", header=0, names=names, index_col=False, dtype=types)
-        votes = votes.set_index("file")[names[3:]]
-        if votes.isna().any(axis=None):
-            raise ValueError(f"no number for {votes.index[votes.isna().any(axis=1)][0]}")
-    except ValueError as error:
-        raise ValueError(
-            f"{file}: {error}; below its header each line should be a file, valence, arousal and 7 "
-            "shares between tabs"
-        ) from None
+    votes: dict[str, dict[str, float]] = {}
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    for n, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        try:
+            name, *numbers = line.rstrip().split("\t")
+            numbers = [float(x) for x in numbers]
+            if name in votes or len(numbers) != 9 or not np.isfinite(numbers).all():
+                raise ValueError(f"{name} stands there twice, or not with 9 numbers")
+            votes[name] = dict(zip([*VOTED, "neutral"], numbers[2:], strict=True))
+        except ValueError as error:
+            raise ValueError(
+                f"{file}: line {n}: {error}; below its header each line should be a file, valence, "
+                "arousal and 7 shares between tabs"
+            ) from None
     found = [Path(path).relative_to(root).as_posix() for path in rows["path"]]
-    if absent := sorted(set(votes.index) - set(found)):
+    if absent := sorted(set(votes) - set(found)):
         report.append(f"listed in {VOTES}, not there: {', '.join(absent)}")
-    if unlisted := sorted(set(found) - set(votes.index)):
+    if unlisted := sorted(set(found) - set(votes)):
         report.append(f"not in {VOTES}, so the keyword counts: {', '.join(unlisted)}")
-    first = votes.eq(votes.max(axis=1), axis=0).groupby(level=0).last()
-    first = first.reindex(found, fill_value=False).to_dict("records")  # emotion -> is it first?
-    return [
-        word if x.get(word) or not any(x.values()) else max(x, key=x.get)
-        for x, word in zip(first, rows["label"], strict=True)
-    ]
+    emotions = []
+    for name, word in zip(found, rows["label"], strict=True):
+        shares = votes.get(name, {word: 1})
+        most = max(shares, key=shares.get)
+        emotions.append(word if shares.get(word) == shares[most] else most)
+    return emotions
 
 
 def _webemo(root: Path, sadness: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -169,13 +178,19 @@ def _webemo(root: Path, sadness: Sequence[str]) -> tuple[pd.DataFrame, list[str]
     report = _missing("webemo", rows["list"])
     fetched = [rows.head(0)[["list", "line", "url"]].assign(path="")]
     for file in [*root.glob("fetch.parquet"), *sorted(root.glob("*/fetch.parquet"))]:
-        table = pd.read_parquet(file, columns=["list", "line", "path", "url"])
+        table = read_fetched(file, ["list", "line", "path", "url"])
         table = table[table["path"].fillna("") != ""]
         fetched.append(table.assign(path=[str(file.parent / path) for path in table["path"]]))
     fetched = pd.concat(fetched)
-    rows = rows.merge(fetched, "left", ["list", "line"], suffixes=("", "_fetched"), validate="1:1")
-    if other := (rows["url_fetched"].notna() & (rows["url_fetched"] != rows["url"])).sum():
-        raise ValueError(f"{root}: {other} images were fetched for other lists than these")
+    if fetched.duplicated(["list", "line"]).any():
+        raise ValueError(f"{root}: two tables of gramnb fetch have images of one line; move one")
+    rows = rows.merge(fetched, "left", ["list", "line"], suffixes=("", "_fetched"))
+    if other := len(fetched) - (rows["url_fetched"] == rows["url"]).sum():
+        raise ValueError(
+            f"{root}: {other} images were fetched for other lists than these; fetched: "
+            f"{', '.join(sorted(map(str, fetched['list'].unique())))}; here: "
+            f"{', '.join(path.name for path in lists)}"
+        )
     there, label = rows["path"].notna(), pd.Series(LABELS[rows["label"]])
     if not there.all():
         report.append(f"WEBEmo: no image for {(~there).sum():,} of {len(rows):,} lines")

@@ -1,0 +1,171 @@
+"""Whatever a list, a manifest, a file's name or its bytes hold: an answer, or one line that says.
+
+The corpus is run through the commands that read it; hypothesis looks for what it lacks.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from corpus import LISTS, MANIFESTS, URL
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_files import encoded, picture, readable, unreadable
+
+from gramnb import cli
+from gramnb.data import images, manifest, sources
+from gramnb.data.fetch import _Download
+from gramnb.data.inspection import inspect_all
+from gramnb.data.lists import audit_list, read_lists
+
+few = settings(max_examples=50, deadline=None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_proxy():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        yield
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("command", ["audit-list", "fetch"])
+def test_lists(name, command, tmp_path, capsys):
+    content, message = LISTS[name]
+    (tmp_path / "list.txt").write_bytes(content)
+    out = tmp_path / "out"
+    options = ["--out", str(out), "--retries", "0"] if command == "fetch" else []
+    code = cli.main([command, str(tmp_path / "list.txt"), *options])
+    said = capsys.readouterr()
+    if message is None:
+        assert code == 0 and "1" in said.out
+        return
+    lines = said.err.splitlines()
+    assert code == 2 and not said.out and not out.exists()
+    assert lines[0].startswith(f"gramnb {command}: {tmp_path}/list.txt: ") and message in lines[0]
+    assert len(lines) <= 11 and len(said.err) < 2500 and said.err.replace("\n", "").isprintable()
+
+
+@pytest.fixture
+def good(tmp_path):
+    rows = {
+        "sadness": [0, 1, 0, 1],
+        "image_id": list("abcd"),
+        "split": ["train", "val", "test"] * 1 + ["train"],
+    }
+    return pq.read_table(manifest.write(manifest.new(rows), tmp_path / "m.parquet", {}))
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_manifests(name, good, tmp_path):
+    write, message = MANIFESTS[name]
+    write(good, tmp_path / "m.parquet")
+    with pytest.raises(ValueError) as caught:
+        manifest.read(tmp_path / "m.parquet")
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path}/m.parquet: not a manifest") and message in said
+    assert "\n" not in said and len(said) < 500
+
+
+@few
+@given(st.lists(st.one_of(st.binary(max_size=40), st.just(URL + b" 3"), st.just(URL + b"\xe9 19"))))
+def test_any_list_is_refused_or_read_line_by_line(lines):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "list.txt"
+        file.write_bytes(b"\n".join(lines))
+        try:
+            listed = read_lists([file])
+        except ValueError as error:
+            assert str(error).startswith(f"{file}: ") and len(str(error).splitlines()) <= 11
+        else:
+            assert len(listed) == sum(1 for x in file.read_bytes().split(b"\n") if b"http" in x)
+            assert listed["label"].between(0, 24).all() and listed["line"].is_unique
+            assert audit_list([file])["lines"] == len(listed)
+
+
+@few
+@given(st.text())
+def test_any_address_has_one_status_and_stops_nothing(text):
+    download = _Download(timeout=5, retries=0, workers=1)
+    for url in (f"http://127.0.0.1:1/{text}", f"http://[{text}/1.jpg"):
+        with pytest.raises(images.ImageError) as caught:
+            download(url)
+        assert caught.value.reason in ("bad address", "no connection")
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+rows = st.builds(
+    dict, label=texts, url=texts, sadness=st.sampled_from([0, 1]), width=st.integers(0, 2**31 - 1),
+    text_fraction=st.floats(0, 1, width=32), dropped=st.sampled_from(["", *manifest.REASONS]),
+)  # fmt: skip
+
+
+@few
+@given(st.lists(rows, min_size=1), st.dictionaries(texts, texts))
+def test_any_manifest_is_read_as_it_was_written(given_rows, recipe):
+    table = manifest.new(given_rows)
+    with tempfile.TemporaryDirectory() as folder:
+        read = manifest.read(manifest.write(table, Path(folder) / "m.parquet", recipe))
+    assert read.equals(table) and read.attrs["recipe"] == recipe
+    counts = manifest.attrition(read)["total"]
+    assert counts["listed"] == len(table) == counts.drop("listed").sum()
+
+
+@few
+@given(st.data())
+def test_a_damaged_manifest_is_refused_or_read(data):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "m.parquet"
+        manifest.write(manifest.new({"sadness": [0, 1] * 50}), file, {})
+        content = bytearray(file.read_bytes())
+        for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=8)):
+            content[place] = data.draw(st.integers(0, 255))
+        file.write_bytes(content)
+        try:
+            assert manifest.read(file)["sadness"].isin([0, 1]).all()
+        except ValueError as error:
+            assert str(error).startswith(f"{file}: ") and "\n" not in str(error)
+
+
+@few
+@given(st.binary(min_size=1, max_size=30))
+def test_any_name_of_a_file_is_read_or_named(name):
+    """In a class folder, an odd name that no table can hold is left out with a word."""
+    name = bytes(byte for byte in name if byte not in b"/\0").strip(b".") or b"x"
+    with tempfile.TemporaryDirectory() as folder:
+        for label in ("sad", "happy"):
+            (Path(folder) / label).mkdir()
+            picture().save(Path(folder) / label / "a.png")
+        path = os.path.join(os.fsencode(folder), b"sad", name)
+        with open(path, "wb") as file:
+            file.write(encoded(picture()))
+        assert os.fsdecode(path) in images.find_pictures(folder).pictures
+        assert images.read_image(os.fsdecode(path)).shape == (32, 48, 3)
+        table = sources.read("folder", folder, ["sad"])
+        report = "".join(table.attrs["report"])
+        assert len(table) + ("no Unicode, left out: 1" in report) == 3 and report.isprintable()
+        read = manifest.read(manifest.write(table, Path(folder) / "m.parquet", {}))
+        assert read["path"].equals(table["path"])
+
+
+@few
+@given(st.data(), st.sampled_from(sorted(readable())), st.integers(0, 2**32))
+def test_any_damage_to_a_picture_is_refused_or_read(data, name, seed):
+    content = bytearray(readable()[name][0])
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=8)):
+        content[place] = data.draw(st.integers(0, 255))
+    try:
+        assert images.decode(bytes(content), name=name).shape[2] == 3
+    except images.ImageError as error:
+        assert error.reason in images.REASONS
+
+
+def test_a_folder_of_odd_files_has_a_row_and_a_reason_for_each(tmp_path):
+    reasons = dict.fromkeys(readable(), "") | {name: why for name, (_, why) in unreadable().items()}
+    for name, (content, _) in {**readable(), **unreadable()}.items():
+        (tmp_path / "sad" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "sad" / name).write_bytes(content)
+    table = inspect_all(sources.read("folder", tmp_path, ["sad"]), progress=False)
+    assert {Path(x.path).name: x.dropped for x in table.itertuples()} == reasons
