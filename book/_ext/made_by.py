@@ -58,7 +58,7 @@ def raw(html: str) -> nodes.raw:
     return nodes.raw("", html, format="html")
 
 
-def add_to_page(app, document):
+def add_to_page(app, document, docname):
     """Give alt texts to a page's images, and lines of what made them to its figures and tables."""
     made_by = ""
     for node in list(document.findall()):
@@ -69,8 +69,7 @@ def add_to_page(app, document):
                 node["alt"] = alt or node.get("alt", "")
                 add_after(node, line(app, file, cell))
             elif isinstance(node.parent, nodes.figure):
-                file = f"{Path(app.env.docname).parent}/{node['uri'].removeprefix('book/')}"
-                node.parent += line(app, drawn_by(app, node["uri"]) or file)
+                add_after(node.parent, line(app, *drawn_by(app, node["uri"])))
         elif isinstance(node, nodes.raw) and (found := MADE_BY.match(node.astext())):
             made_by = found[1]
         elif isinstance(node, nodes.raw) and node.astext().startswith("<!-- end"):
@@ -78,18 +77,38 @@ def add_to_page(app, document):
         elif isinstance(node, nodes.raw):
             name = key(node.astext(), "text/html")
             if name in app.made and "<table" in node.astext():
+                node.children = [nodes.Text(set_type(node.astext()))]
                 add_after(node, line(app, *app.made[name][:2]))
-        elif isinstance(node, nodes.table) and made_by:
-            add_after(node, line(app, made_by))
-    if table := this_run(app, app.env.docname):
+        elif isinstance(node, nodes.table):
+            fold(node)
+            if made_by:
+                add_after(node, line(app, made_by))
+    if table := this_run(app, docname):
         document += raw(table)
 
 
-def drawn_by(app, uri: str) -> str:
-    """Return what a drawing says that made it, in a comment."""
+def set_type(table: str) -> str:
+    """Keep an interval and a mean with its SD in one line, and mark cells of words."""
+    table = re.sub(r"(?<=\d) (±|to) (?=[-+.\d])", "\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", table)
+    return re.sub(r"<td>(?=[A-Za-z])", '<td class="text">', table)
+
+
+def fold(table):
+    """Name its column in every cell of a table of four columns or more, for narrow screens."""
+    heads = [entry.astext() for head in table.findall(nodes.thead) for entry in head.findall(nodes.entry)]
+    if len(heads) < 4:
+        return
+    table["classes"].append("fold")
+    for row in next(table.findall(nodes.tbody)).children:
+        for name, entry in list(zip(heads, row.children, strict=True))[1:]:
+            entry.insert(0, raw(f'<span class="column">{escape(name)}</span>'))
+
+
+def drawn_by(app, uri: str) -> tuple[str, str]:
+    """Return what a drawing says that made it, in a comment, and its file."""
     path = Path(app.srcdir) / uri
     found = path.suffix == ".svg" and MADE_BY.search(path.read_text(encoding="utf-8"))
-    return found[1] if found else ""
+    return (found[1], uri) if found else (uri, "drawn by hand")
 
 
 def add_after(node, new):
@@ -152,6 +171,13 @@ def formula(display: str):
     return visit, None
 
 
+def let_code_wrap(app, document, docname):
+    """Let a long name in the text go on in the next line after a dot, slash or underscore."""
+    for node in list(document.findall(nodes.literal)):
+        if re.search(r"[./_]\w", node.astext()):
+            node.children = [raw(re.sub(r"([./_])(?=\w)", r"\1<wbr>", escape(node.astext())))]
+
+
 def know_repository(app, config):
     """Add the buttons that need the repository's address, if the build was told it."""
     url = os.environ.get("BOOK_REPOSITORY", "").rstrip("/")
@@ -173,5 +199,6 @@ def setup(app):
     app.connect("config-inited", know_repository)
     app.connect("builder-inited", read_notebooks)
     app.connect("builder-inited", launch_from_branch, priority=900)
-    app.connect("doctree-read", add_to_page)
+    app.connect("doctree-resolved", add_to_page)  # what is glued stands there by then
+    app.connect("doctree-resolved", let_code_wrap)
     return {"parallel_read_safe": False}
