@@ -40,6 +40,7 @@ def read_notebooks(app):
         for cell in notebook.cells:
             for output in cell.get("outputs", []):
                 for mime, data in output.get("data", {}).items():
+                    mime = mime.removeprefix("application/papermill.record/")  # of glue
                     if mime in ("image/png", "image/jpeg", "text/html"):
                         alt = output.metadata.get(mime, {}).get("alt")
                         place = (f"{name}.ipynb", f"cell {cell.execution_count}", alt)
