@@ -5,14 +5,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "runs" / "published" / "_build" / "html"
 TOC = (ROOT / "_toc.yml").read_text(encoding="utf-8")
 PAGES = re.findall(r"(?:file|root): (\S+)", TOC)
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
 WIDTHS = {"desk": 1280, "phone": 390}  # CSS pixels
 
 # What a reader sees of a page. A wide box may scroll by itself; nothing else may pass the edge.
@@ -28,6 +32,8 @@ LOOK = """() => {
     alts: [...article.querySelectorAll("img")].map(e => e.alt),
     formulas: [...article.querySelectorAll(".math")].filter(e => !e.querySelector("math"))
       .map(e => e.textContent),
+    shown: article.querySelectorAll(".cell_output img, figure, table.dataframe").length,
+    made: article.querySelectorAll(".made-by").length,
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     cut: seen.filter(e => e.getBoundingClientRect().right > edge && !scrolls(e))
       .map(e => e.tagName + ": " + (e.textContent || e.alt).trim().slice(0, 60)),
@@ -41,8 +47,9 @@ def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if not CHROMIUM:
         pytest.skip("no chromium on this machine: apt-get install chromium")
-    build = [sys.executable, "-m", "snakemake", "--cores", "1", "--quiet", "all", "--nolock"]
-    done = subprocess.run([*build, "published_book"], cwd=ROOT, capture_output=True, text=True)
+    build = [sys.executable, "-m", "snakemake", "--cores", "1", "--quiet", "rules", "--nolock",
+             "--configfile", "profiles/demo.yaml", "--", "published_book"]  # fmt: skip
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     with playwright.sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -73,4 +80,37 @@ def test_a_page_is_whole(window, name):
     steps = zip(seen["headings"], seen["headings"][1:], strict=False)
     assert all(after <= before + 1 for before, after in steps), seen["headings"]
     assert all(len(alt) > 40 and " " in alt for alt in seen["alts"]), seen["alts"]
+    assert seen["made"] >= seen["shown"]
     assert not seen["cut"] and seen["overflow"] <= 0
+
+
+def test_figures_are_on_white_in_the_dark(browser):
+    page = browser.new_page(color_scheme="dark")
+    page.goto((BOOK / "notebooks" / "04_evaluation.html").as_uri())
+    style = page.locator(".cell_output img").first.evaluate(
+        "e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).filter]"
+    )
+    assert style == ["rgb(255, 255, 255)", "none"]
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != style[0]
+    page.close()
+
+
+def test_the_search_needs_no_server(window):
+    window.goto((BOOK / "search.html").as_uri() + "?q=Gram")
+    window.wait_for_selector("#search-results li a")
+    assert not window.elsewhere
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/owner/name"])
+def test_buttons_stand_where_the_address_is_known(url, monkeypatch):
+    pytest.importorskip("latex2mathml", reason="latex2mathml is not installed")
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    monkeypatch.setenv("BOOK_REPOSITORY", url)
+    import made_by
+
+    options = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]
+    config = SimpleNamespace(html_context={}, html_theme_options=options["html_theme_options"])
+    made_by.know_repository(None, config)
+    assert bool(config.html_theme_options["launch_buttons"]) == bool(url)
+    assert config.html_theme_options["use_edit_page_button"] == bool(url)
+    assert config.html_context["repository"] == url

@@ -96,7 +96,9 @@ def set_type(table: str) -> str:
 
 def fold(table):
     """Name its column in every cell of a table of four columns or more, for narrow screens."""
-    heads = [entry.astext() for head in table.findall(nodes.thead) for entry in head.findall(nodes.entry)]
+    heads = [
+        entry.astext() for head in table.findall(nodes.thead) for entry in head.findall(nodes.entry)
+    ]
     if len(heads) < 4:
         return
     table["classes"].append("fold")
