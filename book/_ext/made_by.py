@@ -110,7 +110,9 @@ def fold(table):
 def drawn_by(app, uri: str) -> tuple[str, str]:
     """Return what a drawing says that made it, in a comment, and its file."""
     path = Path(app.srcdir) / uri
-    found = path.suffix == ".svg" and MADE_BY.search(path.read_text(encoding="utf-8"))
+    if path.suffix != ".svg":
+        return uri, ""
+    found = MADE_BY.search(path.read_text(encoding="utf-8"))
     return (found[1], uri) if found else (uri, "drawn by hand")
 
 
