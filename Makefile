@@ -45,7 +45,7 @@ run-%: .venv/installed
 	@test -f $(FAILED) || $(SNAKE) $* || test -f $(FAILED) || \
 	    echo "$* did not end well; the reason stands above" >$(FAILED)
 
-test: lint pytest nbval book
+test: lint book pytest nbval  # the book first: pytest opens its pages in a browser
 
 lint: .venv/installed
 	$(BIN)/ruff check .

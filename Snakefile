@@ -13,6 +13,7 @@ Why a run failed is written into `runs/failed.txt`, in one line that `make` prin
 import ast
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -151,8 +152,19 @@ def execute(chapter, output):
         kind = getattr(error, "ename", type(error).__name__)
         refuse_error(kind, getattr(error, "evalue", str(error))[:600],
                      f" (chapter {chapter}; as far as it got: {failed})")
+    note_run(done, done.metadata.papermill["duration"])
+    nbformat.write(done, failed)
     failed.replace(output)
     print(f"{chapter}: {done.metadata.papermill['duration']:.0f} s", flush=True)
+
+
+def note_run(notebook, seconds):
+    """Note in a notebook how long it took and where, for the end of its page in the book."""
+    from gramnb.runs import environment
+
+    query = [GPU, "--query-gpu=name", "--format=csv,noheader"]
+    gpus = subprocess.run(query, capture_output=True, text=True).stdout.splitlines() if GPU else []
+    notebook.metadata["run"] = {"seconds": round(seconds, 1), **environment(), "gpus": gpus}
 
 
 def stage(folder, notebooks):
@@ -300,7 +312,8 @@ rule committed_notebooks:
             executed.parent.mkdir(parents=True, exist_ok=True)
             papermill.execute_notebook(str(path), str(executed), kernel_name="python3")
             notebook = nbformat.read(executed, as_version=4)
-            notebook.metadata.pop("papermill")
+            note_run(notebook, notebook.metadata.pop("papermill")["duration"])
+            del notebook.metadata["run"]["commit"]  # it is committed after it was executed
             for cell in notebook.cells:
                 cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
                 if cell.cell_type == "code":

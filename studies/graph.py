@@ -42,7 +42,8 @@ def svg(below: dict[str, set[str]]) -> str:
     place = {room: (width / 2 + STEP * (n + 0.5 - len(row) / 2), ROW * (level + 0.5))
              for level, row in enumerate(floors) for n, room in enumerate(row)}  # fmt: skip
     drawn = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {ROW * len(floors)}" '
-             'font-family="sans-serif" font-size="13" text-anchor="middle">']  # fmt: skip
+             'font-family="sans-serif" font-size="13" text-anchor="middle">',
+             "<!-- made by studies/graph.py -->"]  # fmt: skip
     for room, (x, y) in place.items():
         for other in sorted(below[room] - set().union(*map(reached, below[room]))):
             to, at = place[other]

@@ -136,7 +136,10 @@ def test_figures_fit_the_page_and_can_be_read(figures):
 
 
 def test_a_figure_shows_itself_and_leaves_settings_as_they_were(figures):
-    assert figures["gram_matrix"]._repr_png_().startswith(b"\x89PNG")
+    png, shown = figures["differences"]._repr_png_()
+    assert png.startswith(b"\x89PNG")
+    said = plots.alt_text(plots.differences)
+    assert shown == {"alt": f"{said} Panels: Accuracy; AUC. Rows: k = 4."}
     before = dict(mpl.rcParams)
     plots.learning_curves(HISTORY)
     with pytest.raises(KeyError):

@@ -25,15 +25,18 @@ SQUARES = {c: {"color": colour, "marker": "s", "linestyle": ""}
 class BookFigure(Figure):
     """A figure that a notebook shows without pyplot, once, and in the book's look.
 
-    It is shown as wide as a page, so that letters have one size in the whole book.
+    It is shown as wide as a page, so that letters have one size in the whole book, and carries its
+    alt text in the notebook.
     """
 
-    def _repr_png_(self) -> bytes:
+    alt = ""
+
+    def _repr_png_(self) -> tuple[bytes, dict]:
         width, height = self.get_size_inches()
         page = Bbox.from_extents(0, 0, max(width, WIDTH), height)
         with style.context(SHEET, after_reset=True), BytesIO() as buffer:
             self.savefig(buffer, format="png", dpi=self.dpi, bbox_inches=page)
-            return buffer.getvalue()
+            return buffer.getvalue(), {"alt": self.alt}
 
 
 def book_style(draw: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -44,6 +47,7 @@ def book_style(draw: Callable[..., Figure]) -> Callable[..., Figure]:
         with style.context(SHEET, after_reset=True):
             figure = draw(*args, **options)
             figure.draw_without_rendering()  # ticks made later would miss the style
+            figure.alt = " ".join([alt_text(draw), *_written(figure)])
         return figure
 
     return drawn
@@ -86,3 +90,18 @@ def bare(axes: Axes) -> None:
 def alt_text(draw: Callable[..., Figure]) -> str:
     """Return what a plotting function's figures show: its docstring's first paragraph."""
     return " ".join(draw.__doc__.split("\n\n")[0].split())
+
+
+def _written(figure: Figure) -> list[str]:
+    """Return what is written in a figure: a sentence each for its panels, rows and legends."""
+    panels = [ax.get_title(place) for ax in figure.axes for place in ("left", "center")]
+    rows = [tick.get_text() for ax in figure.axes for tick in ax.get_yticklabels()]
+    legends = [*figure.legends, *filter(None, (ax.get_legend() for ax in figure.axes))]
+    shown = {
+        "Panels": panels,
+        "Rows": [text for text in rows if any(map(str.isalpha, text))],
+        "Legend": [text.get_text() for each in legends for text in each.get_texts()],
+    }
+    unique = {name: [*dict.fromkeys(" ".join(t.split()) for t in texts if t.strip())]
+              for name, texts in shown.items()}  # fmt: skip
+    return [f"{name}: {'; '.join(texts)}." for name, texts in unique.items() if texts]

@@ -1,0 +1,116 @@
+"""Every page of the published book in a real browser, at the width of a desk and of a phone."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+BOOK = ROOT / "runs" / "published" / "_build" / "html"
+TOC = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+PAGES = re.findall(r"(?:file|root): (\S+)", TOC)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+WIDTHS = {"desk": 1280, "phone": 390}  # CSS pixels
+
+# What a reader sees of a page. A wide box may scroll by itself; nothing else may pass the edge.
+LOOK = """() => {
+  const article = document.querySelector("article.bd-article"), edge = window.innerWidth + 1;
+  const scrolls = e => e && e !== article &&
+    (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+  const seen = [...article.querySelectorAll("table, pre, img, svg, math, code, p")]
+    .filter(e => e.getClientRects().length);
+  return {
+    headings: [...article.querySelectorAll("h1, h2, h3, h4, h5, h6")].map(e => +e.tagName[1]),
+    broken: [...document.images].filter(e => e.complete && !e.naturalWidth).map(e => e.src),
+    alts: [...article.querySelectorAll("img")].map(e => e.alt),
+    formulas: [...article.querySelectorAll(".math")].filter(e => !e.querySelector("math"))
+      .map(e => e.textContent),
+    shown: article.querySelectorAll(".cell_output img, figure, table.dataframe").length,
+    made: article.querySelectorAll(".made-by").length,
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    cut: seen.filter(e => e.getBoundingClientRect().right > edge && !scrolls(e))
+      .map(e => e.tagName + ": " + (e.textContent || e.alt).trim().slice(0, 60)),
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium, by Playwright, on a book that is built if it is older than its sources."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    build = [sys.executable, "-m", "snakemake", "--cores", "1", "--quiet", "rules", "--nolock",
+             "--configfile", "profiles/demo.yaml", "--", "published_book"]  # fmt: skip
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(params=WIDTHS)
+def window(request, browser):
+    """A window of that width, and the errors and the requests to elsewhere of what it shows."""
+    page = browser.new_page(viewport={"width": WIDTHS[request.param], "height": 844})
+    page.errors, page.elsewhere = [], []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and page.errors.append(said.text))
+    page.on("request", lambda asked: re.match(r"(file|data|blob):", asked.url)
+            or page.elsewhere.append(asked.url))  # fmt: skip
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_whole(window, name):
+    window.goto((BOOK / f"{name}.html").as_uri())
+    seen = window.evaluate(LOOK)
+    assert not window.elsewhere and not window.errors
+    assert not seen["broken"] and not seen["formulas"]
+    assert seen["headings"][0] == 1 and seen["headings"].count(1) == 1
+    steps = zip(seen["headings"], seen["headings"][1:], strict=False)
+    assert all(after <= before + 1 for before, after in steps), seen["headings"]
+    assert all(len(alt) > 40 and " " in alt for alt in seen["alts"]), seen["alts"]
+    assert seen["made"] >= seen["shown"]
+    assert not seen["cut"] and seen["overflow"] <= 0
+
+
+def test_figures_are_on_white_in_the_dark(browser):
+    page = browser.new_page(color_scheme="dark")
+    page.goto((BOOK / "notebooks" / "04_evaluation.html").as_uri())
+    style = page.locator(".cell_output img").first.evaluate(
+        "e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).filter]"
+    )
+    assert style == ["rgb(255, 255, 255)", "none"]
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != style[0]
+    page.close()
+
+
+def test_the_search_needs_no_server(window):
+    window.goto((BOOK / "search.html").as_uri() + "?q=Gram")
+    window.wait_for_selector("#search-results li a")
+    assert not window.elsewhere
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/owner/name"])
+def test_buttons_stand_where_the_address_is_known(url, monkeypatch):
+    pytest.importorskip("latex2mathml", reason="latex2mathml is not installed")
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    monkeypatch.setenv("BOOK_REPOSITORY", url)
+    import made_by
+
+    options = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]
+    config = SimpleNamespace(html_context={}, html_theme_options=options["html_theme_options"])
+    made_by.know_repository(None, config)
+    assert bool(config.html_theme_options["launch_buttons"]) == bool(url)
+    assert config.html_theme_options["use_edit_page_button"] == bool(url)
+    assert config.html_context["repository"] == url
