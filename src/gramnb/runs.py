@@ -5,6 +5,8 @@ that has one is whole. A study (`results/<study>/`) holds the same tables of man
 models. Notebooks read either through `predictions`.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -187,6 +189,31 @@ class Run:
     def complete(self) -> bool:
         """Whether the run is whole; its metrics are written last."""
         return (self.path / "metrics.json").exists()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the run from other processes meanwhile; the hold of one that died ends with it.
+
+        Raises:
+            ValueError: another process holds it: which, and on what machine.
+        """
+        file = self.path / ".lock"
+        with open(file, "a+", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno == errno.EWOULDBLOCK:  # others: a file system without locks
+                    lock.seek(0)
+                    raise ValueError(
+                        f"{self.path.name}: held by {lock.read() or 'another process'}, which "
+                        "trains it; wait until it has ended, or end it, and call again"
+                    ) from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {platform.node()}")
+            lock.flush()
+            yield
+            if self.complete:
+                file.unlink(missing_ok=True)
 
     def write_predictions(self, table: pd.DataFrame, dataset: str = "own") -> None:
         """Write predictions on the run's own data, or on the named transfer data set."""

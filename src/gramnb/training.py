@@ -9,6 +9,7 @@ cached backbone features (`features`), without augmentation.
 """
 
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -37,7 +38,8 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     """Train one variant, or finish what was begun, and return its run.
 
     Refused before any long work: an empty or one-class split, missing image files, another
-    configuration in the run's directory, or the same begun on another number of devices.
+    configuration in the run's directory, or the same begun on another number of devices, a damaged
+    checkpoint, or a run that another process trains.
 
     Args:
         config: what to train, on what.
@@ -58,10 +60,14 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     run = Run.open(folder, config.record(config.replicas))
     if run.complete:
         return run
-    scope = strategy(config.replicas)
-    inputs = prepare_inputs(table, config, progress, training=True)
-    history = _fit(run, inputs, rows, scope, progress)
-    _finish(run, inputs, rows, scope, history)
+    with run.held():
+        if run.complete:  # by now
+            return run
+        done = _last(run, config)
+        scope = strategy(config.replicas)
+        inputs = prepare_inputs(table, config, progress, training=True)
+        history = _fit(run, inputs, rows, scope, progress, *done)
+        _finish(run, inputs, rows, scope, history)
     return run
 
 
@@ -203,11 +209,16 @@ def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
 
 
 def _fit(
-    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, progress: bool
+    run: Run,
+    inputs: Inputs,
+    rows: dict,
+    scope: tf.distribute.Strategy,
+    progress: bool,
+    done: int,
+    history: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Train the epochs that are still to do and return the whole history."""
+    """Train the epochs after those done and return the whole history."""
     config = inputs.config
-    done, history = _last(run)
     if done == config.epochs:
         return history
     size, checked = (
@@ -262,6 +273,7 @@ class _Epochs(keras.callbacks.Callback):
         self.began = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
+        self._check(logs["loss"])
         self.bar.update()
 
     def on_test_begin(self, logs=None):
@@ -270,16 +282,18 @@ class _Epochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if not self.config.validation:
             self.on_test_begin()
-        if not np.isfinite(logs["loss"]):
-            rate = self.config.learning_rate
-            raise ValueError(
-                f"the loss of epoch {epoch + 1} is {logs['loss']}: learning_rate {rate:g} is too "
-                "large for this network and batch"
-            )
+        self._check(sum(logs.values()))
         row = pd.DataFrame([{"epoch": epoch + 1, **logs, "seconds": self.seconds}])
         self.history = pd.concat([self.history, row], ignore_index=True)
         _save(self.run, self.model, self.history, self.config.evaluate)
         self.bar.set_postfix({name: f"{value:.3f}" for name, value in logs.items()})
+
+    def _check(self, loss: float) -> None:
+        if not np.isfinite(float(loss)):
+            raise ValueError(
+                f"the loss of epoch {len(self.history) + 1} is {float(loss)}: learning_rate "
+                f"{self.config.learning_rate:g} is too large for this network and batch"
+            )
 
 
 def _checkpoint(run: Run, epoch: int) -> Path:
@@ -287,19 +301,29 @@ def _checkpoint(run: Run, epoch: int) -> Path:
     return run.path / f"checkpoint-{epoch:03d}"
 
 
-def _last(run: Run) -> tuple[int, pd.DataFrame]:
+def _last(run: Run, config: TrainConfig) -> tuple[int, pd.DataFrame]:
     """Return the last finished epoch (0 if there is none) and the history up to it."""
-    finished = sorted(run.path.glob("checkpoint-[0-9]*"))
-    if not finished:
+    epoch = max(map(_epoch, run.path.glob("checkpoint-*")), default=0)
+    if not epoch:
         return 0, pd.DataFrame()
-    epoch = int(finished[-1].name.split("-")[1])
+    folder = _checkpoint(run, epoch)
+    measured = ["loss", "seconds", *(["val_accuracy"] if config.validation else [])]
     try:
-        history = pd.read_csv(finished[-1] / "history.csv")
-        if history["epoch"].tolist() != list(range(1, epoch + 1)):
+        history = pd.read_csv(folder / "history.csv")
+        known = np.isfinite(history[measured].to_numpy(float)).all()
+        if history["epoch"].tolist() != list(range(1, epoch + 1)) or not known:
             raise ValueError("its history is not that of its epochs")
+        if lost := {"state.keras", "best.keras"} - {path.name for path in folder.iterdir()}:
+            raise ValueError(f"it lacks {', '.join(sorted(lost))}")
     except (ValueError, KeyError, OSError) as error:
-        raise _damaged(finished[-1], error) from None
+        raise _damaged(folder, error) from None
     return epoch, history
+
+
+def _epoch(checkpoint: Path) -> int:
+    """Return the epoch whose checkpoint a folder is, or 0 if it is none of ours."""
+    named = re.fullmatch(r"checkpoint-(\d{3,})", checkpoint.name)
+    return int(named[1]) if named else 0
 
 
 def _load(run: Run, epoch: int, name: str, compile: bool = False) -> keras.Model:
@@ -338,8 +362,8 @@ def _save(run: Run, model: keras.Model, history: pd.DataFrame, evaluate: str) ->
 
 
 def _remove_checkpoints(run: Run, keep: int = 0) -> None:
-    for older in run.path.glob("checkpoint-[0-9]*"):
-        if older != _checkpoint(run, keep):
+    for older in run.path.glob("checkpoint-*"):
+        if _epoch(older) not in (0, keep):
             shutil.rmtree(older)
 
 
@@ -385,3 +409,5 @@ def _finish(
     }
     write_json(run.path / "metrics.json", {**metrics, **known})
     _remove_checkpoints(run)
+    for left in run.path.glob(".*.*"):  # what a killed process was writing
+        left.unlink()
