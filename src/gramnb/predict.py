@@ -47,7 +47,11 @@ def _whole(file: Path, config: TrainConfig) -> keras.Model:
         raise ValueError(f"{file}: holds weights that are no numbers; train the run again")
     if config.frozen:
         taps = config.taps or None
-        body = build_backbone(config.backbone, config.image_size, config.weights or None, taps)
+        where = (config.backbone, config.image_size, config.weights or None, taps)
+        try:
+            body = build_backbone(*where)
+        except ValueError as error:
+            raise ValueError(f"{file.with_name('config.json')}: {error}") from None
         try:
             model = join(body, model)
         except (ValueError, TypeError) as error:

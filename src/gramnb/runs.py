@@ -66,10 +66,22 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name what was to be written in an error that names no file, as that of a full disk does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and not error.filename:
+            error.filename = str(path)
+        raise
 
 
 def write_json(path: str | Path, content: Mapping) -> None:
@@ -212,8 +224,6 @@ class Run:
             lock.write(f"process {os.getpid()} on {platform.node()}")
             lock.flush()
             yield
-            if self.complete:
-                file.unlink(missing_ok=True)
 
     def write_predictions(self, table: pd.DataFrame, dataset: str = "own") -> None:
         """Write predictions on the run's own data, or on the named transfer data set."""
@@ -230,7 +240,7 @@ class Run:
     def _json(self, name: str) -> dict:
         try:
             content = json.loads(self._file(name).read_bytes())
-        except ValueError:  # no JSON, or no text
+        except (ValueError, RecursionError):  # no JSON, or no text
             content = None
         if not isinstance(content, dict):
             raise ValueError(

@@ -30,7 +30,7 @@ from gramnb.data.inspection import inspect_all
 from gramnb.features import Inputs, prepare_inputs
 from gramnb.models import build_classifier, build_head, join
 from gramnb.replicas import available, device_names, strategy
-from gramnb.runs import Run, atomic, environment, resolve, write_json
+from gramnb.runs import Run, atomic, environment, naming, resolve, write_json
 from gramnb.variants import WithCentres, build_multilevel_resnet50
 
 
@@ -58,17 +58,23 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     _check_replicas(folder, config)
     config = config.resolved(available())
     run = Run.open(folder, config.record(config.replicas))
-    if run.complete:
-        return run
-    with run.held():
-        if run.complete:  # by now
-            return run
-        done = _last(run, config)
-        scope = strategy(config.replicas)
-        inputs = prepare_inputs(table, config, progress, training=True)
-        history = _fit(run, inputs, rows, scope, progress, *done)
-        _finish(run, inputs, rows, scope, history)
+    if not run.complete:
+        with run.held():
+            _train(run, table, rows, config, progress)
+    _remove_checkpoints(run)
+    for left in run.path.glob(".*"):  # what a killed process was writing, and who it was
+        left.unlink(missing_ok=True)
     return run
+
+
+def _train(run: Run, table: pd.DataFrame, rows: dict, config: TrainConfig, progress: bool) -> None:
+    if run.complete:  # by now: another process held it
+        return
+    done = _last(run, config)
+    scope = strategy(config.replicas)
+    inputs = prepare_inputs(table, config, progress, training=True)
+    history = _fit(run, inputs, rows, scope, progress, *done)
+    _finish(run, inputs, rows, scope, history)
 
 
 def run_of(config: TrainConfig, folder: str | Path = "runs/demo") -> Run:
@@ -352,11 +358,13 @@ def _save(run: Run, model: keras.Model, history: pd.DataFrame, evaluate: str) ->
     building = run.path / ".checkpoint"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    model.save(building / "state.keras")
+    with naming(building / "state.keras"):
+        model.save(building / "state.keras")
     now = _chosen(history, evaluate) == epoch
     best = building / "state.keras" if now else _checkpoint(run, epoch - 1) / "best.keras"
     os.link(best, building / "best.keras")
-    history.to_csv(building / "history.csv", index=False)
+    with naming(building / "history.csv"):
+        history.to_csv(building / "history.csv", index=False)
     building.rename(_checkpoint(run, epoch))
     _remove_checkpoints(run, keep=epoch)
 
@@ -364,13 +372,13 @@ def _save(run: Run, model: keras.Model, history: pd.DataFrame, evaluate: str) ->
 def _remove_checkpoints(run: Run, keep: int = 0) -> None:
     for older in run.path.glob("checkpoint-*"):
         if _epoch(older) not in (0, keep):
-            shutil.rmtree(older)
+            shutil.rmtree(older, ignore_errors=keep == 0)
 
 
 def _finish(
     run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, history: pd.DataFrame
 ) -> None:
-    """Write the run's tables from the saved model, metrics last, and drop the checkpoint."""
+    """Write the run's tables from the saved model, metrics last."""
     config = inputs.config
     model = _load(run, config.epochs, "best.keras")
     if isinstance(model, WithCentres):
@@ -408,6 +416,3 @@ def _finish(
         "trained": sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
     }
     write_json(run.path / "metrics.json", {**metrics, **known})
-    _remove_checkpoints(run)
-    for left in run.path.glob(".*.*"):  # what a killed process was writing
-        left.unlink()
