@@ -6,12 +6,13 @@ One format for `profiles/*.yaml` (whose file may also hold the notebooks' parame
 
 import itertools
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from gramnb.runs import resolve
 
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
 
 STUDY = "results/{}/study.yaml"
 CHAPTER = re.compile(r"\d\d_\w+")
+
+
+def _distinct(values: list) -> list:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} says one of them twice")
+    return values
+
+
+Distinct = AfterValidator(_distinct)
+
+
+class _Reader(yaml.SafeLoader):
+    """YAML's safe reader, which takes the last of two equal keys; here they are a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{twice[0]} twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
 
 
 class Experiment(BaseModel):
@@ -46,15 +68,15 @@ class Experiment(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)] = [0]
-    folds: Annotated[list[int], Field(min_length=1)] = [-1]
+    seeds: Annotated[list[NonNegativeInt], Field(min_length=1), Distinct] = [0]
+    folds: Annotated[list[int], Field(min_length=1), Distinct] = [-1]
     base: dict[str, Any] = {}
     rows: dict[str, dict[str, Any] | None] = {}
-    k: list[NonNegativeInt] = []
+    k: Annotated[list[NonNegativeInt], Distinct] = []
     runs: str = ""
     data: str = ""
     baseline: str = ""
-    splits: list[Literal["val", "test"]] = ["test"]
+    splits: Annotated[list[Literal["val", "test"]], Field(min_length=1), Distinct] = ["test"]
     transfer: dict[str, str] | str = {}
     sadness: str = ""
     artworks: str = ""
@@ -69,6 +91,8 @@ class Experiment(BaseModel):
         Raises:
             ValueError: a key or a value that cannot be, one line each with file and key.
         """
+        if not isinstance(content, Mapping):
+            raise ValueError(f"{file}: settings by name are expected, not {reprlib.repr(content)}")
         chapters = {key: own or {} for key, own in content.items() if CHAPTER.fullmatch(str(key))}
         own = {key: value for key, value in content.items() if key not in chapters}
         try:
@@ -89,13 +113,14 @@ class Experiment(BaseModel):
             there = sorted(path.parent.name for path in resolve("results").glob("*/study.yaml"))
             raise FileNotFoundError(f"{file}: not there; studies: {', '.join(there)}")
         try:
-            content = yaml.safe_load(resolve(file).read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
+            content = yaml.load(resolve(file).read_bytes(), _Reader)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ValueError(f"{file}: {' '.join(str(error).split())}") from None
+        found = cls.parse({} if content is None else content, file)
         asked = ("data", "baseline", "runs", "seeds")
-        if lacking := [key for key in asked if key not in (content or {})]:
+        given = found.model_dump(include=found.model_fields_set)
+        if lacking := [key for key in asked if not given.get(key)]:
             raise ValueError(f"{file}: lacks {', '.join(lacking)}")
-        found = cls.parse(content, file)
         if found.baseline not in found.configs():
             raise ValueError(f"{file}: the baseline {found.baseline!r} is no row")
         return found
@@ -116,8 +141,13 @@ class Experiment(BaseModel):
         shared = {"seeds": self.seeds, "folds": self.folds, **self.base}
         for row, own in ({f"k = {k}": {"k": k} for k in self.k} | self.rows).items():
             settings = shared | (own or {})
-            settings["head"] = {**shared.get("head", {}), **settings.get("head", {})}
-            seeds, folds = settings.pop("seeds"), settings.pop("folds")
+            heads = [each.get("head") or {} for each in (shared, settings)]
+            lists = [seeds, folds] = settings.pop("seeds"), settings.pop("folds")
+            if not all(isinstance(head, dict) for head in heads):
+                raise ValueError(f"{self.file}: row {row!r}: head must be settings by name")
+            if not all(each and isinstance(each, list) for each in lists):
+                raise ValueError(f"{self.file}: row {row!r}: seeds and folds must be lists")
+            settings["head"] = heads[0] | heads[1]
             if said := {"seed", "fold"} & set(settings):
                 raise ValueError(f"{self.file}: row {row!r}: {said.pop()}: say seeds or folds: [0]")
             both = itertools.product(folds, seeds)
@@ -153,9 +183,8 @@ class Experiment(BaseModel):
 
 def _at(settings: Mapping, seed: int) -> dict[str, str]:
     """Return the manifest of a seed, if the settings name one."""
-    return {
-        n: str(settings[n]).replace("{seed}", str(seed)) for n in ("manifest",) if n in settings
-    }
+    name = settings.get("manifest")
+    return {"manifest": name.replace("{seed}", str(seed))} if isinstance(name, str) else {}
 
 
 def _tuples(settings: Mapping) -> dict:
@@ -173,4 +202,4 @@ def _mistakes(error: Exception) -> Iterable[str]:
         key = ".".join(str(part) for part in each["loc"])
         unknown = error.title == "Experiment" and each["type"] == "extra_forbidden"
         message = f"there is no such key; there are: {names}" if unknown else each["msg"]
-        yield f"{key}: {message}" if key else message
+        yield f"{key}: {message.removeprefix('Value error, ')}" if key else message

@@ -83,6 +83,18 @@ def test_the_files_of_a_batch_are_read_at_the_same_time(classifier, photos, monk
     assert table["p_sadness"].notna().all()
 
 
+def test_reading_goes_ahead_of_the_network_but_not_far(classifier, good, monkeypatch):
+    begun, ahead = [], []
+    read, asked = classifier._read, SadnessClassifier.ask
+    monkeypatch.setattr(
+        SadnessClassifier, "_read", lambda _, file: begun.append(file) or read(file)
+    )
+    monkeypatch.setattr(SadnessClassifier, "ask",
+                        lambda self, x: ahead.append(len(begun)) or asked(self, x))  # fmt: skip
+    classifier.predict(good[:20], batch_size=3, progress=False)
+    assert len(ahead) == 7 and all(3 * n < seen <= 3 * n + 9 for n, seen in enumerate(ahead))
+
+
 def test_odd_files_are_read_as_a_viewer_shows_them(classifier, tmp_path):
     for name, (data, seen) in readable().items():
         (tmp_path / name).write_bytes(data)
@@ -106,14 +118,18 @@ def test_every_kind_of_bad_file_gets_its_reason_and_none_is_left_out(
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     for name in ("folder.jpg", "closed"):
         (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder.jpg")
     shutil.copy(photos / "a.jpg", tmp_path / "fetched")
     Image.open(photos / "a.jpg").save(tmp_path / "a.avif")
-    listing = predict.find_pictures(tmp_path)._replace(closed=[str(tmp_path / "closed")])
+    closed = [str(tmp_path / name) for name in ("closed", "link")]
+    listing = predict.find_pictures(tmp_path)._replace(closed=closed)
     monkeypatch.setattr(predict, "find_pictures", lambda folder: listing)
     table = classifier.predict([tmp_path, photos / "a.jpg"], progress=False)
     found = {os.path.basename(row.file): row.problem for row in table.itertuples()}
     reasons = {name: reason for name, (_, reason) in unreadable().items()}
-    assert found == {**reasons, "gone.jpg": "missing", "closed": "folder cannot be read",
+    link = "link to a folder, not followed: give the folder's own name"
+    gone = "no such file or directory"
+    assert found == {**reasons, "gone.jpg": gone, "closed": "folder cannot be read", "link": link,
                      "a.jpg": "", "a.avif": "", "fetched": ""}  # fmt: skip
     assert table["p_sadness"].notna().sum() == 3
 
@@ -121,7 +137,8 @@ def test_every_kind_of_bad_file_gets_its_reason_and_none_is_left_out(
 def test_an_answer_that_is_no_number_is_a_problem(classifier, photos, monkeypatch):
     monkeypatch.setattr(predict, "ask", lambda network, images: np.full(len(images), np.nan))
     table = classifier.predict([photos / "a.jpg"], progress=False)
-    assert table["conveys"].tolist() == [""] and "no number" in table["problem"][0]
+    assert table["conveys"].tolist() == [""]
+    assert table["problem"].tolist() == [f"the answer of {classifier.name} is no number"]
 
 
 def test_paths_that_are_not_there_are_named(tmp_path):

@@ -278,5 +278,5 @@ def test_what_is_not_there_is_named(project, demo_manifest):
 def test_every_study_of_the_repository_reads(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     configs = [config for row in Experiment.study(name).configs().values() for config in row]
-    assert all(re.fullmatch(r"runs/[\w/.]+", config.manifest) for config in configs)
+    assert all(re.fullmatch(r"runs/[-\w/.]+", config.manifest) for config in configs)
     assert len(set(map(repr, configs))) == len(configs), "two rows are the same run"

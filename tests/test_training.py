@@ -1,4 +1,6 @@
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -6,6 +8,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -114,9 +117,12 @@ def test_a_head_joined_to_its_backbone_says_what_the_run_recorded(run, config):
     assert p == pytest.approx(test["p_sadness"], abs=0.01)  # taps are cached as float16
 
 
-def test_a_loss_that_is_no_number_ends_the_run(config, tmp_path):
+def test_a_loss_that_is_no_number_ends_the_run(config, tmp_path, monkeypatch):
+    steps = []
+    monkeypatch.setattr(training._Epochs, "on_test_begin", lambda *_, **__: steps.append(1))
     with pytest.raises(ValueError, match="the loss of epoch 1 is .*: learning_rate 1e.30 is too"):
         train(config.replace(learning_rate=1e30), tmp_path, progress=False)
+    assert not steps, "it went on to the end of the epoch"
 
 
 # Interrupted
@@ -183,13 +189,116 @@ def test_an_interrupted_run_goes_on_with_centres_decay_and_schedule(config, tmp_
 
 def test_a_damaged_checkpoint_is_named_with_the_way_out(config, tmp_path):
     stopped = interrupted(config, tmp_path / "whole").path
-    for name, keep in (("history.csv", 0), ("history.csv", 30), ("state.keras", 900)):
-        folder = tmp_path / f"{name}-{keep}"
-        file = shutil.copytree(stopped, folder / stopped.name) / "checkpoint-001" / name
-        file.write_bytes(file.read_bytes()[:keep])
+    row = (stopped / "checkpoint-001" / "history.csv").read_bytes().splitlines()
+    contents = {"history.csv": [b"", row[0], row[0] + b"\n2" + row[1][1:], b"epoch\n1", b"\xff"],
+                "state.keras": [None, b"PK"], "best.keras": [None]}  # fmt: skip
+    for name, content in ((name, x) for name, each in contents.items() for x in each):
+        folder = tmp_path / "damaged"
+        shutil.rmtree(folder, ignore_errors=True)
+        copy = shutil.copytree(stopped, folder / stopped.name)
+        (copy / "checkpoint-0xx").mkdir()  # none of ours
+        file = copy / "checkpoint-001" / name
+        file.unlink() if content is None else file.write_bytes(content)
         with pytest.raises(ValueError, match="/checkpoint-001: damaged .*; remove the") as error:
             train(config, folder, progress=False)
         assert "\n" not in str(error.value)
+
+
+def test_a_second_process_is_told_who_trains(config, tmp_path, python):
+    begun = Run.open(tmp_path, config.record(1))
+    with begun.held():
+        with pytest.raises(ValueError, match=f": held by process {os.getpid()} on .*; wait"):
+            train(config, tmp_path, progress=False)
+    killed = "import os, sys; from gramnb.runs import *; Run(Path(sys.argv[1])).held().__enter__()"
+    python(killed, begun.path)  # and leaves its note
+    assert begun.path.joinpath(".lock").exists()
+    run = train(config, tmp_path, progress=False)
+    assert run.complete and not [path for path in run.path.iterdir() if path.name[0] == "."]
+
+
+class Killed(BaseException):
+    """The end of a life."""
+
+
+@pytest.fixture(scope="module")
+def life():
+    """Ends at each kind of write below `folder` once, as by SIGKILL: nothing is written after."""
+    state = SimpleNamespace(folder=None, over=False, seen=set())
+    writes = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir"}
+
+    def watch(event, arguments):
+        if state.folder is None or event not in writes:
+            return
+        if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            return
+        path = os.fsdecode(arguments[0]) if not isinstance(arguments[0], int) else ""
+        if event in ("os.remove", "os.rmdir") and arguments[1] >= 0:  # as shutil.rmtree asks
+            path = os.path.join(os.readlink(f"/proc/self/fd/{arguments[1]}"), path)
+        if path.startswith(str(state.folder)):
+            kind = event, re.sub(r"\d+", "#", path)
+            if state.over or kind not in state.seen:
+                state.over = True
+                state.seen.add(kind)
+                raise Killed
+
+    sys.addaudithook(watch)
+    yield state
+    state.folder = None
+
+
+def steps(model, *_, initial_epoch, epochs, callbacks, **__):
+    """Change a model's weights as if it had trained; what is written is what counts here."""
+    callbacks[0].set_model(model)
+    for epoch in range(initial_epoch, epochs):
+        callbacks[0].on_epoch_begin(epoch)
+        for weight in model.trainable_weights:
+            weight.assign(0.99 * weight)
+        callbacks[0].on_test_begin()
+        good = {"accuracy": 0.5, "val_loss": 0.7, "val_accuracy": 0.5 + 0.1 * epoch}
+        callbacks[0].on_epoch_end(epoch, {"loss": 1 / (1 + epoch)} | good)
+
+
+def same(run, other):
+    for name in ("history", "predictions"):
+        one, two = (getattr(each, name).drop(columns="seconds", errors="ignore")
+                    for each in (run, other))  # fmt: skip
+        pd.testing.assert_frame_equal(one, two)
+    assert {path.name for path in run.path.iterdir()} == {
+        path.name for path in other.path.iterdir()
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="paths of open folders")
+def test_killed_at_any_write_or_short_of_disk_it_goes_on(config, tmp_path, life, monkeypatch):
+    monkeypatch.setattr(keras.Model, "fit", steps)
+    small = config.replace(epochs=2)
+    whole = train(small, tmp_path / "whole", progress=False)
+    lives = 0
+    while True:
+        life.folder, life.over = tmp_path / "killed", False
+        monkeypatch.setattr(os, "getpid", lambda: 9_000_000 + lives)  # noqa: B023
+        try:
+            run = train(small, tmp_path / "killed", progress=False)
+            break
+        except Killed:
+            lives += 1
+            assert lives < 60
+        finally:
+            life.folder = None
+    assert lives > 20, life.seen
+    same(run, whole)
+
+    sizes = sorted({path.stat().st_size for path in whole.path.iterdir()})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (100, *sizes[:-1]):
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+            with pytest.raises(OSError, match="File too large") as error:
+                train(small, tmp_path / "full", progress=False)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert error.value.filename and "\n" not in str(error.value)
+    same(train(small, tmp_path / "full", progress=False), whole)
 
 
 # Steps, decay and devices

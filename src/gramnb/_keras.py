@@ -52,7 +52,9 @@ def load_model(path: str | Path, compile: bool = False) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:  # Keras, zipfile and h5py raise a handful of types
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        if not Path(path).is_file():
+            reason = "no such file"
         raise ValueError(f"{path}: no model of this package or of Keras ({reason})") from error
 
 

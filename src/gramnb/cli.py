@@ -7,6 +7,7 @@ read, 2 if nothing could be done. Rooms are imported when they are needed, so `-
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,15 +20,21 @@ if TYPE_CHECKING:
     from gramnb.predict import SadnessClassifier
 
 EXPLAINED = 12  # pictures on a page of explanations
+NAMED = 10  # problems that are repeated below a table, which has them all
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = parser().parse_args(arguments)
     try:
-        return given.run(given)
+        code = given.run(given)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has; nothing more to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"gramnb {given.command}: {error}", file=sys.stderr)
+        print(f"gramnb {given.command}: {_said(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         again = "; call again to go on" if given.command == "fetch" else ""
@@ -76,9 +83,9 @@ def _predict(given: argparse.Namespace) -> int:
         raise ValueError(f"{given.explain}: --explain draws a .png, .pdf or .svg")
     if given.explain and given.explain.exists():  # it may be a picture: a pattern names those first
         raise FileExistsError(f"{given.explain}: there is such a file; give --explain another name")
-    classifier = SadnessClassifier.load(given.model)
+    classifier = SadnessClassifier.load(given.model and os.path.abspath(given.model))
     rule = f"{classifier.name}; sadness: p(sadness) above {classifier.threshold:g}"
-    print(f"gramnb predict: {rule}", file=sys.stderr)
+    print(f"gramnb predict: {_printable(rule)}", file=sys.stderr)
     table = classifier.predict(given.paths)
     shown = table.assign(file=table["file"].map(_printable))
     if given.format == "json":
@@ -91,9 +98,22 @@ def _predict(given: argparse.Namespace) -> int:
     bad = shown[shown["problem"] != ""]
     if given.explain:
         _explain(classifier, table.drop(bad.index), given.explain)
-    for row in bad.itertuples():
+    for row in bad.head(NAMED).itertuples():
         print(f"{row.file}: {row.problem}", file=sys.stderr)
+    if len(bad) > NAMED:
+        print(
+            f"{len(bad)} of {len(table)} files have a problem; the table names all", file=sys.stderr
+        )
     return 1 if len(bad) else 0
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says; of the system's errors the file and the reason, not a number."""
+    if isinstance(error, OSError) and error.strerror:
+        return _printable(
+            f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        )
+    return "\n".join(map(_printable, str(error).split("\n")))
 
 
 def _printable(name: str) -> str:
@@ -119,15 +139,20 @@ def _explain(classifier: "SadnessClassifier", readable: pd.DataFrame, out: Path)
     from gramnb.runs import atomic
 
     if readable.empty:
-        print(f"{out}: not drawn, no picture could be read", file=sys.stderr)
+        print(f"{_printable(str(out))}: not drawn, no picture could be read", file=sys.stderr)
         return
     if len(readable) > EXPLAINED:
-        print(f"{out}: the first {EXPLAINED} of {len(readable)} pictures", file=sys.stderr)
+        print(
+            f"{_printable(str(out))}: the first {EXPLAINED} of {len(readable)} pictures",
+            file=sys.stderr,
+        )
     shown = readable.head(EXPLAINED)
     images = np.stack([read_image(file, classifier.image_size) for file in shown["file"]])
-    pictures = [read_image(file) for file in shown["file"]]
-    steps = [1 + max(picture.shape) // 800 for picture in pictures]  # a page shows no more
-    pictures = [x[::step, ::step] for x, step in zip(pictures, steps, strict=True)]
+    pictures = []
+    for file in shown["file"]:
+        picture = read_image(file)
+        step = 1 + max(picture.shape) // 800  # a page shows no more
+        pictures.append(picture[::step, ::step].copy())
     names = [f"p(sadness) {row.p_sadness:.2f}  {Path(row.file).name}" for row in shown.itertuples()]
     with quiet(), atomic(out) as temporary:
         maps = contribution_maps(classifier.network, images)

@@ -5,6 +5,8 @@ that has one is whole. A study (`results/<study>/`) holds the same tables of man
 models. Notebooks read either through `predictions`.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -64,10 +66,22 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name what was to be written in an error that names no file, as that of a full disk does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and not error.filename:
+            error.filename = str(path)
+        raise
 
 
 def write_json(path: str | Path, content: Mapping) -> None:
@@ -188,6 +202,29 @@ class Run:
         """Whether the run is whole; its metrics are written last."""
         return (self.path / "metrics.json").exists()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the run from other processes meanwhile; the hold of one that died ends with it.
+
+        Raises:
+            ValueError: another process holds it: which, and on what machine.
+        """
+        file = self.path / ".lock"
+        with open(file, "a+", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno == errno.EWOULDBLOCK:  # others: a file system without locks
+                    lock.seek(0)
+                    raise ValueError(
+                        f"{self.path.name}: held by {lock.read() or 'another process'}, which "
+                        "trains it; wait until it has ended, or end it, and call again"
+                    ) from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {platform.node()}")
+            lock.flush()
+            yield
+
     def write_predictions(self, table: pd.DataFrame, dataset: str = "own") -> None:
         """Write predictions on the run's own data, or on the named transfer data set."""
         name = "predictions.parquet" if dataset == "own" else f"transfer/{dataset}.parquet"
@@ -203,7 +240,7 @@ class Run:
     def _json(self, name: str) -> dict:
         try:
             content = json.loads(self._file(name).read_bytes())
-        except ValueError:  # no JSON, or no text
+        except (ValueError, RecursionError):  # no JSON, or no text
             content = None
         if not isinstance(content, dict):
             raise ValueError(

@@ -9,6 +9,7 @@ cached backbone features (`features`), without augmentation.
 """
 
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -29,7 +30,7 @@ from gramnb.data.inspection import inspect_all
 from gramnb.features import Inputs, prepare_inputs
 from gramnb.models import build_classifier, build_head, join
 from gramnb.replicas import available, device_names, strategy
-from gramnb.runs import Run, atomic, environment, resolve, write_json
+from gramnb.runs import Run, atomic, environment, naming, resolve, write_json
 from gramnb.variants import WithCentres, build_multilevel_resnet50
 
 
@@ -37,7 +38,8 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     """Train one variant, or finish what was begun, and return its run.
 
     Refused before any long work: an empty or one-class split, missing image files, another
-    configuration in the run's directory, or the same begun on another number of devices.
+    configuration in the run's directory, or the same begun on another number of devices, a damaged
+    checkpoint, or a run that another process trains.
 
     Args:
         config: what to train, on what.
@@ -56,13 +58,23 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     _check_replicas(folder, config)
     config = config.resolved(available())
     run = Run.open(folder, config.record(config.replicas))
-    if run.complete:
-        return run
+    if not run.complete:
+        with run.held():
+            _train(run, table, rows, config, progress)
+    _remove_checkpoints(run)
+    for left in run.path.glob(".*"):  # what a killed process was writing, and who it was
+        left.unlink(missing_ok=True)
+    return run
+
+
+def _train(run: Run, table: pd.DataFrame, rows: dict, config: TrainConfig, progress: bool) -> None:
+    if run.complete:  # by now: another process held it
+        return
+    done = _last(run, config)
     scope = strategy(config.replicas)
     inputs = prepare_inputs(table, config, progress, training=True)
-    history = _fit(run, inputs, rows, scope, progress)
+    history = _fit(run, inputs, rows, scope, progress, *done)
     _finish(run, inputs, rows, scope, history)
-    return run
 
 
 def run_of(config: TrainConfig, folder: str | Path = "runs/demo") -> Run:
@@ -203,11 +215,16 @@ def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
 
 
 def _fit(
-    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, progress: bool
+    run: Run,
+    inputs: Inputs,
+    rows: dict,
+    scope: tf.distribute.Strategy,
+    progress: bool,
+    done: int,
+    history: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Train the epochs that are still to do and return the whole history."""
+    """Train the epochs after those done and return the whole history."""
     config = inputs.config
-    done, history = _last(run)
     if done == config.epochs:
         return history
     size, checked = (
@@ -262,6 +279,7 @@ class _Epochs(keras.callbacks.Callback):
         self.began = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
+        self._check(logs["loss"])
         self.bar.update()
 
     def on_test_begin(self, logs=None):
@@ -270,16 +288,18 @@ class _Epochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if not self.config.validation:
             self.on_test_begin()
-        if not np.isfinite(logs["loss"]):
-            rate = self.config.learning_rate
-            raise ValueError(
-                f"the loss of epoch {epoch + 1} is {logs['loss']}: learning_rate {rate:g} is too "
-                "large for this network and batch"
-            )
+        self._check(sum(logs.values()))
         row = pd.DataFrame([{"epoch": epoch + 1, **logs, "seconds": self.seconds}])
         self.history = pd.concat([self.history, row], ignore_index=True)
         _save(self.run, self.model, self.history, self.config.evaluate)
         self.bar.set_postfix({name: f"{value:.3f}" for name, value in logs.items()})
+
+    def _check(self, loss: float) -> None:
+        if not np.isfinite(float(loss)):
+            raise ValueError(
+                f"the loss of epoch {len(self.history) + 1} is {float(loss)}: learning_rate "
+                f"{self.config.learning_rate:g} is too large for this network and batch"
+            )
 
 
 def _checkpoint(run: Run, epoch: int) -> Path:
@@ -287,19 +307,29 @@ def _checkpoint(run: Run, epoch: int) -> Path:
     return run.path / f"checkpoint-{epoch:03d}"
 
 
-def _last(run: Run) -> tuple[int, pd.DataFrame]:
+def _last(run: Run, config: TrainConfig) -> tuple[int, pd.DataFrame]:
     """Return the last finished epoch (0 if there is none) and the history up to it."""
-    finished = sorted(run.path.glob("checkpoint-[0-9]*"))
-    if not finished:
+    epoch = max(map(_epoch, run.path.glob("checkpoint-*")), default=0)
+    if not epoch:
         return 0, pd.DataFrame()
-    epoch = int(finished[-1].name.split("-")[1])
+    folder = _checkpoint(run, epoch)
+    measured = ["loss", "seconds", *(["val_accuracy"] if config.validation else [])]
     try:
-        history = pd.read_csv(finished[-1] / "history.csv")
-        if history["epoch"].tolist() != list(range(1, epoch + 1)):
+        history = pd.read_csv(folder / "history.csv")
+        known = np.isfinite(history[measured].to_numpy(float)).all()
+        if history["epoch"].tolist() != list(range(1, epoch + 1)) or not known:
             raise ValueError("its history is not that of its epochs")
+        if lost := {"state.keras", "best.keras"} - {path.name for path in folder.iterdir()}:
+            raise ValueError(f"it lacks {', '.join(sorted(lost))}")
     except (ValueError, KeyError, OSError) as error:
-        raise _damaged(finished[-1], error) from None
+        raise _damaged(folder, error) from None
     return epoch, history
+
+
+def _epoch(checkpoint: Path) -> int:
+    """Return the epoch whose checkpoint a folder is, or 0 if it is none of ours."""
+    named = re.fullmatch(r"checkpoint-(\d{3,})", checkpoint.name)
+    return int(named[1]) if named else 0
 
 
 def _load(run: Run, epoch: int, name: str, compile: bool = False) -> keras.Model:
@@ -328,25 +358,27 @@ def _save(run: Run, model: keras.Model, history: pd.DataFrame, evaluate: str) ->
     building = run.path / ".checkpoint"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    model.save(building / "state.keras")
+    with naming(building / "state.keras"):
+        model.save(building / "state.keras")
     now = _chosen(history, evaluate) == epoch
     best = building / "state.keras" if now else _checkpoint(run, epoch - 1) / "best.keras"
     os.link(best, building / "best.keras")
-    history.to_csv(building / "history.csv", index=False)
+    with naming(building / "history.csv"):
+        history.to_csv(building / "history.csv", index=False)
     building.rename(_checkpoint(run, epoch))
     _remove_checkpoints(run, keep=epoch)
 
 
 def _remove_checkpoints(run: Run, keep: int = 0) -> None:
-    for older in run.path.glob("checkpoint-[0-9]*"):
-        if older != _checkpoint(run, keep):
-            shutil.rmtree(older)
+    for older in run.path.glob("checkpoint-*"):
+        if _epoch(older) not in (0, keep):
+            shutil.rmtree(older, ignore_errors=keep == 0)
 
 
 def _finish(
     run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, history: pd.DataFrame
 ) -> None:
-    """Write the run's tables from the saved model, metrics last, and drop the checkpoint."""
+    """Write the run's tables from the saved model, metrics last."""
     config = inputs.config
     model = _load(run, config.epochs, "best.keras")
     if isinstance(model, WithCentres):
@@ -384,4 +416,3 @@ def _finish(
         "trained": sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
     }
     write_json(run.path / "metrics.json", {**metrics, **known})
-    _remove_checkpoints(run)

@@ -1,0 +1,201 @@
+"""Whatever a model's folder, a study's file or a caller does: an answer, or one line that says."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from studies.experiment import Experiment
+
+from gramnb import cli
+from gramnb._keras import keras
+from gramnb.data import manifest as manifests
+from gramnb.models import build_head
+from gramnb.predict import SadnessClassifier
+
+
+@pytest.fixture(scope="module")
+def photo(demo_manifest, tmp_path_factory):
+    path = manifests.kept(manifests.read(demo_manifest))["path"].iloc[0]
+    return Path(shutil.copy(path, tmp_path_factory.mktemp("photo") / "a.jpg"))
+
+
+# The folder of a model: file, what it holds, what is said of it
+
+
+def changed(**settings):
+    return lambda file: file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+
+
+def nan(file):
+    model = keras.models.load_model(file, compile=False)
+    model.set_weights([np.full(weight.shape, np.nan) for weight in model.get_weights()])
+    model.save(file)
+
+
+def saved(make):
+    return lambda file: make().save(file)
+
+
+def one_output():
+    return keras.Sequential([keras.Input((48, 48, 3)), keras.layers.Flatten(),
+                             keras.layers.Dense(1)])  # fmt: skip
+
+
+def folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+MODELS = {
+    "empty": ("config.json", b"", "damaged"),
+    "no text": ("config.json", b"\xff\xfe\0", "damaged"),
+    "cut": ("config.json", b'{"k": 4', "damaged"),
+    "a list": ("config.json", b"[]", "damaged"),
+    "nested": ("config.json", b"[" * 100_000, "damaged"),
+    "k is text": ("config.json", changed(k="4"), "k must be a whole number"),
+    "no backbone": ("config.json", changed(backbone="../../x"), "backbone must be one of"),
+    "no tap": ("config.json", changed(taps=["\x1b[2J"]), "is no feature map"),
+    "other taps": ("config.json", changed(taps=["block2b_project_conv"]), "not the network"),
+    "other size": ("config.json", changed(frozen=False), "not the network"),
+    "other classes": ("config.json", changed(classes=["others", "sadness", "joy"]), "not the netw"),
+    "no config": ("config.json", Path.unlink, "not there"),
+    "no model": ("model.keras", Path.unlink, "no such file"),
+    "a folder": ("model.keras", folder, "no such file"),
+    "empty model": ("model.keras", b"", "no model"),
+    "HDF5": ("model.keras", b"\x89HDF\r\n\x1a\n" + bytes(99), "no model"),
+    "no numbers": ("model.keras", nan, "weights that are no numbers"),
+    "another head": ("model.keras", saved(lambda: build_head(1, 7, [(3, 3, 5)])), "not the netw"),
+    "one output": ("model.keras", saved(one_output), "not the network"),
+    "not finished": ("metrics.json", Path.unlink, "no finished run there"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_a_damaged_model_is_one_line(case, run, photo, tmp_path, capfd):
+    name, content, message = MODELS[case]
+    copy = Path(shutil.copytree(run.path, tmp_path / "a run"))
+    file = copy / name
+    file.write_bytes(content) if isinstance(content, bytes) else content(file)
+    before = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*"))
+    assert cli.main(["predict", str(photo), "--model", str(copy)]) == 2
+    out, err = capfd.readouterr()
+    (line,) = err.splitlines()
+    assert line.startswith("gramnb predict: ") and message in line and "a run" in line and not out
+    assert line.isprintable() and len(line) < 600
+    assert sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*")) == before
+
+
+QUIET = """
+import os, sys
+from gramnb.cli import main
+os.chdir(sys.argv[1])
+print(main(["predict", *sys.argv[2:]]))
+"""
+
+
+def test_a_relative_model_is_the_callers_and_no_library_says_a_word(run, photo):
+    command = [sys.executable, "-c", QUIET, run.path.parent, photo, "--model", run.path.name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines()[-1] == "0"
+    first, *bar = done.stderr.splitlines()
+    assert first.startswith(f"gramnb predict: run {run.path.name}")
+    assert all("image" in line or not line for line in bar), done.stderr
+
+
+# What a caller does
+
+
+def test_many_problems_are_counted_and_the_first_ten_named(run, tmp_path, capfd, monkeypatch):
+    asked = SadnessClassifier.load(run.path)
+    monkeypatch.setattr(SadnessClassifier, "load", lambda run: asked)
+    for n in range(13):
+        (tmp_path / f"{n:02}\x1b[2J.jpg").touch()
+    assert cli.main(["predict", str(tmp_path)]) == 1
+    out, err = capfd.readouterr()
+    assert out.count("empty file") == 13 and err.count("empty file") == 10
+    assert err.splitlines()[-1] == "13 of 13 files have a problem; the table names all"
+    assert (out + err).replace("\n", "").replace("\r", "").isprintable()
+
+
+def test_what_the_system_refuses_is_said_without_numbers(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(SadnessClassifier, "load", lambda run: SadnessClassifier(None, 48))
+    for path in ("x" * 300, "a.jpg/b.jpg", "\x1b[2J"):
+        assert cli.main(["predict", str(tmp_path / path)]) == 2
+        last = capfd.readouterr().err.splitlines()[-1]
+        assert last.startswith(f"gramnb predict: {tmp_path}") and last.isprintable()
+        assert "Errno" not in last
+
+
+@pytest.mark.parametrize("command", ["predict", "fetch"])
+def test_interrupted_says_whether_to_call_again(command, photo, tmp_path, capfd, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SadnessClassifier, "load", stop)
+    monkeypatch.setattr("gramnb.data.fetch.fetch", stop)
+    more = ["--out", str(tmp_path)] if command == "fetch" else []
+    assert cli.main([command, str(photo), *more]) == 130
+    again = "; call again to go on" if command == "fetch" else ""
+    assert capfd.readouterr().err == f"gramnb {command}: interrupted{again}\n"
+
+
+def test_a_closed_pipe_ends_quietly(tmp_path):
+    (tmp_path / "list.txt").write_text("http://h/a.jpg 3\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    script = "import sys; from gramnb.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "audit-list", tmp_path / "list.txt"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert done.returncode == 141 and done.stderr == b""
+
+
+# A study's file
+
+GOOD = {"data": "d", "baseline": "k = 0", "runs": "r", "seeds": [0], "k": [0], "base": {}}
+
+
+def study(**changes):
+    return yaml.safe_dump(GOOD | changes).encode()
+
+
+STUDIES = [
+    (b"", "lacks data, baseline, runs, seeds"),
+    (b"5", "settings by name are expected, not 5"),
+    (b"[1]", "settings by name are expected"),
+    (b"\xff\xfe\0", "unacceptable character"),
+    (b"a: b: c", "mapping values are not allowed"),
+    (b"a: !!python/object:os.system x", "could not determine a constructor"),
+    (b"{" * 3000, "recursion"),
+    (study() + b"seeds: [1]\n", "seeds twice"),
+    (study(rows={"a": {}}).replace(b"a: {}", b"a: {k: 1}\n  a: {k: 2}"), "a twice"),
+    (study(base=5), "base: "),
+    (study(splits="test"), "splits: "),
+    (study(splits=[]), "splits: "),
+    (study(folds=[]), "folds: "),
+    (study(seeds=[0, 0]), "seeds: .*twice"),
+    (study(runs=""), "lacks runs"),
+    (study(base={"manifest": 5}), "row 'k = 0': manifest must be text"),
+    (study(base={"head": 5}), "row 'k = 0': head must be settings by name"),
+    (study(rows={"a": {"seeds": 3}}), "row 'a': seeds and folds must be lists"),
+    (study(rows={"a": {"folds": []}}), "row 'a': seeds and folds must be lists"),
+    (study(rows={1: {}}), "rows.1"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), STUDIES)
+def test_a_study_that_cannot_be_is_one_line(content, message, tmp_path, monkeypatch):
+    file = tmp_path / "results" / "x" / "study.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"^results/x/study.yaml: .*{message}") as error:
+        Experiment.study("x")
+    assert "\n" not in str(error.value) and re.fullmatch("[^\x00-\x1f]{,400}", str(error.value))
