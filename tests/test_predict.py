@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def classifier(run):
 @pytest.fixture
 def loaded(classifier, monkeypatch):
     """Loading takes seconds, and one test does it."""
-    monkeypatch.setattr(SadnessClassifier, "load", lambda run=None: classifier)
+    monkeypatch.setattr(SadnessClassifier, "load", lambda *_: classifier)
 
 
 @pytest.fixture(scope="module")
@@ -253,3 +254,21 @@ def test_a_wrong_model_is_one_line(tmp_path, photos, capsys):
     assert cli.main(["predict", str(photos), "--model", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("gramnb predict: ") and "no finished run there" in line
+
+
+def test_a_prevalence_moves_the_odds_by_bayes_rule(classifier, good):
+    """At a share p0 in training the odds are L p0 / (1 - p0); at p1 they are L p1 / (1 - p1)."""
+    plain = classifier.predict(good, progress=False)["p_sadness"]
+    learned = classifier.learned
+    rare = replace(classifier, prevalence=0.1).predict(good, progress=False)["p_sadness"]
+    odds = plain / (1 - plain) * (0.1 / 0.9) / (learned / (1 - learned))
+    np.testing.assert_allclose(rare, odds / (1 + odds), rtol=1e-9)
+    same = replace(classifier, prevalence=learned).predict(good, progress=False)["p_sadness"]
+    np.testing.assert_allclose(same, plain, rtol=1e-12)
+
+
+@pytest.mark.parametrize("share", ["0", "1", "-0.2", "nan"])
+def test_a_prevalence_out_of_range_is_one_line(photos, capsys, share):
+    assert cli.main(["predict", str(photos / "a.jpg"), "--prevalence", share]) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("gramnb predict: prevalence must be a number above 0 and below 1, got")

@@ -52,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--model", metavar="RUN", help="directory of a run; default: the model that is shipped"
     )
+    predict.add_argument(
+        "--prevalence",
+        type=float,
+        metavar="SHARE",
+        help="share of sad images among yours, 0 to 1; default: as among those it learned from",
+    )
     predict.add_argument("--format", choices=["table", "json", "csv"], default="table")
     predict.add_argument(
         "--explain",
@@ -83,8 +89,14 @@ def _predict(given: argparse.Namespace) -> int:
         raise ValueError(f"{given.explain}: --explain draws a .png, .pdf or .svg")
     if given.explain and given.explain.exists():  # it may be a picture: a pattern names those first
         raise FileExistsError(f"{given.explain}: there is such a file; give --explain another name")
-    classifier = SadnessClassifier.load(given.model and os.path.abspath(given.model))
+    classifier = SadnessClassifier.load(
+        given.model and os.path.abspath(given.model), given.prevalence
+    )
     rule = f"{classifier.name}; sadness: p(sadness) above {classifier.threshold:g}"
+    if given.prevalence is not None:
+        rule += (
+            f"; sadness expected in {given.prevalence:.0%}, learned from {classifier.learned:.0%}"
+        )
     print(f"gramnb predict: {_printable(rule)}", file=sys.stderr)
     table = classifier.predict(given.paths)
     shown = table.assign(file=table["file"].map(_printable))

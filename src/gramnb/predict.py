@@ -22,7 +22,7 @@ from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.images import ImageError, find_pictures, read_image
-from gramnb.evaluation import Calibration, log_odds
+from gramnb.evaluation import Calibration, at_prevalence, log_odds
 from gramnb.features import prepare_inputs, probabilities
 from gramnb.models import join
 from gramnb.runs import Run, resolve
@@ -111,20 +111,28 @@ class SadnessClassifier:
     calibration: Calibration = Calibration()  # from log-odds to the probability that is reported
     threshold: float = 0.5  # sadness is what has a reported probability above it
     name: str = ""  # the model in words
+    learned: float = 0.5  # the share of sadness in what it learned from
+    prevalence: float | None = None  # the share where it is asked; None: as it learned
 
     @classmethod
-    def load(cls, run: str | Path | None = None) -> "SadnessClassifier":
+    def load(
+        cls, run: str | Path | None = None, prevalence: float | None = None
+    ) -> "SadnessClassifier":
         """Load the model that ships with the package, or the network of a finished run.
 
         The shipped model is calibrated; a run's probabilities are as its network says them.
 
         Args:
             run: the run's directory, relative to the project root; None means the shipped model.
+            prevalence: the share of sadness among the images it will be asked about, above 0 and
+                below 1, if that is known: the probabilities move with it (`at_prevalence`).
 
         Raises:
             FileNotFoundError: the directory holds no finished run.
-            ValueError: as `load_network`.
+            ValueError: as `load_network`; a prevalence out of range.
         """
+        if prevalence is not None:
+            at_prevalence(0.5, 0.5, prevalence)  # refused before anything is loaded
         if run is None:
             known = card()
             config = TrainConfig.model_validate(known["network"], extra="ignore")
@@ -132,7 +140,9 @@ class SadnessClassifier:
                 network = _whole(SHIPPED / "head.keras", config)
             name = f"shipped model ({config.backbone}; {known['row']}), calibrated"
             calibration = Calibration(**known["calibration"])
-            return cls(network, config.image_size, calibration, known["threshold"], name)
+            learned = known["data"]["sadness"]["train"] / known["data"]["images"]["train"]
+            how = (calibration, known["threshold"], name, learned, prevalence)
+            return cls(network, config.image_size, *how)
         found = Run(resolve(run))
         if not found.complete:
             raise FileNotFoundError(
@@ -140,11 +150,20 @@ class SadnessClassifier:
             )
         with quiet():
             network = load_network(found)
-        return cls(network, network.input_shape[1], name=f"run {found.path.name}, not calibrated")
+        return cls(
+            network,
+            network.input_shape[1],
+            name=f"run {found.path.name}, not calibrated",
+            learned=found.predictions.query("dataset == 'own'")["y"].mean(),
+            prevalence=prevalence,
+        )
 
     def ask(self, images: np.ndarray) -> np.ndarray:
         """Return the reported probabilities of sadness, (B,), of images (B, S, S, 3), 0-255."""
-        return self.calibration(ask(self.network, images))
+        p = self.calibration(ask(self.network, images))
+        if self.prevalence is None:
+            return p
+        return at_prevalence(p, self.learned, self.prevalence)
 
     def predict(
         self, paths: Iterable[str | Path], batch_size: int = BATCH, progress: bool = True

@@ -10,7 +10,16 @@ from gramnb.evaluation.intervals import (
     reliability,
     roc_band,
 )
-from gramnb.evaluation.metrics import CLASSES, METRICS, Calibration, ece, log_odds, report, wilson
+from gramnb.evaluation.metrics import (
+    CLASSES,
+    METRICS,
+    Calibration,
+    at_prevalence,
+    ece,
+    log_odds,
+    report,
+    wilson,
+)
 from gramnb.evaluation.tables import (
     by_seed,
     class_report,

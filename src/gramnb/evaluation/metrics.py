@@ -90,6 +90,26 @@ def log_odds(sadness, others=None, least: float = LEAST) -> np.ndarray:
     return np.log(np.maximum(sadness, least)) - np.log(np.maximum(others, least))
 
 
+def at_prevalence(p, learned: float, asked: float) -> np.ndarray:
+    """Return probabilities of sadness where another share of the images is sad than in training.
+
+    Args:
+        p: (n,) probabilities of sadness.
+        learned, asked: the share of sadness, above 0 and below 1, in training and where p is used.
+
+    The odds are multiplied by asked / (1 - asked) over learned / (1 - learned) (Saerens et al.
+    2002, equation 4): right where the two classes look as they did, and only their shares differ.
+
+    Raises:
+        ValueError: a share that is not between 0 and 1.
+    """
+    for name, share in (("learned", learned), ("prevalence", asked)):
+        if not 0 < share < 1:
+            raise ValueError(f"{name} must be a number above 0 and below 1, got {share}")
+    sadness, others = p * asked / learned, (1 - p) * (1 - asked) / (1 - learned)
+    return sadness / (sadness + others)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """p = 1 / (1 + exp(-(slope * x + intercept))), with log-odds x held within [low, high].
