@@ -317,7 +317,7 @@ def class_indices(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     Raises:
         ValueError: an emotion that is no class, where "others" is none either.
     """
-    if len(classes) == 2:
+    if tuple(classes) == ("others", "sadness"):
         return table["sadness"].to_numpy(np.int32)
     emotion = table["emotion"].where(table["emotion"].isin(classes), "others")
     names = emotion.where(table["sadness"] == 0, "sadness")
