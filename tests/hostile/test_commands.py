@@ -114,7 +114,7 @@ def test_a_relative_model_is_the_callers_and_no_library_says_a_word(run, photo):
 
 def test_many_problems_are_counted_and_the_first_ten_named(run, tmp_path, capfd, monkeypatch):
     asked = SadnessClassifier.load(run.path)
-    monkeypatch.setattr(SadnessClassifier, "load", lambda run: asked)
+    monkeypatch.setattr(SadnessClassifier, "load", lambda *_: asked)
     for n in range(13):
         (tmp_path / f"{n:02}\x1b[2J.jpg").touch()
     assert cli.main(["predict", str(tmp_path)]) == 1
@@ -125,7 +125,7 @@ def test_many_problems_are_counted_and_the_first_ten_named(run, tmp_path, capfd,
 
 
 def test_what_the_system_refuses_is_said_without_numbers(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(SadnessClassifier, "load", lambda run: SadnessClassifier(None, 48))
+    monkeypatch.setattr(SadnessClassifier, "load", lambda *_: SadnessClassifier(None, 48))
     for path in ("x" * 300, "a.jpg/b.jpg", "\x1b[2J"):
         assert cli.main(["predict", str(tmp_path / path)]) == 2
         last = capfd.readouterr().err.splitlines()[-1]
