@@ -199,3 +199,11 @@ def test_a_whole_network_takes_pixels():
     (part,) = gram_contributions(classifier, images.astype("float32"))
     whole = sum(map_.sum(axis=(1, 2)) for map_ in maps.values()) + part.constant
     assert_equal_to_rounding(whole, log_odds(classifier, images), maps.values())
+
+
+def test_several_classes_are_refused():
+    classifier = network(k=0)
+    backbone, pooled = classifier.get_layer("backbone"), 3
+    several = join(backbone, build_head(0, pooled, [(8, 8, 3)], classes=3))
+    with pytest.raises(ValueError, match="two classes; this one tells 3 apart"):
+        contribution_maps(several, draw())

@@ -45,6 +45,11 @@ MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0}
         ({"frozen": True, "weights": "none"}, "a frozen backbone needs trained weights"),
         ({"validation": False, "fold": 0}, "without validation there is no best epoch"),
         ({"validation": False, "evaluate": "last"}, "without validation there is no best epoch"),
+        *(
+            ({"trained_from": "a", **more}, "trained_from keeps trained weights below a layer")
+            for more in ({"frozen": True}, {"centre_loss": 0.1}, {"weights": "none"})
+        ),
+        ({**MULTILEVEL, "trained_from": "a"}, "network 'multilevel' is ResNet50 with its own"),
         ({"classes": ["sadness", "fear"]}, "classes must be different, the second of them sadness"),
     ],
 )

@@ -92,6 +92,7 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         other = self.backbone != "ResNet50" or self.k or self.frozen or self.centre_loss
+        other = other or self.trained_from or len(self.classes) > 2
         if self.network == "multilevel" and (other or self.head != HeadOptions()):
             raise ValueError(
                 "network 'multilevel' is ResNet50 with its own Gram matrices and head, trained "
@@ -110,8 +111,11 @@ class TrainConfig(Settings):
                 "a frozen backbone needs trained weights: weights='none' would keep random ones; "
                 "take weights='imagenet' or a file, or train all of it with frozen=False"
             )
-        if self.frozen and self.trained_from:
-            raise ValueError("trained_from is of a network that trains: frozen=False")
+        if self.trained_from and (self.frozen or self.centre_loss or self.weights == "none"):
+            raise ValueError(
+                "trained_from keeps trained weights below a layer and trains those above it: "
+                "frozen=False, centre_loss=0, weights='imagenet' or a file"
+            )
         if self.frozen or self.trained_from:
             object.__setattr__(self, "augment", None)
         return self

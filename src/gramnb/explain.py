@@ -141,6 +141,8 @@ def _banks(network: keras.Model) -> list[GramModule]:
 
 def _towards_sadness(last: keras.layers.Dense):
     """Return the last layer's weights, those for sadness minus those for others: (width,)."""
+    if last.units != 2:
+        raise ValueError(f"maps need a network of two classes; this one tells {last.units} apart")
     return last.kernel[:, 1] - last.kernel[:, 0]
 
 

@@ -1,0 +1,59 @@
+"""Several collections as one data set: a picture belongs to the first that shows it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from studies import pool
+
+from gramnb.data import curation
+from gramnb.data import manifest as manifests
+
+RECORD = Path(__file__).parents[1] / "results" / "pool" / "images.csv"
+
+
+@pytest.fixture
+def table(demo_manifest, tmp_path, monkeypatch):
+    """Drawn pictures in two collections, three of them in both, one under both labels."""
+    drawn = manifests.kept(manifests.read(demo_manifest)).groupby("group").first()
+    sad, others = (drawn.loc[drawn["sadness"] == n, "path"].tolist() for n in (1, 0))
+    content = {
+        "b/sad": sad[:4], "b/happy": others[:4],
+        "a/sad": [*sad[:2], *sad[4:6], others[0]], "a/happy": others[4:6],
+    }  # fmt: skip
+    for folder, paths in content.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for n, path in enumerate(paths):
+            shutil.copy(path, tmp_path / folder / f"{n}{Path(path).suffix}")
+    classes = pd.DataFrame(
+        [(name, label, {"sad": "sadness"}.get(label, label), int(label == "sad"))
+         for name in "ba" for label in ("sad", "happy")],
+        columns=["collection", "label", "emotion", "sadness"],
+    )  # fmt: skip
+    classes.to_csv(tmp_path / "collections.csv", index=False)
+    monkeypatch.setattr(pool, "COLLECTIONS", str(tmp_path / "collections.csv"))
+    recipe = curation.Recipe(source="folder", text_threshold=None, sadness_share=None)
+    return pool.curated(pool.listed(tmp_path), recipe)
+
+
+def test_copies_stay_with_the_first_collection_and_conflicts_go(table):
+    steps = table.groupby(["source", "dropped"]).size().to_dict()
+    conflicts = {("b", "label conflict"): 1, ("a", "label conflict"): 1}
+    assert steps == {("b", ""): 7, ("a", ""): 4, ("a", "duplicate"): 2, **conflicts}
+    assert set(table["emotion"]) == {"sadness", "happy"}
+
+
+def test_folds_by_collection_follow_the_order_of_the_file(table):
+    folds = pool.by_collection(table)
+    kept = manifests.kept(folds)
+    assert kept.groupby("source")["fold"].unique().explode().to_dict() == {"b": 0, "a": 1}
+    assert (folds.loc[folds["dropped"] != "", "fold"] == -1).all()
+
+
+def test_no_recorded_picture_is_kept_by_two_collectors_or_under_two_labels():
+    images = pd.read_csv(RECORD, keep_default_na=False)
+    groups = images[images["dropped"] == ""].groupby("group")
+    assert (groups["source"].nunique() == 1).all() and (groups["sadness"].nunique() == 1).all()
+    assert np.sort(images["row"]).tolist() == list(range(len(images)))
