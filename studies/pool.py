@@ -5,7 +5,7 @@
 FOLDER holds a folder a collection, with class folders in it. `results/pool/collections.csv` says
 which collections and classes there are, in which order, and what each class counts as. A picture
 that several collections show belongs to the first of them; its copies in the others are dropped.
-All of `happysad` are copies of `bhup`'s happy and sad classes (299 of 300 byte for byte), so it
+All of `happysad` are copies, byte for byte, of `bhup`'s happy and sad classes, so it
 stands last and none of it is left.
 
 The record, `results/pool/images.csv`, has a row an image listed: hashes, labels, shares under text
