@@ -50,7 +50,10 @@ def parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="probability of sadness of images")
     predict.add_argument("paths", nargs="+", help="image files, or folders of them")
     predict.add_argument(
-        "--model", metavar="RUN", help="directory of a run; default: the model that is shipped"
+        "--model",
+        metavar="NAME",
+        default="best",
+        help="best, gram (the paper's kind: four Gram modules), or a run's directory",
     )
     predict.add_argument(
         "--prevalence",
@@ -83,15 +86,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from gramnb.predict import SadnessClassifier
+    from gramnb.predict import MODELS, SadnessClassifier
 
     if given.explain and given.explain.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ValueError(f"{given.explain}: --explain draws a .png, .pdf or .svg")
     if given.explain and given.explain.exists():  # it may be a picture: a pattern names those first
         raise FileExistsError(f"{given.explain}: there is such a file; give --explain another name")
-    classifier = SadnessClassifier.load(
-        given.model and os.path.abspath(given.model), given.prevalence
-    )
+    model = given.model if given.model in MODELS else os.path.abspath(given.model)
+    classifier = SadnessClassifier.load(model, given.prevalence)
     rule = f"{classifier.name}; sadness: p(sadness) above {classifier.threshold:g}"
     if given.prevalence is not None:
         rule += (

@@ -98,10 +98,8 @@ class TrainConfig(Settings):
                 "network 'multilevel' is ResNet50 with its own Gram matrices and head, trained "
                 "whole: backbone='ResNet50', k=0, frozen=False, centre_loss=0, head=HeadOptions()"
             )
-        if not self.validation and (self.fold < 0 or self.evaluate != "last"):
-            raise ValueError(
-                "without validation there is no best epoch: fold=0 or more, evaluate='last'"
-            )
+        if not self.validation and self.evaluate != "last":
+            raise ValueError("without validation there is no best epoch: evaluate='last'")
         if self.classes[1:2] != ("sadness",) or len(set(self.classes)) < len(self.classes):
             raise ValueError(
                 f"classes must be different, the second of them sadness: {self.classes}"

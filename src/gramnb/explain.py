@@ -94,6 +94,7 @@ def gram_contributions(network: keras.Model, images) -> list[Contribution]:
 
     which gives half of each product D_p M_q to p and half to q: the Shapley values of the
     positions. The other fusions are sums already. Where f_p is zero, the contribution is.
+    Among several classes w is the gradient of the log-odds at this image (`_towards_sadness`).
 
     Returns:
         One `Contribution` a tap, its maps of the tap's size. A tap's modules add w times their
@@ -105,11 +106,12 @@ def gram_contributions(network: keras.Model, images) -> list[Contribution]:
     banks = _banks(network)
     if not banks:
         raise ValueError("the network has no Gram module to explain; grad_cam explains any network")
-    _, *taps = _features(network, images)
+    features = _features(network, images)
+    weights = ops.convert_to_numpy(_towards_sadness(network, features))  # (B, width)
+    taps = features[1:]
     widths = [bank.compute_output_shape(t.shape)[-1] for bank, t in zip(banks, taps, strict=True)]
-    weights = _towards_sadness(network.get_layer("head").get_layer("probabilities"))
-    weights = ops.convert_to_numpy(weights)[-sum(widths) :]  # the last of concatenated branches
-    weights = np.split(weights, np.cumsum(widths)[:-1])
+    weights = weights[:, -sum(widths) :]  # the last of concatenated branches
+    weights = np.split(weights, np.cumsum(widths)[:-1], axis=1)
     return [_divide(*each) for each in zip(banks, taps, weights, strict=True)]
 
 
@@ -121,15 +123,20 @@ def _features(network: keras.Model, images) -> list:
 
 def _gradients(network: keras.Model, features: list, of: slice) -> list:
     """Return the gradient of the log-odds with respect to some of the maps that the head reads."""
-    head = network.get_layer("head")
-    last = head.get_layer("probabilities")
-    embed = keras.Model(head.inputs, last.input)
     with tf.GradientTape() as tape:
         tape.watch(features[of])
-        top, *taps = features
-        read = ops.mean(top, axis=(1, 2)) if len(head.inputs[0].shape) == 2 else top
-        log_odds = ops.sum(embed([read, *taps], training=False) * _towards_sadness(last), axis=-1)
+        embedding = _embedding(network, features)
+        log_odds = ops.sum(embedding * _towards_sadness(network, features), axis=-1)
     return tape.gradient(log_odds, features[of])
+
+
+def _embedding(network: keras.Model, features: list):
+    """Return what the last layer reads, (B, width)."""
+    head = network.get_layer("head")
+    top, *taps = features
+    read = ops.mean(top, axis=(1, 2)) if len(head.inputs[0].shape) == 2 else top
+    embed = keras.Model(head.inputs, head.get_layer("probabilities").input)
+    return embed([read, *taps], training=False)
 
 
 def _banks(network: keras.Model) -> list[GramModule]:
@@ -139,11 +146,20 @@ def _banks(network: keras.Model) -> list[GramModule]:
     return [named[f"gram{i}"] for i in range(1, len(named) + 1)]
 
 
-def _towards_sadness(last: keras.layers.Dense):
-    """Return the last layer's weights, those for sadness minus those for others: (width,)."""
-    if last.units != 2:
-        raise ValueError(f"maps need a network of two classes; this one tells {last.units} apart")
-    return last.kernel[:, 1] - last.kernel[:, 0]
+def _towards_sadness(network: keras.Model, features: list):
+    """Return the gradient of the log-odds along what the last layer reads: (B, width), constant.
+
+    The weights of sadness minus those of the others, each by its share among the others' softmax;
+    of two classes, simply the difference.
+    """
+    last = network.get_layer("head").get_layer("probabilities")
+    embedding = _embedding(network, features)
+    order = [1, 0, *range(2, last.units)]  # sadness first
+    kernel = ops.take(last.kernel, order, axis=1)
+    logits = ops.matmul(embedding, kernel) + ops.take(last.bias, order)
+    shares = ops.softmax(logits[:, 1:])  # (B, others)
+    towards = kernel[:, 0] - ops.matmul(shares, ops.transpose(kernel[:, 1:]))
+    return ops.stop_gradient(towards)
 
 
 def _divide(bank: GramModule, features, weights) -> Contribution:

@@ -1,11 +1,12 @@
 """Asking a trained network: one photograph, a folder of them, or another data set.
 
-Every answer is by `features.probabilities`. `SadnessClassifier` is the model that ships with the
+Every answer is by `features.probabilities`. `SadnessClassifier` is a model that ships with the
 package (`shipped/`, made by `studies/ship.py`) or a run's, with its calibration; it takes pixels.
 `transfer` asks a run about another data set, as training asks it about validation and test
 (`features.Inputs.predict`): a frozen head reads cached features, which many heads share.
 """
 
+import hashlib
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -26,9 +27,10 @@ from gramnb.evaluation import Calibration, at_prevalence, log_odds
 from gramnb.features import prepare_inputs, probabilities
 from gramnb.models import join
 from gramnb.runs import Run, resolve
-from gramnb.training import check_files
+from gramnb.training import check_files, classifier
 
 SHIPPED = Path(__file__).parent / "shipped"
+MODELS = ("best", "gram")  # that ship: the most reliable on unknown collections; the paper's kind
 BATCH = 8  # images at a time: as fast on a processor as 32, in half a gigabyte less
 
 
@@ -74,9 +76,31 @@ def ask(network: keras.Model, inputs) -> np.ndarray:
     return log_odds(p[:, 1], np.delete(p, 1, axis=1).sum(axis=1))
 
 
-def card() -> dict:
-    """Return what is known of the shipped model: network, calibration, threshold, data, metrics."""
-    return json.loads((SHIPPED / "card.json").read_text(encoding="utf-8"))
+def card(name: str = MODELS[0]) -> dict:
+    """Return what is known of a shipped model: network, calibration, threshold, data, metrics."""
+    return json.loads((SHIPPED / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def load_shipped(name: str = MODELS[0]) -> keras.Model:
+    """Return a shipped network from images (0-255) to probabilities.
+
+    Its file holds the weights that training has changed, as numbers, kernels in float16; the rest
+    are the backbone's own. Each stands under its place in `get_weights`.
+
+    Raises:
+        ValueError: the file is not the one of its card.
+    """
+    known, file = card(name), SHIPPED / f"{name}.npz"
+    if hashlib.sha256(file.read_bytes()).hexdigest() != known["sha256"]:
+        raise ValueError(f"{file}: not the published weights; install gramnb again")
+    config = TrainConfig.model_validate(known["network"], extra="ignore")
+    network = classifier(config)
+    weights = network.get_weights()
+    with np.load(file, allow_pickle=False) as changed:
+        for place in changed.files:
+            weights[int(place)] = changed[place].astype(np.float32)
+    network.set_weights(weights)
+    return network
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -118,12 +142,13 @@ class SadnessClassifier:
     def load(
         cls, run: str | Path | None = None, prevalence: float | None = None
     ) -> "SadnessClassifier":
-        """Load the model that ships with the package, or the network of a finished run.
+        """Load a model that ships with the package, or the network of a finished run.
 
-        The shipped model is calibrated; a run's probabilities are as its network says them.
+        Shipped models are calibrated; a run's probabilities are as its network says them.
 
         Args:
-            run: the run's directory, relative to the project root; None means the shipped model.
+            run: "best" or "gram", the models that ship (None means "best"), or a run's directory,
+                relative to the project root.
             prevalence: the share of sadness among the images it will be asked about, above 0 and
                 below 1, if that is known: the probabilities move with it (`at_prevalence`).
 
@@ -133,16 +158,13 @@ class SadnessClassifier:
         """
         if prevalence is not None:
             at_prevalence(0.5, 0.5, prevalence)  # refused before anything is loaded
-        if run is None:
-            known = card()
-            config = TrainConfig.model_validate(known["network"], extra="ignore")
+        if run is None or run in MODELS:
+            known = card(run or MODELS[0])
             with quiet():
-                network = _whole(SHIPPED / "head.keras", config)
-            name = f"shipped model ({config.backbone}; {known['row']}), calibrated"
-            calibration = Calibration(**known["calibration"])
-            learned = known["data"]["sadness"]["train"] / known["data"]["images"]["train"]
-            how = (calibration, known["threshold"], name, learned, prevalence)
-            return cls(network, config.image_size, *how)
+                network = load_shipped(run or MODELS[0])
+            name = f"shipped model {run or MODELS[0]} ({known['row']}), calibrated"
+            how = (Calibration(**known["calibration"]), known["threshold"], name)
+            return cls(network, network.input_shape[1], *how, known["learned"], prevalence)
         found = Run(resolve(run))
         if not found.complete:
             raise FileNotFoundError(

@@ -175,7 +175,7 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
         if trunk:
             model = join(trunk, model, [keras.Input(shape) for shape in shapes if config.k])
     else:
-        model = _classifier(config)
+        model = classifier(config)
     if config.centre_loss:
         model = WithCentres(model, config.centre_loss)
     rate = config.learning_rate
@@ -193,14 +193,15 @@ def _trunk(config: TrainConfig) -> keras.Model:
     return above(body, config.trained_from)
 
 
-def _classifier(config: TrainConfig) -> keras.Model:
+def classifier(config: TrainConfig) -> keras.Model:
+    """Return the untrained classifier of some settings, whole: images to probabilities."""
     where = (config.image_size, config.weights or None, config.taps or None)
     return build_classifier(config.backbone, config.k, *where, config.head, len(config.classes))
 
 
 def _whole(model: keras.Model, config: TrainConfig) -> keras.Model:
     """Return the classifier of what was trained above a layer, and what was not below it."""
-    whole = _classifier(config)
+    whole = classifier(config)
     body = whole.get_layer("backbone")
     for layer in model.get_layer("trunk").layers:
         if layer.weights:
