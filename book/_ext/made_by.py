@@ -3,6 +3,7 @@
 - An image of a notebook takes its alt text from its output's metadata (`gramnb.plots`).
 - Below a figure or table stands what made it: a notebook's cell, a command, or a file.
 - A page that was executed ends with "This run"; the first page has the times of all.
+- A page with an interactive figure loads plotly's script, which is copied beside the pages.
 - Formulas become MathML, which browsers draw without a script.
 - BOOK_REPOSITORY=https://host/owner/name adds buttons to launch, edit and report; without it the
   book has none. Launched are the notebooks of the branch `launch` (launch.py).
@@ -10,9 +11,11 @@
 
 import os
 import re
+import shutil
 from base64 import b64decode
 from hashlib import sha256
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 
 import latex2mathml.converter
@@ -33,7 +36,7 @@ def key(data: str, mime: str) -> str:
 
 def read_notebooks(app):
     """Note of every output what made it and what its alt text is: it may be glued elsewhere."""
-    app.made, app.notebooks = {}, {}
+    app.made, app.notebooks, app.interactive = {}, {}, set()
     for path in sorted(Path(app.srcdir).glob("[!_]*/*.ipynb")):
         name = str(path.relative_to(app.srcdir).with_suffix(""))
         app.notebooks[name] = notebook = nbformat.read(path, as_version=4)
@@ -79,6 +82,9 @@ def add_to_page(app, document, docname):
             name = key(node.astext(), "text/html")
             if name in app.made and "<table" in node.astext():
                 node.children = [nodes.Text(set_type(node.astext()))]
+                add_after(node, line(app, *app.made[name][:2]))
+            elif name in app.made and 'class="interactive"' in node.astext():
+                app.interactive.add(docname)
                 add_after(node, line(app, *app.made[name][:2]))
         elif isinstance(node, nodes.table):
             fold(node)
@@ -198,6 +204,19 @@ def launch_from_branch(app):
     get_theme_options_dict(app)["repository_branch"] = "launch"
 
 
+def load_plotly(app, pagename, templatename, context, doctree):
+    """Load plotly's script, from the book's own folder, on the pages that need it."""
+    if pagename in app.interactive:
+        app.add_js_file("plotly.min.js")
+
+
+def copy_plotly(app, error):
+    """Put plotly's script beside the pages; the package has it, and it is not in the repository."""
+    if not error and app.interactive:
+        script = Path(find_spec("plotly").origin).with_name("package_data") / "plotly.min.js"
+        shutil.copyfile(script, Path(app.outdir) / "_static" / script.name)
+
+
 def setup(app):
     """Connect all of it to Sphinx."""
     app.add_html_math_renderer("mathml", formula("inline"), formula("block"))
@@ -206,4 +225,6 @@ def setup(app):
     app.connect("builder-inited", launch_from_branch, priority=900)
     app.connect("doctree-resolved", add_to_page)  # what is glued stands there by then
     app.connect("doctree-resolved", let_code_wrap)
+    app.connect("html-page-context", load_plotly)
+    app.connect("build-finished", copy_plotly)
     return {"parallel_read_safe": False}

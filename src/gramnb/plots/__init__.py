@@ -13,11 +13,13 @@ from gramnb.plots.images import (
     gram_matrix,
     image_grid,
 )
+from gramnb.plots.interactive import forest, threshold
 from gramnb.plots.results import (
     by_size,
     confusion,
     differences,
     effects,
+    estimates,
     learning_curves,
     reliability,
     roc,

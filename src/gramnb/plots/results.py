@@ -149,6 +149,30 @@ def differences(table: pd.DataFrame, margin: float = 0.0) -> Figure:
 
 
 @book_style
+def estimates(table: pd.DataFrame, margin: float) -> Figure:
+    """For each study a point and its 95 percent interval, the change of accuracy in percentage
+    points, a colour for each kind of comparison; what counts as no difference is shaded.
+
+    table: by name, in points: estimate, low, high, kind.
+    """
+    figure, ((ax,),) = new(0.27 * len(table) + 1.3)
+    ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
+    ax.axvspan(-margin, margin, color=PAPER, alpha=0.12, linewidth=0)
+    looks = {}
+    for n, (kind, rows) in enumerate(table.groupby("kind", sort=False)):
+        looks[kind] = look(n, linestyle="")
+        y = table.index.get_indexer(rows.index)
+        ax.hlines(y, rows["low"], rows["high"], color=looks[kind]["color"], linewidth=1.4)
+        ax.plot(rows["estimate"], y, **looks[kind])
+    ax.set(xlabel="change of accuracy, points", ylim=(len(table) - 0.5, -0.5))
+    ax.set_yticks(range(len(table)), table.index)
+    ax.grid(False, axis="y")
+    ax.tick_params(axis="y", length=0)
+    legend(figure, looks, columns=2)
+    return figure
+
+
+@book_style
 def effects(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """For each intervention and network the mean change of the log-odds of sadness with its 95
     percent interval, and a vertical line at zero.
