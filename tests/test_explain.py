@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from gramnb._keras import keras
+from gramnb._keras import keras, ops
 from gramnb.explain import contribution_maps, grad_cam, gram_contributions, mean_contributions
 from gramnb.layers import FUSIONS, SCALINGS
 from gramnb.models import HeadOptions, build_classifier, build_head, join
@@ -201,9 +201,20 @@ def test_a_whole_network_takes_pixels():
     assert_equal_to_rounding(whole, log_odds(classifier, images), maps.values())
 
 
-def test_several_classes_are_refused():
-    classifier = network(k=0)
-    backbone, pooled = classifier.get_layer("backbone"), 3
-    several = join(backbone, build_head(0, pooled, [(8, 8, 3)], classes=3))
-    with pytest.raises(ValueError, match="two classes; this one tells 3 apart"):
-        contribution_maps(several, draw())
+@pytest.mark.parametrize("k", [0, 2])
+def test_among_several_classes_maps_sum_to_the_slope_of_the_log_odds(k):
+    """Sadness against the rest; scaling the top map alone changes them by the sum of Grad-CAM."""
+    head = build_head(k, 3, [(8, 8, 3)], classes=4)
+    backbone = network(k=k).get_layer("backbone")
+    several, images = join(backbone, head), draw() / 4
+    top, *taps = backbone(images)
+
+    def against_the_rest(scale):
+        pooled = ops.mean(top, axis=(1, 2)) * scale
+        p = np.asarray(head([pooled, *taps][: len(head.inputs)]), float)[:, 1]
+        return np.log(p / (1 - p))
+
+    slope = (against_the_rest(1.01) - against_the_rest(0.99)) / 0.02
+    maps = contribution_maps(several, images)
+    np.testing.assert_allclose(maps["Grad-CAM"].sum(axis=(1, 2)), slope, rtol=0.01, atol=1e-4)
+    assert [*maps] == ["Grad-CAM", "Gram modules"][: len(maps)]

@@ -156,8 +156,8 @@ def _towards_sadness(network: keras.Model, features: list):
     embedding = _embedding(network, features)
     order = [1, 0, *range(2, last.units)]  # sadness first
     kernel = ops.take(last.kernel, order, axis=1)
-    logits = ops.matmul(embedding, kernel) + ops.take(last.bias, order)
-    shares = ops.softmax(logits[:, 1:])  # (B, others)
+    logits = (ops.matmul(embedding, kernel) + ops.take(last.bias, order))[:, 1:]
+    shares = ops.exp(logits - ops.logsumexp(logits, axis=1, keepdims=True))  # (B, others)
     towards = kernel[:, 0] - ops.matmul(shares, ops.transpose(kernel[:, 1:]))
     return ops.stop_gradient(towards)
 
