@@ -29,7 +29,7 @@ from gramnb import cli, evaluation, runs
 from gramnb._keras import load_model, quiet
 from gramnb.data import demo
 from gramnb.evaluation import Calibration, log_odds
-from gramnb.predict import MODELS, SHIPPED, SadnessClassifier, ask, card
+from gramnb.predict import MODELS, SHIPPED, SadnessClassifier, card
 from gramnb.runs import Run
 from gramnb.training import TrainConfig, classifier
 

@@ -1,4 +1,4 @@
-"""The models that ship: their cards are true, their answers calibrated, and a wheel carries them."""
+"""The models that ship: true cards, calibrated answers, and a wheel that carries them."""
 
 import hashlib
 import os

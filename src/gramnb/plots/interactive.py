@@ -103,18 +103,20 @@ def threshold(answers: pd.DataFrame) -> Interactive:
         **names, z=first["z"], text=first["text"], texttemplate="%{text}", colorscale="Blues",
         zmin=0, zmax=1.6, showscale=False, hoverinfo="skip", row=1, col=2,
     )  # fmt: skip
-    drawn.add_bar(
-        x=[*by_emotion.groups], y=first["called"], marker={"color": SADNESS}, row=2, col=1
-    )
+    emotions = [*by_emotion.groups]
+    drawn.add_bar(x=emotions, y=first["called"], marker={"color": SADNESS}, row=2, col=1)
     drawn.update_yaxes(range=[0, 100], row=2, col=1)
     drawn.update_yaxes(autorange="reversed", row=1, col=2)
-    steps = [
-        {"label": f"{limit:.2f}", "method": "update", "args": [
-            {"x": [s["x"], names["x"], [*by_emotion.groups]], "y": [s["y"], names["y"], s["called"]],
-             "z": [None, s["z"], None], "text": [None, s["text"], None]},
-            {"title.text": s["title"]}, [1, 2, 3]]}
-        for limit, s in zip(limits, states, strict=True)
-    ]  # fmt: skip
+    steps = []
+    for limit, s in zip(limits, states, strict=True):
+        moved = {
+            "x": [s["x"], names["x"], emotions],
+            "y": [s["y"], names["y"], s["called"]],
+            "z": [None, s["z"], None],
+            "text": [None, s["text"], None],
+        }
+        arguments = [moved, {"title.text": s["title"]}, [1, 2, 3]]
+        steps.append({"label": f"{limit:.2f}", "method": "update", "args": arguments})
     slider = {"steps": steps, "active": states.index(first), "pad": {"t": 36}}
     drawn.update_layout(
         sliders=[slider | {"currentvalue": {"prefix": "threshold "}}], height=660, margin={"t": 90},
