@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from studies import graph
 
@@ -177,6 +178,41 @@ def test_places_names_and_the_papers_numbers_are_no_findings():
         "The paper lists 220,854 images (Section 4.1, Tables 3 to 6). In 2024, *k* = 4 and a 1 x 1 "
         "convolution of EfficientNetV2B2; `x = 3`, {glue:text}`n` of $2^3$, a 95 % interval."
     )
+
+
+# Of a page: what is no sentence, and what counts as one word of a sentence.
+NO_SENTENCE = re.compile(
+    r"```.*?```|\$\$.*?\$\$|<!-- .*?made by.*?<!-- end -->|^\s*[#|:].*?$|^---$", re.DOTALL | re.M
+)
+ONE_WORD = re.compile(r"\{[\w:]+\}`[^`]*`|`[^`]+`|\$[^$]+\$|\]\([^)]*\)")
+READ = [path for path in PAGES if path.stem not in ("evidence", "intro", "model_card")]
+
+
+def lengths(text):
+    """Yield the words of each sentence."""
+    text = ONE_WORD.sub(" x ", NO_SENTENCE.sub("\n\n", text))
+    for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )", text):
+        for sentence in re.split(r"(?<=[.?!])[*)\"]*\s+", paragraph):
+            if words := len(re.findall(r"\w[\w'.,%-]*", sentence)):
+                yield words
+
+
+@pytest.mark.parametrize("path", READ, ids=lambda path: path.stem)
+def test_sentences_are_short(path):
+    """20 words on average or fewer, and none above 35."""
+    cells = nbformat.read(path, as_version=4).cells if path.suffix == ".ipynb" else []
+    prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    found = [*lengths(prose if cells else path.read_text()), 0]
+    assert max(found) <= 35 and sum(found) / len(found) <= 20
+
+
+def test_every_part_of_a_rows_name_is_explained():
+    page = (ROOT / "book" / "rows.md").read_text()
+    explained = {x for names in re.findall(r"^\| (`.+?) \|", page, re.M) for x in names.split("`")}
+    rows = {row for path in (ROOT / "results").glob("*/study.yaml")
+            for row in yaml.safe_load(path.read_text()).get("rows") or {}}  # fmt: skip
+    parts = {part for row in rows for part in re.split(", |: ", row)}
+    assert len(parts) > 50 and not parts - explained
 
 
 def test_the_books_contents_are_the_files_there_are():
