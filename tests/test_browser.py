@@ -5,10 +5,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "runs" / "published" / "_build" / "html"
@@ -99,18 +97,3 @@ def test_the_search_needs_no_server(window):
     window.goto((BOOK / "search.html").as_uri() + "?q=Gram")
     window.wait_for_selector("#search-results li a")
     assert not window.elsewhere
-
-
-@pytest.mark.parametrize("url", ["", "https://github.com/owner/name"])
-def test_buttons_stand_where_the_address_is_known(url, monkeypatch):
-    pytest.importorskip("latex2mathml", reason="latex2mathml is not installed")
-    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
-    monkeypatch.setenv("BOOK_REPOSITORY", url)
-    import made_by
-
-    options = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]
-    config = SimpleNamespace(html_context={}, html_theme_options=options["html_theme_options"])
-    made_by.know_repository(None, config)
-    assert bool(config.html_theme_options["launch_buttons"]) == bool(url)
-    assert config.html_theme_options["use_edit_page_button"] == bool(url)
-    assert config.html_context["repository"] == url

@@ -51,22 +51,6 @@ def test_what_is_written_is_read_and_moves_with_its_images(tmp_path):
     assert list(read["path"][:2]) == ["", str(tmp_path / "b" / "pictures" / "1.jpg")]
 
 
-def test_read_says_what_is_wrong_with_a_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="absent.parquet"):
-        manifest.read(tmp_path / "absent.parquet")
-    (tmp_path / "text.parquet").write_text("no parquet")
-    with pytest.raises(ValueError, match="text.parquet: not a manifest"):
-        manifest.read(tmp_path / "text.parquet")
-    pd.DataFrame({"path": ["a"], "label": ["b"]}).to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(ValueError, match="other.parquet.*lacks the columns row, source"):
-        manifest.read(tmp_path / "other.parquet")
-    for label in (np.nan, 2):
-        labels = table(tmp_path).assign(sadness=[0, 1, label, 0, 1, 0])
-        labels.to_parquet(tmp_path / "labels.parquet")
-        with pytest.raises(ValueError, match=f"labels.parquet: .*row 2: sadness is {label}"):
-            manifest.read(tmp_path / "labels.parquet")
-
-
 def test_no_row_is_tested_that_is_trained_on_and_none_is_left_out(tmp_path):
     good = table(tmp_path).assign(split=["train"] * 4 + ["test"] * 2, group=range(6))
     path = manifest.write(good, tmp_path / "m.parquet", {})
@@ -89,15 +73,6 @@ def test_no_row_is_tested_that_is_trained_on_and_none_is_left_out(tmp_path):
             manifest.write(good.assign(**change, dropped="text"), path, {})
             manifest.write(good.assign(group=-1), path, {})
             assert len(manifest.read(path)) == 6
-
-
-def test_dropping_keeps_rows_and_the_first_reason(tmp_path):
-    before = table(tmp_path)
-    after = manifest.drop(before, before["row"] < 2, "truncated")
-    after = manifest.drop(after, after["row"] < 4, "text")
-    assert list(after["dropped"]) == ["truncated", "truncated", "text", "text", "", ""]
-    assert list(manifest.kept(after)["row"]) == [4, 5]
-    assert (before["dropped"] == "").all()
 
 
 def test_attrition_adds_up_in_the_order_of_curation(tmp_path):
