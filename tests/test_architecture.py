@@ -3,11 +3,10 @@
 import pytest
 
 from gramnb._keras import keras
-from gramnb.architecture import beside_paper, convolutions, costs, multiply_adds
+from gramnb.architecture import costs, multiply_adds
 from gramnb.backbones import build_backbone
 from gramnb.layers import GramBank, GramMatrix, GramModule, SecondOrderPooling
 from gramnb.models import build_classifier
-from gramnb.paper import SETTINGS
 
 D, C, POSITIONS = 1408, 56, 32 * 32  # of EfficientNetV2B2 at 256 pixels
 
@@ -21,16 +20,6 @@ def no_weights():
 
 def sequential(shape, *layers):
     return keras.Sequential([keras.Input(shape), *layers])
-
-
-def test_the_built_network_beside_tables_1_and_2():
-    assert (beside_paper(1)["differences"] == "").all()
-    table, fused = beside_paper(2), "Fused-MBConv4, not MBConv4"
-    assert [*table["channels", "Keras"]] == [32, 16, 32, C, 104, 120, 208, D]
-    wanted = ["", "", fused, fused, "", "", "", "Conv1x1 is not printed"]
-    assert list(table["differences"]) == wanted
-    assert list(convolutions("EfficientNetV2B2")) == [9, 47, 20, 40, 116]  # the paper says 91
-    assert convolutions("EfficientNetV2B0")["all"] == SETTINGS.convolutional_layers == 91
 
 
 @pytest.mark.parametrize(

@@ -21,20 +21,6 @@ def table(folder):
     )
 
 
-def test_new_types_every_column_and_fills_what_is_missing():
-    columns = {"path": ["a.jpg", None, np.nan], "line": [1.0, np.nan, 3.0]}
-    made = manifest.new(pd.DataFrame(columns, index=[7, 7, 9]))
-    assert tuple(made.columns) == manifest.COLUMNS
-    assert list(made["path"]) == ["a.jpg", "", ""] and list(made["line"]) == [1, 0, 3]
-    assert list(made["row"]) == [0, 1, 2] and list(made["group"]) == [-1, -1, -1]
-    assert made["face_fraction"].isna().all()
-    types = made.dtypes[["line", "sadness", "fold", "width", "text_fraction"]].map(str)
-    assert list(types) == ["int64", "int8", "int16", "int32", "float32"]
-    assert len(manifest.new([])) == 0
-    with pytest.raises(ValueError, match="named pathh"):
-        manifest.new([{"pathh": "a.jpg"}])
-
-
 def test_what_is_written_is_read_and_moves_with_its_images(tmp_path):
     made = table(tmp_path / "a")
     recipe = {"seed": 3, "fractions": [0.8, 0.1, 0.1], "sadness": ["crying"]}

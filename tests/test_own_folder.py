@@ -64,7 +64,6 @@ def make(tree, target="reproduce", **given):
          "x'; touch y; '$(shell touch y)`touch y`\": no such folder"),
         ({"DATA": "{photos}", "SADNESS": "sad"},
          f"{NAME}: no class is named sad; the classes are: {SAD}, {OTHERS}"),
-        ({}, "no root was given: no such folder"),
         ({"PROFILE": "misspelt"}, "01_data_curation has no parameter named sedness; it has:"),
         ({"PROFILE": "no'; touch y"}, "profiles/no'; touch y.yaml: no such profile; there are:"),
     ],

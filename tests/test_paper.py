@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from gramnb import paper
-from gramnb.data.sources import PUBLISHED
 from gramnb.paper import DATA, SCORES, claims, printed
 
 
@@ -43,21 +42,13 @@ def test_class_shares_split_and_labels(audit):
     assert "19,500" in recomputed and "56,400" in recomputed
 
 
-@pytest.mark.parametrize(
-    ("k", "right", "percent"),
-    [  # others' recall x 3,284 + sadness' recall x 2,823
-        (0, 2656.0992 + 2307.5202, 81.28),
-        (2, 2748.0512 + 2243.1558, 81.73),
-        (3, 2755.9328 + 2239.2036, 81.79),
-        (4, 2767.4268 + 2236.9452, 81.94),
-        (5, 2763.1576 + 2233.2753, 81.81),
-    ],
-)
-def test_table_3_follows_from_table_4(k, right, percent):
-    row = paper.table3().loc[k]
-    assert row["accuracy"] == pytest.approx(100 * right / 6_107, abs=1e-9)
-    assert round(row["accuracy"], 2) == percent
-    assert row["error"] == pytest.approx(0.49, abs=0.01)  # sqrt(0.18 x 0.82 / 6,107) = 0.492 %
+def test_table_3_follows_from_table_4():
+    table = paper.table3()
+    # others' recall x 3,284 + sadness' recall x 2,823
+    right = [2656.0992 + 2307.5202, 2748.0512 + 2243.1558, 2755.9328 + 2239.2036,
+             2767.4268 + 2236.9452, 2763.1576 + 2233.2753]  # fmt: skip
+    assert table["accuracy"].tolist() == pytest.approx(100 * np.array(right) / 6_107, abs=1e-9)
+    assert table["error"].between(0.48, 0.5).all()  # sqrt(0.18 x 0.82 / 6,107) = 0.492 %
 
 
 def test_gains(audit):
@@ -106,16 +97,3 @@ def test_images_and_seeds_needed():
     assert claims.seeds_needed(0.67, 0.2) < 5 < claims.seeds_needed(0.45, 0.3)
     with pytest.raises(ValueError, match="gain must not be 0"):
         claims.seeds_needed(0, 0.3)
-
-
-def test_no_rule_that_treats_both_classes_alike_gives_the_transfer_sets_supports():
-    table = paper.supports()
-    for name, scores in (("UnbiasedEmo", paper.table5()), ("Emotion-6", paper.table6())):
-        others, sadness = table[name, "others"], table[name, "sadness"]
-        assert (others["printed"], sadness["printed"]) == tuple(scores["Support"])
-        kept = sadness["printed"] / sadness["published"]
-        assert others["same share of both classes"] == round(kept * others["published"])
-        assert others.nunique() == 4
-    assert PUBLISHED["unbiasedemo"]["sadness"] == paper.PUBLISHED["UnbiasedEmo"].sadness
-    for name, counts in paper.PUBLISHED.items():
-        assert counts.total == sum(PUBLISHED[name.lower()].values())

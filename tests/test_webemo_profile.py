@@ -58,7 +58,7 @@ def tree(folder, pictures, levels):
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory, own_caches):
+def reproduced(tmp_path_factory):
     """What Snakemake makes of the profile, in a checkout of its own."""
     checkout = tmp_path_factory.mktemp("check out")
     for name in ("Snakefile", "pyproject.toml", "src", "studies", "notebooks", "profiles",
