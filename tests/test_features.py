@@ -130,10 +130,10 @@ def test_randaugment_follows_from_seed_and_key_and_stays_within_range():
     assert changed.shape == batch.shape and changed.min() >= 0 and changed.max() <= 255
     assert (np.abs(changed - batch).mean(axis=(1, 2, 3)) > 1).sum() >= 7
     again, keys = features.rand_augment(3, 7, seed=2**32 - 1), np.arange(8)
-    parts = [np.asarray(again(batch[part], keys[part])) for part in ([5, 0, 3], [1])]
-    np.testing.assert_array_equal(np.concatenate(parts), changed[[5, 0, 3, 1]])
-    apart = np.asarray(again(np.repeat(batch[:1], 8, axis=0)))
-    assert len({image.tobytes() for image in apart}) == 8
+    some = [5, 0, 3, 1]
+    np.testing.assert_array_equal(again(batch[some], keys[some]), changed[some])
+    apart = np.asarray(again(batch[[0] * 4], keys[some]))
+    assert len({image.tobytes() for image in apart}) == 4
 
 
 def test_an_epoch_is_augmented_alike_however_many_went_before(colours):
