@@ -185,15 +185,6 @@ def test_points_stand_where_their_numbers_say(figures, predictions):
     assert said == f"{seeds.mean():.1f}\n± {seeds.std():.1f}"
 
 
-def test_pictures_are_titled_by_class_and_mean_probability(figures):
-    titles = [ax.get_title() for ax in figures["artworks"].axes if ax.images]
-    assert titles[:3] == ["sadness 0.90 ± 0.14", "others 0.80 ± 0.00", "others 0.50 ± 0.14"]
-    shown = [ax for ax in figures["ensembles"].axes if ax.images]
-    assert shown[4].get_title() == "k = 0: sadness 1.00 ± 0.00\nk = 4: others 0.95 ± 0.07"
-    frames = [to_hex(ax.spines["left"].get_edgecolor()).upper() for ax in shown]
-    assert frames == [CLASS_COLOURS[c] for c in (1, 0, 0, 1, 0)]  # of k = 4
-
-
 def test_explanations_lay_each_map_over_all_of_the_picture():
     figure = plots.explanations(IMAGES[:1], [[-np.eye(2)], [np.eye(4)]], ["top", "tap"])
     picture, *panels, _ = figure.axes

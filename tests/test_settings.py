@@ -7,7 +7,6 @@ import pytest
 
 from gramnb.config import TrainConfig
 from gramnb.data.curation import Recipe
-from gramnb.models import HeadOptions
 from gramnb.runs import Run
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -63,18 +62,6 @@ def test_settings_survive_json_and_changes_are_checked():
             one.replace(seed=-1)
         with pytest.raises(ValueError):
             one.seed = 3
-
-
-def test_a_frozen_run_has_no_augmentation_and_a_variant_says_what_differs():
-    small = TrainConfig(k=2, frozen=True)
-    assert small.augment is None and TrainConfig().augment == (3, 7)
-    assert small.variant == "k = 2, frozen"
-    changed = small.replace(frozen=False, head=HeadOptions(gram_scaling="positions", momentum=0.9))
-    assert changed.variant == "k = 2, fine-tuned, gram_scaling positions"
-    assert small.replace(centre_loss=0.1).variant == "k = 2, frozen, centre_loss 0.1"
-    assert TrainConfig(**MULTILEVEL).variant == "multilevel, fine-tuned"
-    linear = small.replace(head=HeadOptions(branch="linear", rank=8))
-    assert linear.variant == "k = 2, frozen, branch linear, rank 8"
 
 
 def test_a_global_batch_and_its_rate_are_the_same_on_any_number_of_devices():
