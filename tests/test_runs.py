@@ -95,3 +95,9 @@ def test_predictions_say_how_many_images_were_trained_on(tmp_path):
     runs.write_json(run.path / "metrics.json", {"test": {"accuracy": 1.0}})
     with pytest.raises(ValueError, match="trained by an earlier version"):
         runs.predictions(tmp_path)
+
+
+def test_environment_names_versions_and_no_path():
+    found = runs.environment()
+    assert found["packages"]["keras"].startswith("3.")
+    assert str(runs.project_root()) not in json.dumps(found)
