@@ -33,7 +33,7 @@ FAILED = runs/failed.txt
 ended  = @:$(call stop,$(shell cat $(FAILED) 2>/dev/null))
 stop   = $(if $(1),$(error $(1)))
 
-.PHONY: reproduce test lint pytest nbval book lab bench record study summary notebooks clean
+.PHONY: reproduce test lint everything pytest nbval book lab bench record study summary notebooks clean
 
 reproduce: run-reproduce
 	$(ended)
@@ -45,24 +45,29 @@ run-%: .venv/installed
 	@test -f $(FAILED) || $(SNAKE) $* || test -f $(FAILED) || \
 	    echo "$* did not end well; the reason stands above" >$(FAILED)
 
-test: lint book pytest nbval  # the book first: pytest opens its pages in a browser
+test: lint everything
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# A process a core, four at most; each takes a test module, or a notebook, at a time. Lines are
-# counted where that costs nothing; before Python 3.12 it takes two fifths more: make test COVERAGE=--cov=gramnb
+# A process a core, four at most; each takes a test module, or a notebook, at a time: tests, the book
+# (tests/test_browser.py builds it) and notebooks together, so that no core waits for the others.
+# Lines are counted where that costs nothing; before Python 3.12 it takes two fifths more: make test COVERAGE=--cov=gramnb
 PYTEST   = $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile \
            --no-loadscope-reorder --durations=10
 COVERAGE = $(shell $(BIN)/python -c 'import sys; sys.version_info < (3, 12) or print("--cov=gramnb")')
+NBVAL    = --nbval-lax --nbval-kernel-name=python3
+
+everything: .venv/installed
+	$(PYTEST) $(COVERAGE) $(NBVAL) tests notebooks/*.ipynb book/*.ipynb
 
 pytest: .venv/installed
 	$(PYTEST) $(COVERAGE)
 
 nbval: .venv/installed  # chapter 1 curates what the others read, so it comes first
-	$(PYTEST) --nbval-lax --nbval-kernel-name=python3 notebooks/01_data_curation.ipynb
-	$(PYTEST) --nbval-lax --nbval-kernel-name=python3 notebooks/0[2-6]*.ipynb book/*.ipynb
+	$(PYTEST) $(NBVAL) notebooks/01_data_curation.ipynb
+	$(PYTEST) $(NBVAL) notebooks/0[2-6]*.ipynb book/*.ipynb
 
 book: run-published_book
 	$(ended)

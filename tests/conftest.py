@@ -4,19 +4,39 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from gramnb.data import curation
 
 ROOT = Path(__file__).parents[1]
-LONGEST = ("webemo_profile", "study", "training", "own_folder", "notebooks", "results", "explain")
+FIRST = (  # chapter 1 curates what other notebooks read; then what takes longest
+    "01_data_curation", "test_webemo_profile", "test_study", "test_training", "03_training",
+    "test_browser", "02_gram_module", "test_own_folder", "test_notebooks", "06_artwork_case_study",
+    "studies", "test_results", "test_explain",
+)  # fmt: skip
+CACHE = TemporaryDirectory(prefix="gramnb-tests-")
 
 
 def pytest_collection_modifyitems(items):
     """Begin with the modules that take longest, so that no process is left with one at the end."""
-    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    order = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Keep what tests compute out of the checkout's cache, and what make was given out of them.
+
+    Notebooks tested beside them take the checkout's cache, as their readers do.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("GRAMNB_")]:
+            patch.delenv(name)
+        if item.path.suffix == ".py":
+            patch.setenv("GRAMNB_CACHE", CACHE.name)
+        return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -47,18 +67,6 @@ def run(config, tmp_path_factory):
     from gramnb import train
 
     return train(config, tmp_path_factory.mktemp("runs"), progress=False)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_caches(tmp_path_factory):
-    """Keep what tests compute out of the checkout's cache, and what make was given out of them."""
-    patch = pytest.MonkeyPatch()
-    for name in [name for name in os.environ if name.startswith("GRAMNB_")]:
-        patch.delenv(name)
-    cache = tmp_path_factory.mktemp("cache")
-    patch.setenv("GRAMNB_CACHE", str(cache))
-    yield cache
-    patch.undo()
 
 
 @pytest.fixture

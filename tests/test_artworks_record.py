@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 from studies import artworks
 
 TWO = ["untouched", "mirrored"]
@@ -68,42 +67,3 @@ def test_no_painting_stands_under_a_title_it_does_not_show(paintings):
     assert set(zip(paintings["painting"], paintings["title"], strict=True)) == set(
         zip(kept["painting"], kept["title"], strict=True)
     )
-
-
-def test_the_record_is_small_and_names_no_path():
-    files = [file for file in FOLDER.iterdir() if file.is_file()]
-    assert {"paintings.jpg", "maps.jpg", "interventions.jpg"} <= {file.name for file in files}
-    assert all(file.stat().st_size < 450_000 for file in files)
-    for file in FOLDER.glob("*.csv"):
-        assert "/" not in file.read_text(), file.name
-
-
-def test_titles_are_the_lists_unless_the_picture_says_otherwise(tmp_path, monkeypatch):
-    random = np.random.default_rng(0)
-    for name, side in {"a.png": 80, "b.png": 80, "c.png": 80, "icon.png": 27}.items():
-        pixels = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / name)
-    listed = "file,title\na.png,Barn\nb.png,Bedroom\nicon.png,Terrace\n"
-    (tmp_path / "artworks.csv").write_text(listed)
-    before = artworks.listed_paintings(tmp_path).set_index("file")
-    assert before["title"].tolist() == ["Barn", "Bedroom", "c", ""]
-    assert "27 x 27 pixels; left out" in before.loc["icon.png", "reason"]
-
-    known = {before.loc["b.png", "painting"]: ("Bedroom", "Terrace"),
-             before.loc["a.png", "painting"]: ("Another title", "Terrace")}  # fmt: skip
-    monkeypatch.setattr(artworks, "WRONG_TITLES", known)
-    after = artworks.listed_paintings(tmp_path).set_index("file")
-    assert after["title"].tolist() == ["Barn", "Terrace", "c", ""]
-    assert after.loc["b.png", "listed"] == "Bedroom"
-    assert after.loc["b.png", "reason"] == "shows Terrace"
-
-
-def test_pictures_keep_their_order_and_runs_their_rows():
-    answers = pd.DataFrame(
-        {"painting": ["b", "a"] * 4, "k": [0] * 4 + [4] * 4, "seed": [1, 1, 0, 0] * 2,
-         "log_odds": [0.0, 9, 0, 9, 2, 1, 3, 1], "p_sadness": np.arange(8) / 10}
-    )  # fmt: skip
-    assert artworks.in_order(answers) == ["b", "a"]  # of k = 4, where a is the lower
-    found = artworks.by_network(answers, "painting", ["b", "a"])
-    np.testing.assert_array_equal(found["k = 0"], [[0.2, 0.3], [0.0, 0.1]])
-    np.testing.assert_array_equal(found["k = 4"], [[0.6, 0.7], [0.4, 0.5]])

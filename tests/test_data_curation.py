@@ -126,15 +126,6 @@ def test_chance_follows_the_seed_and_the_image_not_the_row():
     assert (other != done).mean() > 0.3
 
 
-def test_mixed_groups_stay_whole_when_conflicts_are_kept():
-    table = listing(np.random.default_rng(0).integers(0, 2, 300), np.arange(300) // 3)
-    recipe = replace(EASY, conflicts="keep", sadness_share=0.6)
-    done = manifest.kept(curation.split(curation.undersample(table, recipe), recipe))
-    assert done["sadness"].sum() == table["sadness"].sum() and len(done) < len(table)
-    assert (done.groupby("group").size() == 3).all()
-    assert (done.groupby("group")["split"].nunique() == 1).all()
-
-
 def test_a_split_without_a_class_is_refused_in_one_line():
     with pytest.raises(ValueError, match="train would hold no sadness: 0 images of sadness are"):
         curation.split(listing([0] * 9), EASY)
@@ -225,13 +216,6 @@ def test_what_is_excluded_is_part_of_the_recipe(recipe, curate, tmp_path):
     assert transfer.record() != before
     with pytest.raises(FileNotFoundError, match="absent.parquet"):
         replace(recipe, exclude=str(tmp_path / "absent.parquet")).record()
-
-
-def test_a_transfer_set_is_all_test_and_takes_the_names_its_folders_have(recipe):
-    made = curation.transfer_recipe("folder", recipe.root, "sad,lonely", "m.parquet")
-    changed = {"sadness": "sad", "sadness_share": None, "fractions": (0, 0, 1)}
-    assert made == Recipe(source="folder", root=recipe.root, exclude="m.parquet", **changed)
-    assert curation.transfer_recipe("demo-emotion6").sadness == ()
 
 
 def test_text_and_faces_above_the_threshold_are_dropped(recipe, curate, monkeypatch):

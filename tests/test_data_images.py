@@ -10,7 +10,7 @@ from odd_files import bomb, encoded, picture, readable, unreadable, wide
 from PIL import Image, ImageCms
 
 from gramnb.data import images
-from gramnb.data.images import REASONS, ImageError, find_pictures, image_id, read_image
+from gramnb.data.images import REASONS, ImageError, find_pictures, read_image
 
 
 def reason(path):
@@ -122,10 +122,6 @@ def test_sizes_and_modes_that_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 1000)  # between our line and Pillow's
     picture().save(tmp_path / "large.png")
     assert reason(tmp_path / "large.png") == ("too large", "48 x 32 pixels")
-
-
-def test_image_id_is_the_head_of_sha256():
-    assert image_id(b"abc") == "ba7816bf8f01cfea"
 
 
 def test_every_file_that_looks_like_a_picture_is_found(tmp_path, monkeypatch):
@@ -240,12 +236,3 @@ def test_damage_in_the_middle_of_a_jpeg_is_found(progressive):
             except ImageError as error:
                 found.append(error.reason == "truncated")
     assert np.mean(found) > 0.8
-
-
-def test_a_jpeg_of_any_colours_passes_the_strict_decoder():
-    for mode in ("L", "RGB", "CMYK"):
-        for options in ({}, {"progressive": True}, {"quality": 100, "subsampling": 0}):
-            data = encoded(picture().convert(mode), "JPEG", **options)
-            assert images.decode(data).shape == (32, 48, 3)
-    both = encoded(picture(), "MPO", save_all=True, append_images=[picture()])
-    assert images.decode(both).shape == (32, 48, 3)

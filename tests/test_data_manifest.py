@@ -21,20 +21,6 @@ def table(folder):
     )
 
 
-def test_new_types_every_column_and_fills_what_is_missing():
-    columns = {"path": ["a.jpg", None, np.nan], "line": [1.0, np.nan, 3.0]}
-    made = manifest.new(pd.DataFrame(columns, index=[7, 7, 9]))
-    assert tuple(made.columns) == manifest.COLUMNS
-    assert list(made["path"]) == ["a.jpg", "", ""] and list(made["line"]) == [1, 0, 3]
-    assert list(made["row"]) == [0, 1, 2] and list(made["group"]) == [-1, -1, -1]
-    assert made["face_fraction"].isna().all()
-    types = made.dtypes[["line", "sadness", "fold", "width", "text_fraction"]].map(str)
-    assert list(types) == ["int64", "int8", "int16", "int32", "float32"]
-    assert len(manifest.new([])) == 0
-    with pytest.raises(ValueError, match="named pathh"):
-        manifest.new([{"pathh": "a.jpg"}])
-
-
 def test_what_is_written_is_read_and_moves_with_its_images(tmp_path):
     made = table(tmp_path / "a")
     recipe = {"seed": 3, "fractions": [0.8, 0.1, 0.1], "sadness": ["crying"]}
@@ -49,22 +35,6 @@ def test_what_is_written_is_read_and_moves_with_its_images(tmp_path):
     shutil.move(tmp_path / "a", tmp_path / "b")
     read = manifest.read(tmp_path / "b" / "m.parquet")
     assert list(read["path"][:2]) == ["", str(tmp_path / "b" / "pictures" / "1.jpg")]
-
-
-def test_read_says_what_is_wrong_with_a_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="absent.parquet"):
-        manifest.read(tmp_path / "absent.parquet")
-    (tmp_path / "text.parquet").write_text("no parquet")
-    with pytest.raises(ValueError, match="text.parquet: not a manifest"):
-        manifest.read(tmp_path / "text.parquet")
-    pd.DataFrame({"path": ["a"], "label": ["b"]}).to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(ValueError, match="other.parquet.*lacks the columns row, source"):
-        manifest.read(tmp_path / "other.parquet")
-    for label in (np.nan, 2):
-        labels = table(tmp_path).assign(sadness=[0, 1, label, 0, 1, 0])
-        labels.to_parquet(tmp_path / "labels.parquet")
-        with pytest.raises(ValueError, match=f"labels.parquet: .*row 2: sadness is {label}"):
-            manifest.read(tmp_path / "labels.parquet")
 
 
 def test_no_row_is_tested_that_is_trained_on_and_none_is_left_out(tmp_path):
@@ -89,15 +59,6 @@ def test_no_row_is_tested_that_is_trained_on_and_none_is_left_out(tmp_path):
             manifest.write(good.assign(**change, dropped="text"), path, {})
             manifest.write(good.assign(group=-1), path, {})
             assert len(manifest.read(path)) == 6
-
-
-def test_dropping_keeps_rows_and_the_first_reason(tmp_path):
-    before = table(tmp_path)
-    after = manifest.drop(before, before["row"] < 2, "truncated")
-    after = manifest.drop(after, after["row"] < 4, "text")
-    assert list(after["dropped"]) == ["truncated", "truncated", "text", "text", "", ""]
-    assert list(manifest.kept(after)["row"]) == [4, 5]
-    assert (before["dropped"] == "").all()
 
 
 def test_attrition_adds_up_in_the_order_of_curation(tmp_path):

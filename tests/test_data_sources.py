@@ -214,12 +214,3 @@ def test_transfer_sets_are_named_or_recognised(tmp_path):
         transfer_sets(f"{theirs},{theirs}")
     with pytest.raises(FileNotFoundError, match="absent: no such folder"):
         transfer_sets(f"{theirs},{tmp_path / 'absent'}")
-
-
-def test_a_demo_set_is_drawn_once(tmp_path):
-    table = read("demo", tmp_path / "demo", count=6)
-    stamps = {path: (tmp_path / path).stat().st_mtime_ns for path in table["path"]}
-    again = read("demo", tmp_path / "demo", count=6)
-    pd.testing.assert_frame_equal(again, table)
-    assert {path: (tmp_path / path).stat().st_mtime_ns for path in again["path"]} == stamps
-    assert len(table) == 6 and table["sadness"].sum() > 0 and table.attrs["report"] == []

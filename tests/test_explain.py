@@ -9,15 +9,14 @@ import pytest
 from gramnb._keras import keras, ops
 from gramnb.explain import contribution_maps, grad_cam, gram_contributions, mean_contributions
 from gramnb.layers import FUSIONS, SCALINGS
-from gramnb.models import HeadOptions, build_classifier, build_head, join
+from gramnb.models import HeadOptions, build_head, join
 
 CHOICES = [
     *({"module_fusion": fusion} for fusion in FUSIONS),
     *({"gram_scaling": scaling} for scaling in SCALINGS[1:]),
-    *({"module_fusion": fusion, "branch_fusion": "concatenate"} for fusion in FUSIONS[:3:2]),
-    *({"statistic": "mean", "module_fusion": fusion} for fusion in FUSIONS),
+    {"module_fusion": "concatenate", "branch_fusion": "concatenate"},
+    {"statistic": "mean", "module_fusion": "add"},
     {"module_activation": False},
-    {"gram_scaling": "signed_sqrt", "module_fusion": "add", "negative_slope": 0.0},
     {"activation": "after", "pooled_units": 7},
 ]
 
@@ -67,12 +66,13 @@ def assert_equal_to_rounding(sums, expected, maps):
     np.testing.assert_allclose(sums, expected, rtol=0, atol=1e-6 * (1 + size))
 
 
-@pytest.mark.parametrize("taps", [1, 2])
 @pytest.mark.parametrize("options", CHOICES, ids=lambda each: "-".join(map(str, each.values())))
-def test_contributions_sum_to_what_they_explain(options, taps):
-    classifier, images = network(taps=taps, **options), draw()
+def test_contributions_sum_to_what_they_explain(options):
+    classifier, images = network(taps=2, **options), draw()
+    images[:, 2:5, 3:] = 0
     parts = gram_contributions(classifier, images)
-    assert [part.maps.shape for part in parts] == [(3, 8, 8), (3, 4, 4)][:taps]
+    assert [part.maps.shape for part in parts] == [(3, 8, 8), (3, 4, 4)]
+    assert (parts[0].maps[:, 2:5, 3:] == 0).all()  # where the feature map is zero
     maps = [part.maps for part in parts]
     sums = np.stack([part.maps.sum(axis=(1, 2)) + part.constant for part in parts], axis=1)
     assert_equal_to_rounding(sums, parts_of_the_modules(classifier, images), maps)
@@ -81,20 +81,6 @@ def test_contributions_sum_to_what_they_explain(options, taps):
     top = grad_cam(classifier, images)
     whole = top.sum(axis=(1, 2)) + sums.sum(axis=1)
     assert_equal_to_rounding(whole, log_odds(classifier, images), [top, *maps])
-
-
-@pytest.mark.parametrize("options", CHOICES, ids=lambda each: "-".join(map(str, each.values())))
-def test_contributions_are_zero_where_the_feature_map_is(options):
-    classifier, images = network(**options), draw()
-    images[:, 2:5, 3:] = 0
-    (part,) = gram_contributions(classifier, images)
-    assert np.all(part.maps[:, 2:5, 3:] == 0)
-    assert np.mean(part.maps != 0) == pytest.approx(1 - 15 / 64)
-    (nothing,) = gram_contributions(classifier, np.zeros((1, 8, 8, 3)))
-    assert np.all(nothing.maps == 0)
-    assert nothing.constant == pytest.approx(
-        parts_of_the_modules(classifier, np.zeros((1, 8, 8, 3)))[0], rel=1e-5
-    )
 
 
 def test_products_are_shared_as_shapley_values():
@@ -147,16 +133,12 @@ def test_grad_cam_is_its_definition():
         weights[:, c] = change / 0.002 / 4  # 4 positions
     top = images.reshape(3, 2, 4, 2, 4, 3).mean(axis=(2, 4))
     expected = np.einsum("bc,bhwc->bhw", weights, top)
-    np.testing.assert_allclose(grad_cam(classifier, images), expected, rtol=0.02, atol=0.001)
-
-
-def test_a_network_that_is_sure_is_explained_as_well():
-    classifier, images = network(k=0), draw(1)
-    small = grad_cam(classifier, images)
+    found = grad_cam(classifier, images)
+    np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.001)
     last = classifier.get_layer("head").get_layer("probabilities")
     last.kernel.assign(np.asarray(last.kernel) * 1e4)
-    assert np.asarray(classifier(images)).max() == 1  # its gradient is zero
-    np.testing.assert_allclose(grad_cam(classifier, images), 1e4 * small, rtol=1e-4)
+    assert np.asarray(classifier(images)).max() == 1  # sure of it: its gradient is zero
+    np.testing.assert_allclose(grad_cam(classifier, images), 1e4 * found, rtol=1e-4)
 
 
 def test_maps_by_title():
@@ -168,16 +150,12 @@ def test_maps_by_title():
             gram_contributions(classifier, images)
     assert mean_contributions(linear, images) == []
     assert list(contribution_maps(network(), images)) == ["Grad-CAM", "Gram modules"]
-    two = contribution_maps(network(taps=2), images)
-    assert list(two) == ["Grad-CAM", "Gram modules, tap 1", "Gram modules, tap 2"]
 
 
-@pytest.mark.parametrize("taps", [1, 2])
-def test_means_contribute_what_the_network_says_without_them(taps):
+def test_means_contribute_what_the_network_says_without_them(taps=2):
     """Against the same network with its taps set to zero."""
     classifier, images = network(taps=taps, branch="linear", statistic="mean"), draw()
     maps = mean_contributions(classifier, images)
-    assert [map_.shape for map_ in maps] == [(3, 8, 8), (3, 4, 4)][:taps]
     head, (top, *features) = classifier.get_layer("head"), classifier.get_layer("backbone")(images)
     p = [np.asarray(head([keras.ops.mean(top, axis=(1, 2)), *read]), float)
          for read in (features, [0 * feature for feature in features])]  # fmt: skip
@@ -185,20 +163,8 @@ def test_means_contribute_what_the_network_says_without_them(taps):
     sums = sum(map_.sum(axis=(1, 2)) for map_ in maps)
     np.testing.assert_allclose(sums, whole - without, atol=1e-4)
     assert np.abs(sums).max() > 0.01
-    titles = ["means"] if taps == 1 else ["means, tap 1", "means, tap 2"]
-    assert list(contribution_maps(classifier, images)) == ["Grad-CAM", *titles]
-
-
-def test_a_whole_network_takes_pixels():
-    keras.utils.set_random_seed(0)
-    options = HeadOptions(gram_scaling="positions")
-    classifier = build_classifier("EfficientNetLite0", 2, 64, "none", options=options)
-    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    maps = contribution_maps(classifier, images)
-    assert [map_.shape for map_ in maps.values()] == [(2, 2, 2), (2, 8, 8)]
-    (part,) = gram_contributions(classifier, images.astype("float32"))
-    whole = sum(map_.sum(axis=(1, 2)) for map_ in maps.values()) + part.constant
-    assert_equal_to_rounding(whole, log_odds(classifier, images), maps.values())
+    titles = ["Grad-CAM", "means, tap 1", "means, tap 2"]
+    assert list(contribution_maps(classifier, images)) == titles
 
 
 @pytest.mark.parametrize("k", [0, 2])

@@ -70,12 +70,3 @@ def test_code_in_a_file_is_refused_and_not_run(write, load, tmp_path, witness, m
         load(file)
     assert "\n" not in str(error.value)
     assert not witness.exists() and "foreign" not in sys.modules
-
-
-@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut off"])
-def test_what_is_no_model_is_named_in_one_line(content, tmp_path):
-    file = tmp_path / "model.keras"
-    file.write_bytes(content)
-    with pytest.raises(ValueError, match="model.keras: no model of this package") as error:
-        load_model(file)
-    assert "\n" not in str(error.value)

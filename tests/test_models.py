@@ -1,17 +1,14 @@
 """The network of Figure 2: exact parameter counts, every option, saving, joining, precision."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
-from gramnb.layers import GramBank, GramMatrix, GramModule
+from gramnb.layers import GramBank, GramMatrix, GramModule, SecondOrderPooling
 from gramnb.models import HeadOptions, build_classifier, build_head, join
 
 B2 = 8_769_374  # EfficientNetV2B2 without its classifier, as Keras builds it
-LITE0 = 3_413_024
 D, C = 1408, 56  # B2's pooled channels and its tap's
 
 
@@ -31,7 +28,7 @@ def draw(seed, *shapes):
     return [rng.normal(size=shape).astype("float32") for shape in shapes]
 
 
-@pytest.mark.parametrize("k", range(9))
+@pytest.mark.parametrize("k", [0, 1, 4])
 def test_parameters_of_every_variant(k):
     head = build_head(k, D, [(32, 32, C)])
     assert head.count_params() == head_count(k, (k or 3) * C)
@@ -40,8 +37,7 @@ def test_parameters_of_every_variant(k):
     assert (head_count(0, 168), head_count(4, 224)) == (237_050, 1_032_418)
 
 
-@pytest.mark.parametrize("k", [0, 3])
-def test_classifier_is_backbone_pooling_and_head(k):
+def test_classifier_is_backbone_pooling_and_head(k=3):
     model = build_classifier(k=k, image_size=32, weights="none")
     assert [layer.name for layer in model.layers] == ["image", "backbone", "pooling", "head"]
     assert model.input_shape == (None, 32, 32, 3) and model.output_shape == (None, 2)
@@ -104,24 +100,21 @@ def test_head_is_figure_2(activation, fusion):
     np.testing.assert_allclose(head.predict_on_batch([pooled, tap]), expected, rtol=1e-3, atol=1e-6)
 
 
-def test_several_taps_get_a_bank_each():
-    shapes = [(8, 8, 6), (4, 4, 10)]
-    head = build_head(3, 16, shapes)
-    width = 3 * (6 + 10)
-    banks = bank_count(3, 6) + bank_count(3, 10)
-    assert head.count_params() == 17 * width + banks + 2 * width + 2
-    pooled, *maps = draw(2, (2, 16), *[(2, *shape) for shape in shapes])
-    read = keras.Model(head.inputs, head.get_layer("banks").output)
-    apart = [head.get_layer(f"gram{i}")(tap) for i, tap in enumerate(maps, 1)]
-    together = np.concatenate([np.asarray(gram) for gram in apart], axis=1)
-    np.testing.assert_allclose(read.predict_on_batch([pooled, *maps]), together, rtol=1e-4)
-    assert build_head(0, 16, shapes).get_layer("compression").units == 3 * 16
+LINEAR = [{"branch": "linear", **more} for more in ({}, {"rank": 4}, {"statistic": "mean"})]
 
-    taps = ("block2b_project_conv", "block3b_project_conv")
-    model = build_classifier("EfficientNetLite0", 2, 32, "none", taps)
-    width = 2 * (24 + 40)
-    head = 1281 * width + bank_count(2, 24) + bank_count(2, 40) + 2 * width + 2
-    assert model.count_params() == LITE0 + head
+
+@pytest.mark.parametrize("options", [{}, *LINEAR])
+def test_several_taps_are_read_side_by_side(options):
+    shapes = [(8, 8, 6), (4, 4, 10)]
+    head = build_head(3, 16, shapes, HeadOptions(**options))
+    pooled, *maps = draw(2, (2, 16), *[(2, *shape) for shape in shapes])
+    read = keras.Model(head.inputs, head.get_layer("statistics" if options else "banks").output)
+    apart = [
+        tap.mean(axis=(1, 2)) if "statistic" in options else head.get_layer(f"gram{i}")(tap)
+        for i, tap in enumerate(maps, 1)
+    ]
+    together = np.concatenate([np.asarray(part) for part in apart], axis=1)
+    np.testing.assert_allclose(read.predict_on_batch([pooled, *maps]), together, rtol=1e-4)
 
 
 def test_linear_branch_compresses_the_standardised_triangle():
@@ -147,45 +140,13 @@ def test_linear_branch_compresses_the_standardised_triangle():
     np.testing.assert_allclose(result, left + vector @ kernel + bias, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("options", "lengths"),
-    [
-        ({}, (6 * 7 // 2, 10 * 11 // 2)),
-        ({"rank": 4}, (10, 10)),
-        ({"statistic": "mean"}, (6, 10)),  # the first-order control
-    ],
-)
-def test_linear_branch_reads_every_tap(options, lengths):
-    shapes = [(8, 8, 6), (4, 4, 10)]
-    head = build_head(3, 16, shapes, HeadOptions(branch="linear", **options))
-    entries, width = sum(lengths), 3 * (6 + 10)
-    projections = 4 * 16 if "rank" in options else 0
-    counted = projections + 4 * entries + (entries + 1) * width
-    assert head.count_params() == 17 * width + counted + 2 * width + 2
-    pooled, *maps = draw(8, (2, 16), *[(2, *shape) for shape in shapes])
-    read = keras.Model(head.inputs, head.get_layer("statistics").output)
-    vectors = [
-        np.asarray(tap).mean(axis=(1, 2))
-        if "statistic" in options
-        else np.asarray(head.get_layer(f"gram{i}")(tap))
-        for i, tap in enumerate(maps, 1)
-    ]
-    together = np.concatenate(vectors, axis=1)
-    np.testing.assert_allclose(read.predict_on_batch([pooled, *maps]), together, rtol=1e-4)
-
-
-WRONG = [  # a value of each option that cannot be
-    {"head_units": 0}, {"pooled_units": -1}, {"activation": "none"}, {"gram_scaling": "sqrt"},
-    {"module_fusion": "max"}, {"branch_fusion": "multiply"}, {"statistic": "max"},
-    {"branch": "none"}, {"rank": 0}, {"dropout": 1.0}, {"momentum": -0.1}, {"negative_slope": -1},
-]  # fmt: skip
-LINEAR = "module_fusion and module_activation are of modules"
+MODULES = "module_fusion and module_activation are of modules"
 
 
 @pytest.mark.parametrize(
     "make, message",
     [
-        *((partial(HeadOptions, **wrong), f"^{[*wrong][0]} must be ") for wrong in WRONG),
+        (lambda: HeadOptions(rank=0), "^rank must be "),
         (lambda: build_classifier(k=-1), "k must be 0 or more, got -1"),
         (lambda: build_head(-2, 8, [(4, 4, 3)]), "k must be 0 or more, got -2"),
         (lambda: build_head(1, 8, []), "a head needs a tap"),
@@ -194,8 +155,8 @@ LINEAR = "module_fusion and module_activation are of modules"
         (lambda: HeadOptions(statistic="mean", gram_scaling="positions"), "'positions' scales G"),
         (lambda: HeadOptions(rank=8), "rank is of the linear branch's Gram matrix"),
         (lambda: HeadOptions(branch="linear", rank=8, statistic="mean"), "rank is of the linear"),
-        (lambda: HeadOptions(branch="linear", module_fusion="add"), LINEAR),
-        (lambda: HeadOptions(branch="linear", module_activation=False), LINEAR),
+        (lambda: HeadOptions(branch="linear", module_fusion="add"), MODULES),
+        (lambda: HeadOptions(branch="linear", module_activation=False), MODULES),
     ],
 )
 def test_bad_values_say_what_is_valid(make, message):
@@ -209,12 +170,10 @@ def body():
     return build_backbone("EfficientNetLite0", 32, "none")
 
 
-@pytest.mark.parametrize("k", [0, 2])
-def test_head_trained_on_features_joins_its_backbone(body, k):
+def test_head_trained_on_features_joins_its_backbone(body):
     images = np.random.default_rng(3).uniform(0, 255, (4, 32, 32, 3)).astype("float32")
     top, tap = (np.asarray(output) for output in body(images))
-    head = build_head(k, 1280, [(4, 4, 40)])
-    features = [top.mean(axis=(1, 2)), tap][: len(head.inputs)]
+    head, features = build_head(2, 1280, [(4, 4, 40)]), [top.mean(axis=(1, 2)), tap]
     head.compile("adagrad", "sparse_categorical_crossentropy", metrics=["accuracy"])
     head.fit(features, np.array([0, 1, 0, 1]), verbose=0)
     np.testing.assert_allclose(join(body, head)(images), head(features), rtol=1e-3, atol=1e-6)
@@ -232,8 +191,7 @@ def test_join_refuses_another_backbones_head(body, pooled, taps, message):
         join(body, build_head(1, pooled, taps))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_probabilities_stay_float32(policy):
+def test_probabilities_stay_float32(policy="mixed_float16"):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -253,14 +211,13 @@ def test_what_was_saved_loads_in_a_fresh_process(tmp_path, python):
     (images,) = draw(6, (2, 32, 32, 3))
     np.save(tmp_path / "images.npy", images)
     options = HeadOptions(module_fusion="concatenate", branch_fusion="concatenate", pooled_units=64)
-    linear = HeadOptions(branch="linear", gram_scaling="signed_sqrt", rank=8)
     taps = ("block2b_project_conv", "block3b_project_conv")
     tap = keras.Input((32, 32, 3))
-    read = [GramMatrix("positions"), GramModule(units=3, statistic="mean"), GramBank(2)]
+    read = [GramMatrix("positions"), GramModule(units=3, statistic="mean"), GramBank(2),
+            SecondOrderPooling("signed_sqrt", rank=2)]  # fmt: skip
     flat = [keras.layers.Flatten()(layer(tap)) for layer in read]
     models = {
         "modules": build_classifier("EfficientNetLite0", 2, 32, "none", taps, options),
-        "linear": build_classifier("EfficientNetLite0", 2, 32, "none", taps, linear),
         "layers": keras.Model(tap, keras.layers.Concatenate()(flat)),
     }
     for name, model in models.items():

@@ -9,7 +9,7 @@ from gramnb.runs import list_runs
 ROOT = Path(__file__).parents[1]
 
 
-def test_papermill_trains_a_new_k(demo_manifest, tmp_path, own_caches):
+def test_papermill_trains_a_new_k(demo_manifest, tmp_path):
     given = {"k": 5, "seed": 3, "image_size": 32, "epochs": 1, "manifest": str(demo_manifest),
              "runs": str(tmp_path / "runs")}  # fmt: skip
     command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "03_training.ipynb"),

@@ -12,9 +12,6 @@ import papermill
 import pytest
 from PIL import Image
 
-from gramnb import plots
-from gramnb.data import curation
-
 ROOT = Path(__file__).parents[1]
 NAME, SAD, OTHERS = 'Ann\'s "photos" of $x$, Вильнюс', "грусть $a$", 'смех "и" радость'
 
@@ -67,7 +64,6 @@ def make(tree, target="reproduce", **given):
          "x'; touch y; '$(shell touch y)`touch y`\": no such folder"),
         ({"DATA": "{photos}", "SADNESS": "sad"},
          f"{NAME}: no class is named sad; the classes are: {SAD}, {OTHERS}"),
-        ({}, "no root was given: no such folder"),
         ({"PROFILE": "misspelt"}, "01_data_curation has no parameter named sedness; it has:"),
         ({"PROFILE": "no'; touch y"}, "profiles/no'; touch y.yaml: no such profile; there are:"),
     ],
@@ -79,17 +75,6 @@ def test_what_cannot_be_is_refused_in_the_last_line(tree, photos, given, said):
     assert done.returncode != 0
     assert said in (done.stdout + done.stderr).splitlines()[-1]
     assert not (tree / "y").exists() and not (tree / "runs" / "folder").exists()
-
-
-@pytest.mark.parametrize(
-    ("inside", "sadness", "message"),
-    [(SAD, SAD, "no pictures in class folders"), ("", f"{SAD},{OTHERS}", "would hold no others")],
-)
-def test_a_folder_that_cannot_be_curated(photos, tmp_path, inside, sadness, message):
-    recipe = curation.Recipe(source="folder", root=str(photos / inside), sadness=sadness)
-    with pytest.raises(ValueError, match=message) as error:
-        curation.curate(tmp_path / "m.parquet", recipe, progress=False)
-    assert "\n" not in str(error.value) and not (tmp_path / "m.parquet").exists()
 
 
 def test_a_notebook_that_fails_is_kept_and_named(tree, tmp_path):
@@ -117,17 +102,3 @@ def test_chapter_1_copes_with_a_folder_without_text(photos, tmp_path):
     shown = str(done.cells)
     assert f"pictures of formats that are not read: 1 ({SAD}/IMG_1.jxl)" in shown
     assert "unsupported format" in shown  # a row of the attrition table
-
-
-def test_figures_cope_with_none(photos, tmp_path):
-    recipe = curation.Recipe(source="folder", root=str(photos), sadness=[SAD], text_threshold=None)
-    table = curation.curate(tmp_path / "manifest.parquet", recipe, progress=False)
-    image = np.zeros((8, 8, 3), np.uint8)
-    for figure in (
-        plots.image_grid([]),
-        plots.image_grid([image], ["$_$"]),
-        plots.text_threshold(table["text_fraction"], 0.02),
-        plots.class_balance(table),
-        plots.artworks([image], ["a $_$ b"], [0.4]),
-    ):
-        assert figure._repr_png_()

@@ -1,15 +1,11 @@
 """Each derived number of the paper, against arithmetic done by hand."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from gramnb import paper
-from gramnb.data.sources import PUBLISHED
-from gramnb.paper import DATA, SCORES, SETTINGS, claims, printed
+from gramnb.paper import DATA, SCORES, claims, printed
 
 
 @pytest.fixture(scope="module")
@@ -46,29 +42,13 @@ def test_class_shares_split_and_labels(audit):
     assert "19,500" in recomputed and "56,400" in recomputed
 
 
-def test_attrition_adds_up():
-    steps = paper.attrition()["total"]
-    assert list(steps) == [267_441, 46_587, 159_782, 61_072]
-    assert steps["listed"] - steps["not retrieved"] == DATA.retrieved
-    assert steps["listed"] - steps.iloc[1:-1].sum() == steps["kept"]
-    assert paper.attrition().loc["kept", ["others", "sadness"]].tolist() == [33_013, 28_059]
-
-
-@pytest.mark.parametrize(
-    ("k", "right", "percent"),
-    [  # others' recall x 3,284 + sadness' recall x 2,823
-        (0, 2656.0992 + 2307.5202, 81.28),
-        (2, 2748.0512 + 2243.1558, 81.73),
-        (3, 2755.9328 + 2239.2036, 81.79),
-        (4, 2767.4268 + 2236.9452, 81.94),
-        (5, 2763.1576 + 2233.2753, 81.81),
-    ],
-)
-def test_table_3_follows_from_table_4(k, right, percent):
-    row = paper.table3().loc[k]
-    assert row["accuracy"] == pytest.approx(100 * right / 6_107, abs=1e-9)
-    assert round(row["accuracy"], 2) == percent
-    assert row["error"] == pytest.approx(0.49, abs=0.01)  # sqrt(0.18 x 0.82 / 6,107) = 0.492 %
+def test_table_3_follows_from_table_4():
+    table = paper.table3()
+    # others' recall x 3,284 + sadness' recall x 2,823
+    right = [2656.0992 + 2307.5202, 2748.0512 + 2243.1558, 2755.9328 + 2239.2036,
+             2767.4268 + 2236.9452, 2763.1576 + 2233.2753]  # fmt: skip
+    assert table["accuracy"].tolist() == pytest.approx(100 * np.array(right) / 6_107, abs=1e-9)
+    assert table["error"].between(0.48, 0.5).all()  # sqrt(0.18 x 0.82 / 6,107) = 0.492 %
 
 
 def test_gains(audit):
@@ -95,32 +75,6 @@ def test_precision_f1_and_accuracy_follow_from_recalls():
     assert implied["accuracy"].loc[[5, 6]].iloc[::2].tolist() == pytest.approx(right)
 
 
-def test_a_misprint_would_be_found(monkeypatch):
-    wrong = SCORES.copy()
-    wrong.loc[(4, 3, slice(None), "Others"), "Precision"] = 0.8523  # two digits exchanged
-    monkeypatch.setattr(printed, "SCORES", wrong)
-    rows = paper.audit()
-    rows = rows[rows["claim"].str.startswith("Precision and F1")]
-    assert rows["verdict"].tolist() == ["differs", "agrees", "agrees"]
-
-
-def test_the_transfer_tables_favour_the_minority(audit):
-    # 0.7417 x 484 + 0.2802 x 888 = 607.8 images called sadness, 484 are
-    assert "608 images" in found(audit, "Weak on Emotion-6")[1]
-    assert found(audit, "Weak on Emotion-6")[2] == "differs"
-    # others' precision at 3,284 : 2,823: 2363.8 / (2363.8 + 0.2583 x 2,823) = 0.7642
-    assert "0.8447 and 0.7642" in found(audit, "The same, had the sets")[1]
-
-
-def test_contradictions_are_listed(audit):
-    contradictions = audit[audit["verdict"] == "contradicts itself"]
-    assert contradictions["printed"].str.contains("k = 4").any()
-    assert found(audit, "Epoch that is evaluated")[2] == "open"
-    assert found(audit, "Width of the compressed")[1].startswith("3 x 56 = 168 for k = 3; k = 4")
-    assert set(audit["verdict"]) <= {"agrees", "differs", "contradicts itself", "derived", "open"}
-    assert (audit != "").all(axis=None)
-
-
 def test_sampling_errors():
     # of 100 images one network gains 3 and loses 1: variance 0.04 - 0.02^2
     assert paper.paired_error(0.02, 0.04, 100) == pytest.approx(np.sqrt(0.0396) / 10)
@@ -134,30 +88,6 @@ def test_sampling_errors():
     assert "at 14.9% disagreement" in found(audit, "Sampling error of the gain of k = 4, one")[1]
 
 
-def test_sampling_error_of_means_of_runs_against_simulation():
-    """Five runs of each of two networks: an image's margin, a network's on it, a run's on it."""
-    random, images, runs = np.random.default_rng(1), 400, 5
-    margin = random.normal(1, 1, (2_000, images, 1, 1)) + random.normal(
-        0, 0.5, (2_000, images, 2, 1)
-    )
-    right = margin + random.normal(0, 0.5, (2_000, images, 2, runs)) > 0
-    gains = right.mean(axis=3)[..., 0].mean(axis=1) - right.mean(axis=3)[..., 1].mean(axis=1)
-    own = (right[..., 0] != right[..., 1]).mean()
-    between = (right[:, :, 0, 0] != right[:, :, 1, 0]).mean()
-    error = paper.paired_error(0, between, images, runs, own)
-    assert error == pytest.approx(gains.std(), rel=0.05)
-    assert error < 0.8 * paper.paired_error(0, between, images)
-
-
-def test_power_against_simulated_mcnemar_tests():
-    gain, disagreement, images = 0.03, 0.10, 800
-    random = np.random.default_rng(0)
-    shares = [(disagreement + gain) / 2, (disagreement - gain) / 2, 1 - disagreement]
-    better, worse, _ = random.multinomial(images, shares, size=4_000).T
-    seen = np.abs(better - worse) / np.sqrt(better + worse) > stats.norm.isf(0.025)
-    assert claims.power(gain, disagreement, images) == pytest.approx(seen.mean(), abs=0.03)
-
-
 def test_images_and_seeds_needed():
     images = claims.images_needed(0.00667, 0.10)
     assert images == pytest.approx((1.96 + 0.8416) ** 2 * 0.10 / 0.00667**2, rel=0.01)
@@ -167,32 +97,3 @@ def test_images_and_seeds_needed():
     assert claims.seeds_needed(0.67, 0.2) < 5 < claims.seeds_needed(0.45, 0.3)
     with pytest.raises(ValueError, match="gain must not be 0"):
         claims.seeds_needed(0, 0.3)
-
-
-def test_frames_have_the_papers_layout():
-    table4, table5 = paper.table4(), paper.table5()
-    assert table4.shape == (5, 6)
-    assert table4.loc["Improved B2, 4 Gram modules", ("Sadness", "Recall")] == 0.7924
-    assert list(table5.columns) == ["Precision", "Recall", "F1-score", "Support"]
-    assert paper.table6()["Support"].tolist() == [888, 484]
-    assert paper.operating_points()["Baseline B2"] == pytest.approx((0.1912, 0.8174))
-
-
-def test_the_page_on_the_paper_repeats_the_constants():
-    page = Path(__file__).parents[1] / "book" / "paper.md"
-    numbers = set(re.findall(r"\d{1,3}(?:,\d{3})+", page.read_text(encoding="utf-8")))
-    repeated = (DATA.retrieved, DATA.filtered, DATA.test.total, SETTINGS.features)
-    assert numbers == {f"{number:,}" for number in repeated}
-
-
-def test_no_rule_that_treats_both_classes_alike_gives_the_transfer_sets_supports():
-    table = paper.supports()
-    for name, scores in (("UnbiasedEmo", paper.table5()), ("Emotion-6", paper.table6())):
-        others, sadness = table[name, "others"], table[name, "sadness"]
-        assert (others["printed"], sadness["printed"]) == tuple(scores["Support"])
-        kept = sadness["printed"] / sadness["published"]
-        assert others["same share of both classes"] == round(kept * others["published"])
-        assert others.nunique() == 4
-    assert PUBLISHED["unbiasedemo"]["sadness"] == paper.PUBLISHED["UnbiasedEmo"].sadness
-    for name, counts in paper.PUBLISHED.items():
-        assert counts.total == sum(PUBLISHED[name.lower()].values())

@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from odd_files import readable, unreadable
+from odd_files import unreadable
 from PIL import Image
 
 import gramnb
@@ -69,45 +68,6 @@ def test_batches_do_not_change_the_answer_which_is_the_networks(classifier, phot
     image = predict.read_image(one["file"][0], classifier.image_size)[None]
     p = classifier.network.predict_on_batch(image)[0, 1]
     assert one["p_sadness"][0] == pytest.approx(p, abs=1e-6)
-
-
-def test_the_files_of_a_batch_are_read_at_the_same_time(classifier, photos, monkeypatch):
-    meeting = threading.Barrier(2, timeout=20)
-    read = predict.read_image
-
-    def read_together(path, size):
-        meeting.wait()
-        return read(path, size)
-
-    monkeypatch.setattr(predict, "read_image", read_together)
-    table = classifier.predict([photos / "a.jpg", photos / "album"], progress=False)
-    assert table["p_sadness"].notna().all()
-
-
-def test_reading_goes_ahead_of_the_network_but_not_far(classifier, good, monkeypatch):
-    begun, ahead = [], []
-    read, asked = classifier._read, SadnessClassifier.ask
-    monkeypatch.setattr(
-        SadnessClassifier, "_read", lambda _, file: begun.append(file) or read(file)
-    )
-    monkeypatch.setattr(SadnessClassifier, "ask",
-                        lambda self, x: ahead.append(len(begun)) or asked(self, x))  # fmt: skip
-    classifier.predict(good[:20], batch_size=3, progress=False)
-    assert len(ahead) == 7 and all(3 * n < seen <= 3 * n + 9 for n, seen in enumerate(ahead))
-
-
-def test_odd_files_are_read_as_a_viewer_shows_them(classifier, tmp_path):
-    for name, (data, seen) in readable().items():
-        (tmp_path / name).write_bytes(data)
-        seen.save(tmp_path / f"{name}.seen.png")
-    table = classifier.predict([tmp_path], progress=False).set_index("file")["p_sadness"]
-    assert len(table) == 2 * len(readable())
-    for name in readable():
-        path = str(tmp_path / name)
-        assert table[path] == pytest.approx(table[f"{path}.seen.png"], abs=1e-3), name
-    Image.open(tmp_path / "turned.png").save(tmp_path / "unturned.png", exif=b"")
-    wrong = classifier.predict([tmp_path / "unturned.png"], progress=False)["p_sadness"][0]
-    assert abs(wrong - table[f"{tmp_path}/turned.png"]) > 1e-2  # the check can fail
 
 
 def test_every_kind_of_bad_file_gets_its_reason_and_none_is_left_out(
@@ -221,12 +181,6 @@ def test_the_command_draws_where_the_network_looked(loaded, photos, tmp_path, ca
         assert width == 1050 and 250 < height < 600  # two pictures stand in one row
 
 
-def test_a_page_holds_twelve_pictures(loaded, good, tmp_path, capfd):
-    assert explained(tmp_path / "$page$.PNG", *good[:14]) == 0
-    assert "the first 12 of 14 pictures" in capfd.readouterr().err
-    assert Image.open(tmp_path / "$page$.PNG").size[1] > 1000
-
-
 def test_without_a_readable_picture_nothing_is_drawn(loaded, photos, tmp_path, capfd):
     assert explained(tmp_path / "out.png", photos / "void.png") == 1
     assert "out.png: not drawn, no picture could be read" in capfd.readouterr().err
@@ -248,12 +202,6 @@ def test_a_drawing_that_cannot_be_is_one_line(loaded, photos, capfd, name, paths
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("gramnb predict: ") and message in last
     assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
-
-
-def test_a_wrong_model_is_one_line(tmp_path, photos, capsys):
-    assert cli.main(["predict", str(photos), "--model", str(tmp_path)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("gramnb predict: ") and "no finished run there" in line
 
 
 def test_a_prevalence_moves_the_odds_by_bayes_rule(classifier, good):

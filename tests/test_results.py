@@ -83,24 +83,6 @@ def differences(name, baseline, metric, method=""):
     return evaluation.difference_table(own_test(name), baseline, metric, method)
 
 
-def test_what_chapter_2_says_of_width():
-    """The bank lies above the plain head with as many weights, and no interval leaves out zero."""
-    pairs = {k: (f"k = {k}", f"plain, weights of k = {k}") for k in (1, 2, 3, 4, 5, 8)}
-    rows = evaluation.compare(own_test("width"), pairs, ("accuracy",))
-    assert (rows["low"] < 0).all() and (rows["estimate"] > 0).all()
-
-
-def test_what_chapter_2_says_of_time():
-    """About twice the time for V2S; a bank is faster than modules; a step hardly longer with it."""
-    names = ("bank", "steps", "backbones")
-    timed = pd.concat([pd.read_csv(RESULTS / "benchmarks" / f"{name}.csv") for name in names])
-    ratio = timed.set_index(["timed", "against"])["ratio"]
-    assert 1.5 < ratio["EfficientNetV2S", "EfficientNetV2B2"] < 2.5
-    assert ratio["4 separate modules", "bank, k = 4"] >= 1.3
-    assert ratio[["k = 4", "means of 3 taps"]].max() <= 1.05
-    assert (timed["low"] <= timed["ratio"]).all() and (timed["ratio"] <= timed["high"]).all()
-
-
 def test_what_the_pages_say_of_calibration():
     table = differences("frozen", "k = 0", "ece")
     assert table.loc["k = 4", "low"] > 0 > table.loc["k = 4, decay", "high"]

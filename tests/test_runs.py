@@ -72,12 +72,6 @@ def test_unfinished_runs_are_not_listed(tmp_path):
     assert runs.list_runs(tmp_path, k=5) == []
 
 
-def test_a_missing_table_says_the_run_is_not_finished(tmp_path):
-    run = runs.Run.open(tmp_path, CONFIG)
-    with pytest.raises(FileNotFoundError, match="metrics.json: not there"):
-        _ = run.metrics
-
-
 def test_runs_of_one_name_that_differ_are_told_apart(tmp_path):
     """Two runs of a variant and seed on other settings must not be averaged, or counted twice."""
     finished(tmp_path, epochs=25, head={"dropout": 0.5})
@@ -92,14 +86,6 @@ def test_runs_of_one_name_that_differ_are_told_apart(tmp_path):
     assert sorted(found.values()) == names
     for run, name in found.items():
         assert name == "k = 0" or f"epochs {run.config['epochs']}," in name
-
-
-def test_seeds_folds_and_backbones_do_not_rename_a_variant(tmp_path):
-    for changes in ({"seed": 2}, {"fold": 1}, {"backbone": "ResNet50"}):
-        finished(tmp_path, **{"fold": 0, **changes})
-    assert set(runs.labels(tmp_path).values()) == {"k = 4"}
-    finished(tmp_path, fold=0, train_share=0.5)  # what older runs do not record, they differ in
-    assert "k = 4, train_share 0.5" in runs.labels(tmp_path).values()
 
 
 def test_predictions_say_how_many_images_were_trained_on(tmp_path):

@@ -7,7 +7,6 @@ import pytest
 
 from gramnb.config import TrainConfig
 from gramnb.data.curation import Recipe
-from gramnb.models import HeadOptions
 from gramnb.runs import Run
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -18,33 +17,28 @@ MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0}
 @pytest.mark.parametrize(
     "values, message",
     [
-        *(({"k": k}, "k must be a whole number of 0 or more, got ") for k in (2.5, True, NAN, -1)),
-        *(({"seed": s}, "seed must be a whole number of 0 or") for s in (1.5, -1, 2**40, "x")),
-        *(({"learning_rate": r}, "learning_rate must be a number above 0") for r in (NAN, INF, 0)),
-        *(({n: 1.5}, f"{n} must be a whole number") for n in ("epochs", "batch_size", "fold")),
-        *(({n: 0}, f"{n} must be a whole .* 1 or more, got 0") for n in ("epochs", "batch_size")),
+        *(({"k": k}, "k must be a whole number of 0 or more, got ") for k in (2.5, True, -1)),
+        *(({"seed": s}, "seed must be a whole number of 0 or") for s in (2**40, "x")),
+        *(({"learning_rate": r}, "learning_rate must be a number above 0") for r in (NAN, INF)),
+        ({"batch_size": 0}, "batch_size must be a whole .* 1 or more, got 0"),
         *(
             ({"augment": a}, r"augment must be 2 values \(.*from 0 to 10\), or None, got ")
-            for a in (3, "37", (3,), (3, 7, 1), (0, 7), (3, 11), (3, 7.5), (3, -1), {"N": 3})
+            for a in ("37", (3, 7, 1), (0, 7), (3, 7.5))
         ),
-        *(({"head": h}, "head must be HeadOptions, got") for h in (None, [], "linear")),
+        ({"head": "linear"}, "head must be HeadOptions, got"),
         ({"head": {"dropout": 2}}, "head.dropout must be a number of 0 or more and below 1, got 2"),
         ({"head": {"droput": 0}}, "HeadOptions has no setting head.droput"),
-        *(({"taps": t}, "taps must be a list, each of it text, got") for t in ("abc", [1], None)),
+        *(({"taps": t}, "taps must be a list, each of it text, got") for t in ("abc", [1])),
         ({"frozen": "no"}, "frozen must be True or False, got 'no'"),
-        ({"manifest": None}, "manifest must be text, got None"),
-        ({"image_size": 128.5}, "image_size must be a whole number of 32 or more, got 128.5"),
         (
             {"epoch": 3, "fold": -2},
             "fold must be .* -1 or more, got -2; TrainConfig has no setting",
         ),
         ({"backbone": "VGG16"}, "backbone must be one of EfficientNetV2B0, .*, got 'VGG16'"),
-        ({"train_share": 1.5}, "train_share must be a number above 0 and of 1 or less, got 1.5"),
         ({"network": "multilevel"}, "network 'multilevel' is ResNet50 with its own"),
         ({**MULTILEVEL, "head": {"dropout": 0.1}}, "trained whole: .*head=HeadOptions"),
         ({"frozen": True, "weights": "none"}, "a frozen backbone needs trained weights"),
         ({"validation": False, "fold": 0}, "without validation there is no best epoch"),
-        ({"validation": False, "evaluate": "last"}, "without validation there is no best epoch"),
         *(
             ({"trained_from": "a", **more}, "trained_from keeps trained weights below a layer")
             for more in ({"frozen": True}, {"centre_loss": 0.1}, {"weights": "none"})
@@ -68,18 +62,6 @@ def test_settings_survive_json_and_changes_are_checked():
             one.replace(seed=-1)
         with pytest.raises(ValueError):
             one.seed = 3
-
-
-def test_a_frozen_run_has_no_augmentation_and_a_variant_says_what_differs():
-    small = TrainConfig(k=2, frozen=True)
-    assert small.augment is None and TrainConfig().augment == (3, 7)
-    assert small.variant == "k = 2, frozen"
-    changed = small.replace(frozen=False, head=HeadOptions(gram_scaling="positions", momentum=0.9))
-    assert changed.variant == "k = 2, fine-tuned, gram_scaling positions"
-    assert small.replace(centre_loss=0.1).variant == "k = 2, frozen, centre_loss 0.1"
-    assert TrainConfig(**MULTILEVEL).variant == "multilevel, fine-tuned"
-    linear = small.replace(head=HeadOptions(branch="linear", rank=8))
-    assert linear.variant == "k = 2, frozen, branch linear, rank 8"
 
 
 def test_a_global_batch_and_its_rate_are_the_same_on_any_number_of_devices():
@@ -114,14 +96,3 @@ def test_recorded_settings_can_still_be_read(study):
         known = recorded["all"] | own
         config = TrainConfig.model_validate(known, extra="ignore")
         assert config.k == known["k"] and config.variant == known["variant"]
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe\x00", b"[]", b"null", b'{"k": 4', b'{"k": "4"}', b'{"head": null}']
-)
-def test_a_damaged_config_is_named_in_one_line(content, tmp_path):
-    (tmp_path / "a-run").mkdir()
-    (tmp_path / "a-run" / "config.json").write_bytes(content)
-    with pytest.raises(ValueError, match="^a-run/config.json: (?!a-run)") as error:
-        TrainConfig.of(Run(tmp_path / "a-run"))
-    assert "\n" not in str(error.value)

@@ -29,24 +29,6 @@ TAPS = {
 }
 
 
-@pytest.fixture(scope="module")
-def systems():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        return {name: one for name, (one,) in Experiment.study("systems").configs().items()}
-
-
-def test_every_backbone_is_trained_and_the_others_are_there(systems):
-    assert {config.backbone for config in systems.values() if config.k} == set(TAPS)
-    others = [c for c in systems.values() if c.network == "multilevel" or c.centre_loss]
-    assert [(c.network, c.backbone, c.k, c.centre_loss) for c in others] == [
-        ("gram", "EfficientNetV2S", 4, 0.1),
-        ("multilevel", "ResNet50", 0, 0.0),
-    ]
-    assert not any(config.frozen or config.taps for config in systems.values())
-    assert {config.head for config in systems.values()} == {HeadOptions()}
-
-
 def test_the_pages_numbers_are_the_recorded_ones():
     """A row a backbone, with both its sizes; the multi-level network and the loss have one each."""
     recorded = pd.read_csv(FOLDER / "costs.csv", index_col="system")
@@ -103,16 +85,6 @@ def test_profile_webemo_is_the_papers_and_zhangs_network_beside_it():
         theirs = config.network == "multilevel"
         assert config.backbone == ("ResNet50" if theirs else said.backbone)
         assert config.epochs == (said.epochs_zhang if theirs else said.epochs)
-        papers_recipe(config)
-
-
-def test_profile_webemo_v2s_is_the_later_work():
-    found = [config for _, config in profile_configs("webemo_v2s")]
-    counted = Counter((config.k, config.centre_loss) for config in found)
-    assert counted == {(0, 0.0): 5, (4, 0.0): 5, (4, 0.1): 5}
-    assert len({(c.k, c.seed, c.centre_loss) for c in found}) == 15
-    for config in found:
-        assert (config.backbone, config.epochs) == ("EfficientNetV2S", paper.SETTINGS.epochs)
         papers_recipe(config)
 
 

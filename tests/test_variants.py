@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from layer_checks import check_layer
 
 from gramnb._keras import keras
-from gramnb.models import build_classifier, build_head
+from gramnb.models import build_head
 from gramnb.variants import (
     CentreDistances,
     ContrastiveCentreLoss,
@@ -95,39 +94,3 @@ def test_fit_moves_centres_and_leaves_a_classifier_without_them(tmp_path):
     assert head.count_params() == model.count_params() - centres
     expected = model.predict(inputs, verbose=0)[0]
     np.testing.assert_allclose(head.predict(inputs, verbose=0), expected, rtol=1e-5)
-
-
-def test_interrupted_training_goes_on(tmp_path):
-    inputs, labels = features()
-    model = wrapped()
-    model.fit(inputs, labels, verbose=0)
-    model.save(tmp_path / "state.keras")
-    again = keras.saving.load_model(tmp_path / "state.keras")
-    assert int(again.optimizer.iterations) == int(model.optimizer.iterations) > 0
-    assert again.evaluate(inputs, labels, verbose=0) == model.evaluate(inputs, labels, verbose=0)
-    again.fit(inputs, labels, verbose=0)
-    one, other = again.classifier.predict(inputs, verbose=0), again.predict(inputs, verbose=0)[0]
-    np.testing.assert_array_equal(one, other)  # still the same weights, not a copy
-
-
-def test_whole_classifier_trains_with_centres():
-    model = build_classifier("EfficientNetLite0", 1, 32, "none")
-    training = WithCentres(model, 0.1)
-    assert training.count_params() == model.count_params() + 2 * 40
-    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
-    probabilities, distances = training(images)
-    np.testing.assert_array_equal(probabilities, model(images))
-    assert distances.shape == (2, 2)
-    with tf.GradientTape() as tape:
-        loss = ContrastiveCentreLoss()([0, 1], training(images, training=True)[1])
-    gradients = tape.gradient(loss, [w.value for w in training.trainable_weights])
-    weights = zip(training.trainable_weights, gradients, strict=True)
-    missing = [weight.path for weight, gradient in weights if gradient is None]
-    assert len(gradients) > 90  # all of the network but the last layer
-    assert all("probabilities" in path for path in missing)
-
-
-@pytest.mark.parametrize("weight", [0, -1.0, float("nan")])
-def test_weight_must_be_positive(weight):
-    with pytest.raises(ValueError, match="contrastive-centre loss's weight must be above 0"):
-        wrapped(weight)
