@@ -37,17 +37,15 @@ from gramnb.variants import WithCentres, build_multilevel_resnet50
 def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool = True) -> Run:
     """Train one variant, or finish what was begun, and return its run.
 
-    Refused before any long work: an empty or one-class split, missing image files, another
-    configuration in the run's directory, or the same begun on another number of devices, a damaged
-    checkpoint, or a run that another process trains.
-
     Args:
         config: what to train, on what.
         folder: where the run's directory goes; relative to the project root.
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError, FileNotFoundError: one line that says what is wrong and what to do.
+        ValueError, FileNotFoundError: one line that says what is wrong and what to do, before any
+            long work: an empty or one-class split, missing image files, another configuration in
+            the run's directory, a damaged checkpoint, a run that another process trains.
     """
     table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
     rows = splits(table, config.fold, config.validation)
@@ -55,12 +53,12 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     if config.train_share < 1:
         rows["train"] = share_of(rows["train"], config.train_share, config.seed)
         check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
-    _check_replicas(folder, config)
     config = config.resolved(available())
     run = Run.open(folder, config.record(config.replicas))
     if not run.complete:
         with run.held():
-            _train(run, table, rows, config, progress)
+            if not run.complete:  # by now: another process may have held it
+                _train(run, table, rows, config, progress)
     _remove_checkpoints(run)
     for left in run.path.glob(".*"):  # what a killed process was writing, and who it was
         left.unlink(missing_ok=True)
@@ -68,35 +66,17 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
 
 
 def _train(run: Run, table: pd.DataFrame, rows: dict, config: TrainConfig, progress: bool) -> None:
-    if run.complete:  # by now: another process held it
-        return
-    done = _last(run, config)
+    done, history = _last(run, config)
     scope = strategy(config.replicas)
     inputs = prepare_inputs(table, config, progress, training=True)
-    history = _fit(run, inputs, rows, scope, progress, *done)
+    if done < config.epochs:
+        history = _fit(run, inputs, rows, scope, progress, history)
     _finish(run, inputs, rows, scope, history)
 
 
 def run_of(config: TrainConfig, folder: str | Path = "runs/demo") -> Run:
     """Return the run that `train` makes of a configuration on this machine, begun or not."""
     return Run.of(folder, config.record(available()))
-
-
-def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
-    """Raise ValueError if what is asked was begun on other devices: it would quietly start anew."""
-    here = config.resolved(available())
-    for file in sorted(resolve(folder).glob("*/config.json")):
-        begun = Run(file.parent)
-        replicas = begun.config.get("replicas", 0) or here.replicas
-        if begun.complete or replicas == here.replicas or config.global_batch % replicas:
-            continue
-        there = config.resolved(replicas)
-        if Run.of(folder, there.record(replicas)) == begun:
-            raise ValueError(
-                f"{begun.path.name}: begun on {replicas} replicas, {there.global_batch} images a "
-                f"step; here it would be {here.replicas} and {here.global_batch}: set "
-                f"replicas={replicas} to go on with it, or remove its directory to start anew"
-            )
 
 
 def share_of(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -215,18 +195,11 @@ def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
 
 
 def _fit(
-    run: Run,
-    inputs: Inputs,
-    rows: dict,
-    scope: tf.distribute.Strategy,
-    progress: bool,
-    done: int,
+    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, progress: bool,
     history: pd.DataFrame,
-) -> pd.DataFrame:
-    """Train the epochs after those done and return the whole history."""
-    config = inputs.config
-    if done == config.epochs:
-        return history
+) -> pd.DataFrame:  # fmt: skip
+    """Train the epochs after those in the history and return all of it."""
+    config, done = inputs.config, len(history)
     size, checked = (
         even_batch(len(rows[split]), config.global_batch, config.replicas)
         for split in ("train", "val")
@@ -397,17 +370,14 @@ def _finish(
     run.write_predictions(pd.concat(tables.values(), ignore_index=True))
     seconds = history["seconds"].sum()
     augmentation = "RandAugment N = {}, M = {}".format(*config.augment or "--")
-    write_json(
-        run.path / "environment.json",
-        {
-            **environment(),
-            "devices": device_names(scope),
-            "seconds": round(seconds, 1),
-            "images_per_second": round(len(rows["train"]) * len(history) / seconds, 1),
-            "augmentation": augmentation if config.augment else "none",
-            "features": "cached, frozen backbone" if config.frozen else "trained",
-        },
-    )
+    how = {
+        "devices": device_names(scope),
+        "seconds": round(seconds, 1),
+        "images_per_second": round(len(rows["train"]) * len(history) / seconds, 1),
+        "augmentation": augmentation if config.augment else "none",
+        "features": "cached, frozen backbone" if config.frozen else "trained",
+    }
+    write_json(run.path / "environment.json", {**environment(), **how})
     metrics = {split: evaluation.report(t["y"], t["p_sadness"]) for split, t in tables.items()}
     known = {
         "sizes": {split: len(rows[split]) for split in SPLITS},
