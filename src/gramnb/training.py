@@ -1,11 +1,9 @@
 """Training a variant: a configuration in, a finished `Run` out.
 
-Several devices train it under MirroredStrategy, one under TensorFlow's default strategy. How many
-there are is settled before the run is named: it changes the numbers. Each epoch ends with a
-checkpoint, a folder renamed into place whole, so that a run killed at any moment goes on from the
-last epoch that finished. Reported metrics always come from the saved model, loaded again on one
-device: the replicas' batch-normalisation statistics drift apart. A frozen run trains the head on
-cached backbone features (`features`), without augmentation.
+How many devices there are is settled before the run is named: it changes the numbers. Each epoch
+ends with a checkpoint, a folder renamed into place whole, so that a run killed at any moment goes
+on from the last epoch that finished. Reported metrics always come from the saved model, loaded
+again on one device: the replicas' batch-normalisation statistics drift apart.
 """
 
 import os
@@ -52,7 +50,7 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     check_files(table, config.manifest)
     if config.train_share < 1:
         rows["train"] = share_of(rows["train"], config.train_share, config.seed)
-        check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
+        _check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
     config = config.resolved(available())
     run = Run.open(folder, config.record(config.replicas))
     if not run.complete:
@@ -88,11 +86,8 @@ def share_of(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
 def splits(table: pd.DataFrame, fold: int = -1, validation: bool = True) -> dict[str, np.ndarray]:
     """Return the row positions of train, validation and test among a manifest's kept rows.
 
-    Args:
-        table: kept rows.
-        fold: -1 uses the column `split`; otherwise this fold is tested on, and the next one
-            validates.
-        validation: whether it does; if not, it trains, and no row validates.
+    fold: -1 uses the column `split`; otherwise this fold is tested on, and the next one validates.
+    validation: whether it does; if not, it trains, and no row validates.
 
     Raises:
         ValueError: a split is empty or holds one class only, or there is no such fold.
@@ -108,14 +103,12 @@ def splits(table: pd.DataFrame, fold: int = -1, validation: bool = True) -> dict
     if not validation:
         names = np.where(names == "val", "train", names)
     found = {split: np.flatnonzero(names == split) for split in SPLITS}
-    for split, rows in found.items():
-        if validation or split != "val":
-            check_classes(table, split, rows)
+    for split in SPLITS if validation else ("train", "test"):
+        _check_classes(table, split, found[split])
     return found
 
 
-def check_classes(table: pd.DataFrame, split: str, rows: np.ndarray) -> None:
-    """Raise ValueError if a split's rows are not of both classes."""
+def _check_classes(table: pd.DataFrame, split: str, rows: np.ndarray) -> None:
     classes = np.unique(table["sadness"].to_numpy()[rows])
     if len(classes) < 2:
         held = f"only images with sadness = {classes[0]}" if len(rows) else "no image"

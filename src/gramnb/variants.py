@@ -28,14 +28,14 @@ def build_multilevel_resnet50(
     each Gram matrix (raw 256- and 512-channel ones would cost 670 million weights), division by the
     number of positions, ReLU, fusion by addition, dropout before the softmax.
 
+    From images (B, S, S, 3), values 0-255, S being `image_size`, to probabilities (B, 2) of others
+    and sadness.
+
     Args:
-        image_size, weights: as `backbones.build_backbone` takes them, S pixels a side.
+        image_size, weights: as `backbones.build_backbone` takes them.
         taps: layers that end the shallow stages.
         reduced_channels: channels left of each tap before its Gram matrix.
         units: width of the aggregating layer and of the 1x1 convolution.
-
-    Returns:
-        A model from images (B, S, S, 3), values 0-255, to probabilities (B, 2) of others, sadness.
 
     Raises:
         ValueError, FileNotFoundError: a size below 1, no tap, or as `build_backbone`.

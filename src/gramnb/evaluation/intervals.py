@@ -155,7 +155,7 @@ class Runs(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # every variant and metric of a study asks for the same
-def _counts(units: int, resamples: int, seed: int) -> np.ndarray:
+def resampled(units: int, resamples: int, seed: int) -> np.ndarray:
     """Return how often each unit is drawn, (resamples, units)."""
     random = np.random.default_rng(seed)
     return random.multinomial(units, np.full(units, 1 / units), resamples).astype(np.int16)
@@ -163,7 +163,7 @@ def _counts(units: int, resamples: int, seed: int) -> np.ndarray:
 
 def _draws(metric, variants: list[Runs], resamples: int, seed: int) -> list[np.ndarray]:
     """Return each variant's scores, (s, resamples, ...), on the same resampled images."""
-    counts, chunks = _counts(variants[0].units, resamples, seed), []
+    counts, chunks = resampled(variants[0].units, resamples, seed), []
     for start in range(0, resamples, CHUNK):
         drawn = counts[start : start + CHUNK, variants[0].unit].astype(float)
         chunks.append([runs.scores(metric, drawn) for runs in variants])

@@ -1,5 +1,6 @@
 """The paper's printed numbers, as the CSV files beside this module hold them, and its tables."""
 
+from functools import partial
 from importlib.resources import files
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -80,14 +81,12 @@ def table4() -> pd.DataFrame:
     return wide.set_axis(CELLS, axis=1)
 
 
-def table5() -> pd.DataFrame:
-    """Return Table 5 as printed: UnbiasedEmo, k = 4, shares and images."""
-    return SCORES.loc[5].droplevel(["k", "Network"])
+def table5(number: int = 5) -> pd.DataFrame:
+    """Return Table 5 as printed (UnbiasedEmo, k = 4, shares and images), or Table 6 (Emotion-6)."""
+    return SCORES.loc[number].droplevel(["k", "Network"])
 
 
-def table6() -> pd.DataFrame:
-    """Return Table 6 as printed: Emotion-6, k = 4, shares and images."""
-    return SCORES.loc[6].droplevel(["k", "Network"])
+table6 = partial(table5, 6)
 
 
 def supports() -> pd.DataFrame:
