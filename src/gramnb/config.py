@@ -128,8 +128,8 @@ class TrainConfig(Settings):
     def resolved(self, devices: int) -> Self:
         """Return what this means on so many devices: nothing is left to the machine.
 
-        `global_batch` is a number, `learning_rate` that of the whole batch, `batch_size` a
-        replica's part of it. Where `replicas` is set already, that number stands.
+        `learning_rate` is that of the whole batch, `batch_size` a replica's part of it. Where
+        `replicas` is set already, that number stands.
 
         Raises:
             ValueError: the global batch does not divide among the replicas.

@@ -54,12 +54,10 @@ class _Draws:
 
 
 def rand_augment(transformations: int, magnitude: int, seed: int = 0) -> Callable:
-    """Return RandAugment with N transformations of magnitude M of 10.
+    """Return RandAugment with N transformations of magnitude M of 10, drawn for each image anew.
 
     The paper uses N = 3 and M = 7 (Section 4.2) and does not say of how many levels; here M is
     keras-cv's magnitude M/10, without spread, and every transformation is applied (rate 1).
-    keras-cv draws transformations for each image of a batch anew, from `OPERATIONS`; `LACKING` are
-    four of the reference's fourteen that it does not have.
 
     Returns:
         A function of images (B, H, W, 3) in 0-255, which stay within it, and of `keys`, (B,) int64:
@@ -181,8 +179,7 @@ def compute(
 ) -> list[Path]:
     """Compute what the cache lacks, in one pass; return where each layer's outputs lie.
 
-    `table` has `path`, `image_id` and `sadness`; `layers` are names of feature maps, and `POOLED`;
-    the rest is as for `backbones.build_backbone`.
+    `layers` are names of feature maps, and `POOLED`; the rest is as for `build_backbone`.
     """
     folders = [_folder(backbone, image_size, weights, layer) for layer in layers]
     lacks = [~table["image_id"].isin(_index(folder)) for folder in folders]

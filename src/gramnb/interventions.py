@@ -40,8 +40,8 @@ def desaturated(image: np.ndarray, saturation: float) -> np.ndarray:
 def cooler(image: np.ndarray, gain: float) -> np.ndarray:
     """Return the picture in bluer light: linear blue times `gain`, red divided by it.
 
-    Each pixel is then scaled back to the luminance it had, so that its colour changes alone; only
-    where a channel would leave its range is it clipped. A gain below 1 makes light redder.
+    Each pixel is then scaled back to the luminance it had and clipped where a channel would leave
+    its range. A gain below 1 makes light redder.
     """
     light = _LINEAR[image]  # (H, W, 3)
     turned = light * [1 / gain, 1, gain]
@@ -65,8 +65,8 @@ def shuffled(image: np.ndarray, tiles: float, seed: int = 0) -> np.ndarray:
     height, width = image.shape[0] // tiles, image.shape[1] // tiles
     area = slice(height * tiles), slice(width * tiles)
     pieces = image[area].reshape(tiles, height, tiles, width, 3).swapaxes(1, 2)
-    pieces = pieces.reshape(-1, height, width, 3)  # (tiles * tiles, h, w, 3)
-    pieces = pieces[np.random.default_rng(seed).permutation(len(pieces))]
+    order = np.random.default_rng(seed).permutation(tiles * tiles)
+    pieces = pieces.reshape(-1, height, width, 3)[order]  # (tiles * tiles, h, w, 3)
     pieces = pieces.reshape(tiles, tiles, height, width, 3).swapaxes(1, 2)
     changed = image.copy()
     changed[area] = pieces.reshape(height * tiles, width * tiles, 3)

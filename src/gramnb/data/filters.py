@@ -1,9 +1,8 @@
 """How much of a picture is text that can be read, and how much of it its largest face takes.
 
 The paper keeps images without text (Section 4.1) and does not say how it found them. A text
-detector alone will not do: on photographs without any text it often boxes a silhouette, a face or
-the whole picture, and so would drop sad images first. Here a box counts once its text has been read
-with confidence. Detector and recogniser are RapidOCR's, whose models come with it.
+detector alone often boxes a silhouette, a face or the whole picture, and so would drop sad images
+first. Here a box counts once RapidOCR, whose models come with it, has read it with confidence.
 `benchmarks/text_agreement.py` judges the result against eyes.
 
 The paper's images are those "where faces are not the main focus" (Section 1), yet its pipeline

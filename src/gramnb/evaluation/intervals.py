@@ -203,10 +203,9 @@ def estimate(
 
 
 def roc_band(predictions: pd.DataFrame, points: int = 101, **options) -> pd.DataFrame:
-    """Return one variant's ROC curve, averaged over runs: fpr, tpr, sd, low, high.
+    """Return one variant's ROC curve: fpr, and as `estimate` gives them tpr, sd, low, high.
 
-    Runs are averaged at equal false positive rates; sd is over seeds (NaN for one), low and high
-    bound runs and images at each rate. `attrs` hold `auc` and `auc_sd`. Options as `estimate`'s.
+    Runs are averaged at equal false positive rates. `attrs` hold `auc` and `auc_sd`.
     """
     rates = np.linspace(0, 1, points)
     band = estimate(predictions, rates, **options)
@@ -226,14 +225,12 @@ def paired_difference(
 ) -> Difference:
     """Return metric(a) - metric(b) of two variants' predictions of the same images and seeds.
 
-    Of several metrics the fields are arrays.
-
-    The method is "resampled t" where there are folds and "bootstrap" where there are none, unless
-    one is named. "bootstrap" covers runs and groups of images, and speaks of these training images.
-    "resampled t" takes the variance of the J differences, one a fold, times 1/J + n_test / n_train,
-    and J - 1 degrees of freedom. Both counts are those of the runs; of two variants that were
-    trained on different numbers of images the smaller one counts. Seeds that share their folds are
-    averaged first, as they repeat no partition; seeds with folds of their own are repetitions.
+    Of several metrics the fields are arrays. The method is "resampled t" where there are folds and
+    "bootstrap" where there are none, unless one is named. "bootstrap" covers runs and groups of
+    images, and speaks of these training images. "resampled t" takes the variance of the J
+    differences, one a fold, times 1/J + n_test / n_train, and J - 1 degrees of freedom; of two
+    variants trained on different numbers of images the smaller one counts. Seeds that share their
+    folds are averaged first, as they repeat no partition; seeds with folds of their own repeat it.
 
     Raises:
         ValueError: images, labels, seeds, folds or groups differ; "resampled t" without folds, or
@@ -313,7 +310,7 @@ def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
     Columns: worse, equivalent, better, the posterior probabilities of a difference below -margin,
     within, above (the correlated Bayesian t-test of Corani and Benavoli 2015, whose posterior is
     Student's t of estimate, error and freedom); p, of two one-sided tests of not being equivalent
-    (Schuirmann 1987). With that posterior p is the larger of worse and better.
+    (Schuirmann 1987): with that posterior the larger of worse and better.
     """
     if not margin > 0:
         raise ValueError(f"margin must be above 0, got {margin}")

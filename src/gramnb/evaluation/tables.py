@@ -59,10 +59,9 @@ def compare(
     common: bool = False,
     **options,
 ) -> pd.DataFrame:
-    """Return `paired_difference` of variants, a row a name and metric.
+    """Return `paired_difference` of variants on one data set, a row a name and metric.
 
     Args:
-        predictions: of all the variants, on one data set.
         against: the baseline of every other variant, or chosen pairs: {name in the table: (variant,
             the one it is compared with)}.
         metrics, method, options: as `paired_difference`.

@@ -176,10 +176,8 @@ def paired_error(
     With one run of each network, `disagreement` is the share of images that exactly one of the two
     gets right; an image's difference is -1, 0 or 1, so its variance is disagreement - gain^2. With
     so many `runs` of each, an image's difference is one of two means. If two runs of one network
-    disagree on a share `own`, its mean square is disagreement - (1 - 1/runs) own.
-
-    It assumes that images are independent and that all runs answer the same ones; it holds the
-    training images fixed.
+    disagree on a share `own`, its mean square is disagreement - (1 - 1/runs) own. Images are taken
+    to be independent, the training images to be fixed.
 
     Raises:
         ValueError: the disagreements cannot belong to such a gain.

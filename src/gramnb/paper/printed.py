@@ -93,8 +93,7 @@ def supports() -> pd.DataFrame:
     """Compare the parts of UnbiasedEmo and Emotion-6 in Tables 5 and 6 with rules that could be.
 
     Rows: what is published, what is printed, and the others that two rules would leave beside the
-    sadness printed: to keep the same share of both classes, and to undersample others to the share
-    of sadness of Section 4.1. Columns: data set x others, sadness.
+    sadness printed. Columns: data set x others, sadness.
     """
     columns = {}
     for name, published in PUBLISHED.items():
@@ -108,10 +107,10 @@ def supports() -> pd.DataFrame:
 
 
 def attrition() -> pd.DataFrame:
-    """Return the paper's way from list to data set (Section 4.1): step x others, sadness, total.
+    """Return the paper's way from list to data set (Section 4.1), as `manifest.attrition` does.
 
-    Between the first and the last row stand the images lost at a step. Classes are printed for the
-    data set only. "listed" counts the lines of WEBEmo's two lists, which the paper rounds.
+    Classes are printed for the data set only. "listed" counts the lines of WEBEmo's two lists,
+    which the paper rounds.
     """
     listed = DATA.lines_train + DATA.lines_test
     others, sadness = map(sum, zip(DATA.train, DATA.validation, DATA.test, strict=True))
