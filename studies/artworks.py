@@ -19,6 +19,7 @@ A painting is named by its `image_id`, a luminance is the mean over a picture, f
 
 import sys
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ STEPS = [
     ("blurred", 2), ("blurred", 4), ("shuffled", 2), ("shuffled", 4), ("shuffled", 8),
     ("mirrored", np.nan),
 ]  # fmt: skip
+METRICS = ("auc", "accuracy")
 MIN_SIDE = 64  # pixels; what is smaller is an icon and no painting
 # Files known to show another painting than listed, by their content: listed title, painting shown.
 WRONG_TITLES = {"7cff0cd874368116": ("The Bedroom", "Cafe Terrace at Night")}
@@ -142,13 +144,11 @@ def scores(photographs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for k, answers in with_steps(photographs).groupby("k"):
         whole = answers[answers["step"] == UNTOUCHED]
-        for step, part in answers.groupby("step", sort=False):
-            for metric in ("auc", "accuracy"):
-                value = evaluation.estimate(part, metric)
-                cost = evaluation.paired_difference(part, whole, metric)
-                row = {"step": step, "k": k, "metric": metric, **value, "change": cost.estimate,
-                       "change_low": cost.low, "change_high": cost.high}  # fmt: skip
-                rows.append(row)
+        for (step, part), metric in product(answers.groupby("step", sort=False), METRICS):
+            cost = evaluation.paired_difference(part, whole, metric)
+            change = {"change": cost.estimate, "change_low": cost.low, "change_high": cost.high}
+            known = {"step": step, "k": k, "metric": metric}
+            rows.append({**known, **evaluation.estimate(part, metric), **change})
     return pd.DataFrame(rows)
 
 

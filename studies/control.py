@@ -59,13 +59,10 @@ def main() -> None:
         "correlation": np.triu(random.choice([-1.0, 1.0], (channels, channels)), 1),
         "mean": random.choice([-1.0, 1.0], channels),
     }
-    rows = []
-    for number, (kind, strength) in enumerate(
-        (k, s) for k, each in STRENGTHS.items() for s in each
-    ):
+    sadness, rows = np.arange(COUNT) % 2, []
+    for kind, strength in [(name, each) for name, some in STRENGTHS.items() for each in some]:
         name = f"{kind}-{strength:g}"
-        start = np.repeat(textures(COUNT // 2, seed=number), 2, axis=0)
-        sadness = np.arange(COUNT) % 2
+        start = np.repeat(textures(COUNT // 2, seed=len(rows)), 2, axis=0)
         moved = shifted(network, start, (sadness - 0.5) * strength, kind, weights[kind])
         for label in (0, 1):
             write(moved[sadness == label], f"{FOLDER}/{name}/{('others', 'sadness')[label]}")
@@ -91,9 +88,8 @@ def textures(count: int, seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     pictures = np.zeros((count, SIDE, SIDE, 3))
     for scale in (0.7, 1.5, 3.0, 6.0):
-        noise = gaussian_filter(
-            random.normal(size=pictures.shape), (0, scale, scale, 0), mode="wrap"
-        )
+        noise = random.normal(size=pictures.shape)
+        noise = gaussian_filter(noise, (0, scale, scale, 0), mode="wrap")
         share = random.uniform(0.3, 1.0, (count, 1, 1, 3))
         pictures += share * noise / noise.std(axis=(1, 2), keepdims=True)
     level = random.uniform(90, 165, (count, 1, 1, 3))
@@ -156,8 +152,7 @@ def shifted(network, start, shifts, kind: str, weights: np.ndarray) -> np.ndarra
                 loss += HELD[name] * tf.reduce_sum(gap)
         return tape.gradient(loss, pictures)
 
-    done = []
-    pictures = tf.Variable(start[:BATCH])
+    done, pictures = [], tf.Variable(start[:BATCH])
     for first in tqdm(range(0, len(start), BATCH), kind, unit="batch"):
         part = slice(first, first + BATCH)
         optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, STEPS))
@@ -173,16 +168,16 @@ def shifted(network, start, shifts, kind: str, weights: np.ndarray) -> np.ndarra
 def measured(network, start, moved, sadness, kind: str, weights: np.ndarray) -> dict[str, float]:
     """Return what differs between the classes in the pictures as they are written."""
     found = all_statistics(network, moved.astype("float32"))
-    before = all_statistics(network, start)
-    value = np.asarray(projected(found, kind, weights))
-    gap = value[sadness == 1].mean() - value[sadness == 0].mean()
-    scale = np.asarray(projected(before, kind, weights)).std()
-    means = found["mean"]
+    value, before = (
+        np.asarray(projected(each, kind, weights))
+        for each in (found, all_statistics(network, start))
+    )
+    gap, means = value[sadness == 1].mean() - value[sadness == 0].mean(), found["mean"]
     each = np.abs(means[sadness == 1].mean(0) - means[sadness == 0].mean(0)) / means.std(0)
     pairs = np.triu_indices(means.shape[1], 1)
     correlations = [found["correlation"][sadness == n][:, *pairs].mean(axis=0) for n in (1, 0)]
     return {
-        "shift": gap / scale,
+        "shift": gap / before.std(),
         "largest_mean_difference": each.max(),
         "mean_absolute_correlation_difference": np.abs(np.subtract(*correlations)).mean(),
         "auc_statistic": roc_auc_score(sadness, value),
@@ -194,11 +189,10 @@ def measured(network, start, moved, sadness, kind: str, weights: np.ndarray) -> 
 def auc(features: np.ndarray, sadness: np.ndarray) -> float:
     """Return the cross-validated AUC of a logistic regression."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
-    folds, start = GroupKFold(5), np.arange(len(features)) // 2
-    p = cross_val_predict(model, features, sadness, groups=start, cv=folds, method="predict_proba")[
-        :, 1
-    ]
-    return roc_auc_score(sadness, p)
+    start = np.arange(len(features)) // 2
+    p = cross_val_predict(model, features, sadness, groups=start, cv=GroupKFold(5),
+                          method="predict_proba")  # fmt: skip
+    return roc_auc_score(sadness, p[:, 1])
 
 
 def write(pictures: np.ndarray, folder: str) -> None:

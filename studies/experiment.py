@@ -7,14 +7,15 @@ One format for `profiles/*.yaml` (whose file may also hold the notebooks' parame
 import itertools
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, Field, NonNegativeInt
 
 from gramnb.runs import resolve
+from gramnb.settings import Settings
 
 if TYPE_CHECKING:
     from gramnb.config import TrainConfig
@@ -44,52 +45,37 @@ class _Reader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-class Experiment(BaseModel):
-    """An experiment's file.
+class Experiment(Settings):
+    """An experiment's file; every row is trained with each seed on each fold."""
 
-    Attributes:
-        seeds, folds: every row is trained with each seed on each fold; fold -1 is the split of the
-            manifest. A row may say its own.
-        base: settings of `TrainConfig` that all rows share; `head` holds those of `HeadOptions`.
-            In `manifest`, "{seed}" is the seed: another partition for each repetition.
-        rows: a row's name and the settings it changes.
-        k: short for rows "k = 0", "k = 4", ... that change k alone.
-        runs: folder of the runs, relative to the project root.
-        data: a study's images in words; a profile's image folder.
-        baseline: of a study: the row that the others are compared with.
-        splits: of a study: whose predictions are recorded.
-        transfer: of a study: other data sets that every run answers, name to manifest; of a
-            profile: folders between commas.
-        sadness, artworks: of a profile: classes that count as sadness, a folder of pictures.
-        shown: of a profile: the row that is the book's chapter 3; the last if it does not say.
-        chapters: of a profile: each notebook's parameters, in the file under the notebook's name.
-        file: where it stands, for messages.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    seeds: Annotated[list[NonNegativeInt], Field(min_length=1), Distinct] = [0]
-    folds: Annotated[list[int], Field(min_length=1), Distinct] = [-1]
+    seeds: Annotated[list[NonNegativeInt], Field(min_length=1), Distinct] = [0]  # or a row's own
+    folds: Annotated[list[int], Field(min_length=1), Distinct] = [-1]  # -1: the manifest's split
+    # settings of `TrainConfig` that all rows share; `head` holds those of `HeadOptions`. In
+    # `manifest`, "{seed}" is the seed: another partition for each repetition
     base: dict[str, Any] = {}
-    rows: dict[str, dict[str, Any] | None] = {}
-    k: Annotated[list[NonNegativeInt], Distinct] = []
-    runs: str = ""
-    data: str = ""
-    baseline: str = ""
+    rows: dict[str, dict[str, Any] | None] = {}  # a row's name and the settings it changes
+    k: Annotated[list[NonNegativeInt], Distinct] = []  # short for rows "k = 4" that change k alone
+    runs: str = ""  # folder of the runs, relative to the project root
+    data: str = ""  # a study's images in words; a profile's image folder
+    baseline: str = ""  # of a study: the row that the others are compared with
+    # of a study: whose predictions are recorded
     splits: Annotated[list[Literal["val", "test"]], Field(min_length=1), Distinct] = ["test"]
+    # of a study: other data sets that every run answers, name to manifest; of a profile: folders
+    # between commas
     transfer: dict[str, str] | str = {}
-    sadness: str = ""
-    artworks: str = ""
-    shown: str = ""
+    sadness: str = ""  # of a profile: classes that count as sadness
+    artworks: str = ""  # of a profile: a folder of pictures
+    shown: str = ""  # of a profile: the row that is chapter 3; the last if it does not say
+    # of a profile: each notebook's parameters, in the file under the notebook's name
     chapters: dict[str, dict[str, Any]] = {}
-    file: str = ""
+    file: str = ""  # where it stands, for messages
 
     @classmethod
     def parse(cls, content: Mapping, file: str) -> "Experiment":
         """Return the experiment that a file's content describes.
 
         Raises:
-            ValueError: a key or a value that cannot be, one line each with file and key.
+            ValueError: a key or a value that cannot be, one line with file and key.
         """
         if not isinstance(content, Mapping):
             raise ValueError(f"{file}: settings by name are expected, not {reprlib.repr(content)}")
@@ -97,8 +83,8 @@ class Experiment(BaseModel):
         own = {key: value for key, value in content.items() if key not in chapters}
         try:
             return cls.model_validate({**own, "chapters": chapters, "file": file})
-        except ValidationError as error:
-            raise ValueError("\n".join(f"{file}: {line}" for line in _mistakes(error))) from None
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
 
     @classmethod
     def study(cls, name: str) -> "Experiment":
@@ -167,17 +153,12 @@ class Experiment(BaseModel):
 
         with quiet():
             from gramnb.config import TrainConfig
-            from gramnb.models import HeadOptions
         found = {}
         for row, each in self.expanded().items():
             try:
-                found[row] = [
-                    TrainConfig(**_tuples(one) | {"head": HeadOptions(**one["head"])})
-                    for one in each
-                ]
-            except (TypeError, ValueError) as error:
-                said = "; ".join(_mistakes(error))
-                raise ValueError(f"{self.file}: row {row!r}: {said}") from None
+                found[row] = [TrainConfig.model_validate(one) for one in each]
+            except ValueError as error:
+                raise ValueError(f"{self.file}: row {row!r}: {error}") from None
         return found
 
 
@@ -185,21 +166,3 @@ def _at(settings: Mapping, seed: int) -> dict[str, str]:
     """Return the manifest of a seed, if the settings name one."""
     name = settings.get("manifest")
     return {"manifest": name.replace("{seed}", str(seed))} if isinstance(name, str) else {}
-
-
-def _tuples(settings: Mapping) -> dict:
-    """Return settings with the lists of a YAML file as what they mean: tuples."""
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-
-
-def _mistakes(error: Exception) -> Iterable[str]:
-    """Yield a line for each mistake that an error speaks of."""
-    if not isinstance(error, ValidationError):
-        yield str(error)
-        return
-    names = ", ".join(name for name in Experiment.model_fields if name != "file")
-    for each in error.errors():
-        key = ".".join(str(part) for part in each["loc"])
-        unknown = error.title == "Experiment" and each["type"] == "extra_forbidden"
-        message = f"there is no such key; there are: {names}" if unknown else each["msg"]
-        yield f"{key}: {message.removeprefix('Value error, ')}" if key else message

@@ -6,6 +6,7 @@ A room stands above what it imports. An import that another path already shows i
 """
 
 import ast
+from graphlib import TopologicalSorter
 
 from gramnb.runs import atomic, resolve
 
@@ -29,15 +30,12 @@ def imports() -> dict[str, set[str]]:
 
 def svg(below: dict[str, set[str]]) -> str:
     """Return the drawing: rows of rooms, each row above all that its rooms import."""
-
-    def reached(room: str) -> set[str]:
-        return below[room].union(*map(reached, below[room]))
-
-    def floor(room: str) -> int:
-        return 1 + max(map(floor, below[room]), default=-1)
-
-    floors = [[room for room in below if floor(room) == n] for n in range(len(below))]
-    floors = [row for row in floors if row][::-1]
+    reached, floors = {}, []  # all that a room stands above; rows from the lowest
+    for room in TopologicalSorter(below).static_order():
+        reached[room] = below[room].union(*(reached[other] for other in below[room]))
+    while len(placed := set().union(*floors)) < len(below):
+        floors.append([room for room in below if room not in placed and below[room] <= placed])
+    floors.reverse()
     width = STEP * max(map(len, floors))
     place = {room: (width / 2 + STEP * (n + 0.5 - len(row) / 2), ROW * (level + 0.5))
              for level, row in enumerate(floors) for n, room in enumerate(row)}  # fmt: skip
@@ -45,7 +43,7 @@ def svg(below: dict[str, set[str]]) -> str:
              'font-family="sans-serif" font-size="13" text-anchor="middle">',
              "<!-- made by studies/graph.py -->"]  # fmt: skip
     for room, (x, y) in place.items():
-        for other in sorted(below[room] - set().union(*map(reached, below[room]))):
+        for other in sorted(below[room] - set().union(*(reached[each] for each in below[room]))):
             to, at = place[other]
             drawn.append(f'<path d="M{x} {y} L{to} {at}" stroke="#9ab" fill="none"/>')
     for room, (x, y) in place.items():

@@ -158,7 +158,7 @@ def test_bank_is_its_modules(options, training):
     features = tf.constant(draw(8, (5, 6, 6, 4)))
     modules = built_modules(3, features.shape, **options)
     bank = GramBank.from_modules(modules)
-    target = tf.constant(draw(9, tuple(bank.compute_output_shape(features.shape))))
+    target = tf.constant(draw(9, tuple(bank(features).shape)))
     fresh = np.asarray(bank.normalisation.moving_mean)
 
     def step(call, weights):

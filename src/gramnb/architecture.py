@@ -57,8 +57,8 @@ def stages(backbone: str) -> pd.DataFrame:
         layers = list(block)
         first, last = layers[0], layers[-1]
         depthwise = [c for c in layers if isinstance(c, keras.layers.DepthwiseConv2D)]
-        kernel = (depthwise or layers)[0].kernel_size  # of the one that sees neighbours
-        kernel = "x".join(map(str, kernel))
+        seeing = (depthwise or layers)[0]  # the one that sees neighbours
+        kernel = "x".join(map(str, seeing.kernel_size))
         operation = f"Conv{kernel}"
         if name:
             inputs, expanded = first.input.shape[-1], last.input.shape[-1]
@@ -120,15 +120,12 @@ def costs(
     top, *maps = (tuple(output.shape[1:]) for output in body.outputs)
     rows = {}
     for k in (0, *(k for k in ks if k)):
-        networks = body, build_head(k, top[-1], maps)
-        rows[k] = [
-            sum(f(net) for net in networks) for f in (keras.Model.count_params, multiply_adds)
-        ]
-    columns = ["parameters", "multiply-adds"]
-    table = pd.DataFrame.from_dict(rows, "index", columns=columns).rename_axis("k")
-    for column in columns:
-        table[f"{column} added, %"] = 100 * (table[column] / table.at[0, column] - 1)
-    return table
+        head = build_head(k, top[-1], maps)
+        rows[k] = {"parameters": body.count_params() + head.count_params(),
+                   "multiply-adds": multiply_adds(body) + multiply_adds(head)}  # fmt: skip
+    table = pd.DataFrame.from_dict(rows, "index").rename_axis("k")
+    added = 100 * (table / table.loc[0] - 1)
+    return table.join(added.add_suffix(" added, %"))
 
 
 def multiply_adds(model: keras.Model) -> int:

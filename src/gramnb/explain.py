@@ -35,12 +35,13 @@ def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
     If the head reads no taps, or reads their Gram matrices without modules, it is Grad-CAM alone.
     """
     maps = {"Grad-CAM": grad_cam(network, images)}
-    if _banks(network):
-        parts, name = [part.maps for part in gram_contributions(network, images)], "Gram modules"
-    else:
-        parts, name = mean_contributions(network, images), "means"
-    for i, part in enumerate(parts, 1):
-        maps[name if len(parts) == 1 else f"{name}, tap {i}"] = part
+    modules = [part.maps for part in gram_contributions(network, images)]
+    for name, parts in {
+        "Gram modules": modules,
+        "means": mean_contributions(network, images),
+    }.items():
+        for i, part in enumerate(parts, 1):
+            maps[name if len(parts) == 1 else f"{name}, tap {i}"] = part
     return maps
 
 
@@ -49,9 +50,8 @@ def grad_cam(network: keras.Model, images) -> np.ndarray:
 
     Sub-map c is weighted by the mean over positions of the log-odds' gradient (Selvaraju et al.
     2017, equations 1 and 2). The positive part is Grad-CAM of sadness as published, the negative
-    part that of others. `build_head`'s branch is piecewise linear in the pooled map, so a map sums
-    to what the branch adds to the log-odds, but for its biases. Returned is (B, H, W) float32, of
-    the top feature map's size.
+    part that of others. `build_head`'s branch is piecewise linear in the pooled map, so a map,
+    (B, H, W) float32, sums to what the branch adds to the log-odds, but for its biases.
     """
     features = _features(network, images)
     (gradient,) = _gradients(network, features, slice(1))
@@ -64,10 +64,7 @@ def mean_contributions(network: keras.Model, images) -> list[np.ndarray]:
 
     With `HeadOptions(branch="linear", statistic="mean")` the log-odds are affine in the taps, so
     the features f_p at position p add f_p times the log-odds' gradient, which is the same at every
-    position; the maps' sum is what the picture changes against taps that are zero.
-
-    Returns:
-        (B, H, W) float32 a tap, of the tap's size; no map if the head reads no means.
+    position: (B, H, W) float32 a tap, no map if the head reads no means.
     """
     if all(layer.name != "mean1" for layer in network.get_layer("head").layers):
         return []
@@ -97,19 +94,15 @@ def gram_contributions(network: keras.Model, images) -> list[Contribution]:
     Among several classes w is the gradient of the log-odds at this image (`_towards_sadness`).
 
     Returns:
-        One `Contribution` a tap, its maps of the tap's size. A tap's modules add w times their
-        output to the log-odds; that is the sum of its map plus its constant, w D0 M0.
-
-    Raises:
-        ValueError: the network has no Gram module.
+        One `Contribution` a tap, none without modules. A tap's modules add w times their output to
+        the log-odds; that is the sum of its map plus its constant, w D0 M0.
     """
-    banks = _banks(network)
-    if not banks:
-        raise ValueError("the network has no Gram module to explain; grad_cam explains any network")
+    if not (banks := _banks(network)):
+        return []
     features = _features(network, images)
     weights = ops.convert_to_numpy(_towards_sadness(network, features))  # (B, width)
     taps = features[1:]
-    widths = [bank.compute_output_shape(t.shape)[-1] for bank, t in zip(banks, taps, strict=True)]
+    widths = [bank.dense.units * (2 if bank.fusion == "concatenate" else 1) for bank in banks]
     weights = weights[:, -sum(widths) :]  # the last of concatenated branches
     weights = np.split(weights, np.cumsum(widths)[:-1], axis=1)
     return [_divide(*each) for each in zip(banks, taps, weights, strict=True)]

@@ -54,12 +54,10 @@ class _Draws:
 
 
 def rand_augment(transformations: int, magnitude: int, seed: int = 0) -> Callable:
-    """Return RandAugment with N transformations of magnitude M of 10.
+    """Return RandAugment with N transformations of magnitude M of 10, drawn for each image anew.
 
     The paper uses N = 3 and M = 7 (Section 4.2) and does not say of how many levels; here M is
     keras-cv's magnitude M/10, without spread, and every transformation is applied (rate 1).
-    keras-cv draws transformations for each image of a batch anew, from `OPERATIONS`; `LACKING` are
-    four of the reference's fourteen that it does not have.
 
     Returns:
         A function of images (B, H, W, 3) in 0-255, which stay within it, and of `keys`, (B,) int64:
@@ -105,8 +103,7 @@ def images(
         image_size: S, in pixels.
         batch_size: B over all replicas; the last batch of an epoch may be smaller.
         orders: `shuffled` for training; None takes the rows once, as they stand.
-        augment: None, or RandAugment's (N, M).
-        seed: of the augmentation, which follows from it, the epoch and the row.
+        augment, seed: None, or RandAugment's (N, M); it follows from seed, epoch and row.
         first: number of the first epoch among `orders`.
         labels: of the rows, (n,); None means their `sadness`.
     """
@@ -140,11 +137,8 @@ def arrays(
     rows = np.arange(len(labels)) if rows is None else rows
 
     def load(_: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        batch = tf.numpy_function(
-            lambda index: [array[rows[index]] for array in inputs],
-            [index],
-            [array.dtype for array in inputs],
-        )
+        kinds = [array.dtype for array in inputs]
+        batch = tf.numpy_function(lambda i: [each[rows[i]] for each in inputs], [index], kinds)
         for tensor, array in zip(batch, inputs, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
         return tuple(tf.cast(tensor, tf.float32) for tensor in batch)  # NumPy is far slower at it
@@ -185,8 +179,7 @@ def compute(
 ) -> list[Path]:
     """Compute what the cache lacks, in one pass; return where each layer's outputs lie.
 
-    `table` has `path`, `image_id` and `sadness`; `layers` are names of feature maps, and `POOLED`;
-    the rest is as for `backbones.build_backbone`.
+    `layers` are names of feature maps, and `POOLED`; the rest is as for `build_backbone`.
     """
     folders = [_folder(backbone, image_size, weights, layer) for layer in layers]
     lacks = [~table["image_id"].isin(_index(folder)) for folder in folders]
@@ -212,10 +205,9 @@ def compute(
 
 
 def extract(table: pd.DataFrame, backbone: str, image_size: int, *args, **kwargs):
-    """Return the rows' features, in their order, computing what is not cached (as `compute` does).
+    """Return the rows' features, computing what is not cached (as `compute` does).
 
-    Returns:
-        For each layer (n, H, W, C) float16, or (n, D) float32 for `POOLED`.
+    In the rows' order, for each layer (n, H, W, C) float16, or (n, D) float32 for `POOLED`.
     """
     folders = compute(table, backbone, image_size, *args, **kwargs)
     return [_gather(folder, tuple(table["image_id"])) for folder in folders]
@@ -253,7 +245,7 @@ def _index(folder: Path) -> dict[str, tuple[Path, int]]:
 def _gather(folder: Path, ids: tuple[str, ...]) -> np.ndarray:
     index = _index(folder)
     wanted = pd.DataFrame([index[image] for image in ids], columns=["file", "row"])
-    output: np.ndarray | None = None
+    output = None
     for file, rows in wanted.groupby("file"):
         with np.load(file) as shard:
             part = shard["output"]
@@ -266,10 +258,8 @@ def _gather(folder: Path, ids: tuple[str, ...]) -> np.ndarray:
 def probabilities(network: keras.Model, inputs) -> np.ndarray:
     """Return the probabilities of others and sadness, (n, 2) float32, or of more classes.
 
-    Args:
-        network: a whole network, or a head alone.
-        inputs: `images` or `arrays`, or what one batch of them holds: images (n, S, S, 3), values
-            0-255, or the list of arrays that a head reads.
+    network: a whole network, or a head alone. inputs: `images` or `arrays`, or what one batch of
+    them holds: images (n, S, S, 3), values 0-255, or the list of arrays that a head reads.
     """
     with quiet():
         if isinstance(inputs, np.ndarray) and len(inputs) <= 32:  # one batch, without a data set

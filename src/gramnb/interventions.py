@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageEnhance, ImageFilter
 
+from gramnb.evaluation import resampled
+
 UNTOUCHED = "untouched"
 WEIGHTS = np.array([0.2126, 0.7152, 0.0722])  # of red, green, blue in luminance (Rec. 709)
 _VALUES = np.arange(256) / 255
@@ -38,8 +40,8 @@ def desaturated(image: np.ndarray, saturation: float) -> np.ndarray:
 def cooler(image: np.ndarray, gain: float) -> np.ndarray:
     """Return the picture in bluer light: linear blue times `gain`, red divided by it.
 
-    Each pixel is then scaled back to the luminance it had, so that its colour changes alone; only
-    where a channel would leave its range is it clipped. A gain below 1 makes light redder.
+    Each pixel is then scaled back to the luminance it had and clipped where a channel would leave
+    its range. A gain below 1 makes light redder.
     """
     light = _LINEAR[image]  # (H, W, 3)
     turned = light * [1 / gain, 1, gain]
@@ -63,8 +65,8 @@ def shuffled(image: np.ndarray, tiles: float, seed: int = 0) -> np.ndarray:
     height, width = image.shape[0] // tiles, image.shape[1] // tiles
     area = slice(height * tiles), slice(width * tiles)
     pieces = image[area].reshape(tiles, height, tiles, width, 3).swapaxes(1, 2)
-    pieces = pieces.reshape(-1, height, width, 3)  # (tiles * tiles, h, w, 3)
-    pieces = pieces[np.random.default_rng(seed).permutation(len(pieces))]
+    order = np.random.default_rng(seed).permutation(tiles * tiles)
+    pieces = pieces.reshape(-1, height, width, 3)[order]  # (tiles * tiles, h, w, 3)
     pieces = pieces.reshape(tiles, tiles, height, width, 3).swapaxes(1, 2)
     changed = image.copy()
     changed[area] = pieces.reshape(height * tiles, width * tiles, 3)
@@ -72,26 +74,22 @@ def shuffled(image: np.ndarray, tiles: float, seed: int = 0) -> np.ndarray:
 
 
 class Intervention(NamedTuple):
-    """A change, its usual strength, the range of strengths, and what a figure calls it."""
+    """A change, its usual strength, and what a figure calls it."""
 
     change: Callable[..., np.ndarray]
     usual: float
-    low: float
-    high: float
     label: str
 
 
 INTERVENTIONS = {
-    "darker": Intervention(brightened, 0.5, 0, 1, "darker, light × {:g}"),
-    "lighter": Intervention(brightened, 2, 1, np.inf, "lighter, light × {:g}"),
-    "desaturated": Intervention(desaturated, 0, 0, 1, "saturation × {:g}"),
-    "cooler": Intervention(cooler, 1.25, 1, np.inf, "cooler, gain {:g}"),
-    "warmer": Intervention(
-        lambda x, gain: cooler(x, 1 / gain), 1.25, 1, np.inf, "warmer, gain {:g}"
-    ),
-    "blurred": Intervention(blurred, 2, 0, np.inf, "blurred, {:g} px"),
-    "shuffled": Intervention(shuffled, 4, 1, np.inf, "{0:g} × {0:g} tiles shuffled"),
-    "mirrored": Intervention(lambda x, _: x[:, ::-1].copy(), 1, 1, 1, "mirrored"),
+    "darker": Intervention(brightened, 0.5, "darker, light × {:g}"),
+    "lighter": Intervention(brightened, 2, "lighter, light × {:g}"),
+    "desaturated": Intervention(desaturated, 0, "saturation × {:g}"),
+    "cooler": Intervention(cooler, 1.25, "cooler, gain {:g}"),
+    "warmer": Intervention(lambda x, gain: cooler(x, 1 / gain), 1.25, "warmer, gain {:g}"),
+    "blurred": Intervention(blurred, 2, "blurred, {:g} px"),
+    "shuffled": Intervention(shuffled, 4, "{0:g} × {0:g} tiles shuffled"),
+    "mirrored": Intervention(lambda x, _: x[:, ::-1].copy(), 1, "mirrored"),
 }
 
 
@@ -106,45 +104,34 @@ def intervene(image: np.ndarray, intervention: str, strength: float = np.nan, se
     """Return the picture under a named intervention; NaN is its usual strength.
 
     Raises:
-        ValueError: there is no intervention of this name, or not this strong.
+        ValueError: there is no intervention of this name.
     """
     if intervention == UNTOUCHED:
         return image
     if intervention not in INTERVENTIONS:
-        raise ValueError(
-            f"intervention must be one of {', '.join(INTERVENTIONS)}, got {intervention!r}"
-        )
-    change, usual, low, high, _ = INTERVENTIONS[intervention]
-    high = min(image.shape[:2]) if change is shuffled else high
+        names = ", ".join(INTERVENTIONS)
+        raise ValueError(f"intervention must be one of {names}, got {intervention!r}")
+    change, usual, _ = INTERVENTIONS[intervention]
     strength = usual if np.isnan(strength) else strength
-    if not low <= strength <= high:
-        limits = f"{low:g} or more" if high == np.inf else f"from {low:g} to {high:g}"
-        raise ValueError(f"{intervention}: strength must be {limits}, got {strength:g}")
     return change(image, strength, *([seed] if change is shuffled else []))
 
 
 def effects(
-    answers: pd.DataFrame,
-    picture: str = "painting",
-    level: float = 0.95,
-    resamples: int = 5000,
-    seed: int = 0,
+    answers: pd.DataFrame, picture: str = "painting", resamples: int = 5000, seed: int = 0
 ) -> pd.DataFrame:
     """Return how far each intervention moves the log-odds of sadness, averaged over seeds.
 
     Args:
         answers: of every picture under every intervention: intervention, strength (NaN = none), k,
-            seed, log_odds, and the column that names the picture. With a column `group` (-1 = none)
-            the pictures of a group are drawn together.
-        picture: the column that names the picture.
-        level: of the interval, by percentiles of a bootstrap over pictures, the same draws in every
-            row. It speaks of other pictures, not of other seeds.
-        resamples: number of draws.
-        seed: of the draws.
+            seed, log_odds, and the column `picture` that names the picture. With a column `group`
+            (-1 = none) the pictures of a group are drawn together.
+        resamples, seed: of the bootstrap over pictures, the same draws in every row. It speaks of
+            other pictures, not of other seeds.
 
     Returns:
         Indexed by step (the intervention's `label`) and network ("k = 0", ..., and of two their
-        "difference", the larger k minus the smaller): mean, low, high; p10 and p90 of all changes.
+        "difference", the larger k minus the smaller): mean, and low and high, the bootstrap's 95 %
+        by percentiles; p10 and p90 of all changes.
 
     Raises:
         ValueError: an answer is missing.
@@ -152,8 +139,6 @@ def effects(
     key, untouched = [picture, "k", "seed"], answers["intervention"] == UNTOUCHED
     before = answers[untouched].set_index(key)["log_odds"]
     after = answers[~untouched].join(before, on=key, rsuffix="_before")
-    if (lacking := after["log_odds_before"].isna()).any():
-        raise ValueError(f"{after[picture][lacking].iloc[0]}: no answer to it {UNTOUCHED}")
     after["step"] = list(map(label, after["intervention"], after["strength"]))
     after["change"] = after["log_odds"] - after["log_odds_before"]
 
@@ -161,12 +146,13 @@ def effects(
     alone = pd.Series(-1 - first.index)
     groups = first["group"].where(first["group"] >= 0, alone) if "group" in first else alone
     unit, units = pd.factorize(groups)
-    random, each = np.random.default_rng(seed), np.full(len(units), 1 / len(units))
-    counts = random.multinomial(len(units), each, resamples)[:, unit]  # (resamples, pictures)
+    counts = resampled(len(units), resamples, seed)[:, unit].astype(
+        np.int64
+    )  # (resamples, pictures)
 
     def summary(changes: np.ndarray) -> dict[str, float]:
         drawn = counts @ changes.mean(axis=1) / counts.sum(axis=1)
-        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+        low, high = np.quantile(drawn, [(1 - 0.95) / 2, (1 + 0.95) / 2])
         p10, p90 = np.quantile(changes, [0.1, 0.9])
         return {"mean": changes.mean(), "low": low, "high": high, "p10": p10, "p90": p90}
 

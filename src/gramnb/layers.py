@@ -46,16 +46,11 @@ class _Float32Layer(keras.layers.Layer):
         """Return the arguments that make this layer again."""
         return {**super().get_config(), **{name: getattr(self, name) for name in self.saved}}
 
-    def compute_output_spec(self, features, **kwargs):
-        return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
-
 
 @register
 class GramMatrix(_Float32Layer):
-    """Inner products of a feature map's sub-maps: G = F F^T (equation 1), in float32.
-
-    Row i, column j holds the sum over all positions of sub-map i times sub-map j: which features
-    appear together, wherever they do.
+    """Inner products of a feature map's sub-maps: G = F F^T (equation 1), which features appear
+    together, wherever they do: (B, H, W, C) -> (B, C, C) float32.
 
     Args:
         scaling: "none" (the paper's), "positions" divides by H * W, "signed_sqrt" takes
@@ -63,12 +58,6 @@ class GramMatrix(_Float32Layer):
             "signed_sqrt_l2" divides that by its l2 norm (Lin and Maji 2017, improved bilinear
             CNN), "matrix_sqrt" is the matrix square root of G / (H * W) (`matrix_square_root`).
         centred: subtract each sub-map's mean first; with "positions", G is then the covariance.
-
-    Call arguments:
-        features: (B, H, W, C).
-
-    Returns:
-        (B, C, C) float32, symmetric; positive semi-definite unless "signed_sqrt".
     """
 
     saved = ("scaling", "centred")
@@ -96,10 +85,6 @@ class GramMatrix(_Float32Layer):
             return gram
         return gram / ops.sqrt(ops.sum(gram**2, axis=(1, 2), keepdims=True) + _SMALLEST)
 
-    def compute_output_shape(self, input_shape):
-        """Return (B, C, C)."""
-        return (input_shape[0], input_shape[-1], input_shape[-1])
-
 
 def matrix_square_root(matrices, iterations: int = ITERATIONS):
     """Return the square roots of positive semi-definite matrices (B, C, C) by matrix products only.
@@ -120,7 +105,7 @@ def matrix_square_root(matrices, iterations: int = ITERATIONS):
 
 @register
 class GramModule(_Float32Layer):
-    """The paper's Gram module (Figure 3): a feature map in, `units` numbers out.
+    """The paper's Gram module (Figure 3): (B, H, W, C) -> (B, units) float32.
 
     G -> flatten -> dense -> leaky ReLU -> batch normalisation, beside it 1x1 convolution -> leaky
     ReLU -> average of each sub-map; the two are fused by multiplication.
@@ -136,13 +121,6 @@ class GramModule(_Float32Layer):
         momentum: of the batch normalisation's moving statistics, which forget their start after
             some 3 / (1 - momentum) steps.
 
-    Call arguments:
-        features: (B, H, W, C).
-        training: whether the batch's own statistics normalise.
-
-    Returns:
-        (B, units) float32; (B, 2 * units) for "concatenate".
-
     Raises:
         ValueError: an option out of range, or an input that is no feature map.
     """
@@ -151,16 +129,10 @@ class GramModule(_Float32Layer):
     k = 1  # modules held side by side
 
     def __init__(
-        self,
-        units: int | None = None,
-        statistic: str = "gram",
-        scaling: str = "none",
-        activation: bool = True,
-        fusion: str = "multiply",
-        negative_slope: float = 0.2,
-        momentum: float = 0.99,
-        **kwargs,
-    ):
+        self, units: int | None = None, statistic: str = "gram", scaling: str = "none",
+        activation: bool = True, fusion: str = "multiply", negative_slope: float = 0.2,
+        momentum: float = 0.99, **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         if units is not None and units < 1:
             raise ValueError(f"units must be 1 or more, or None for the channels; got {units}")
@@ -233,26 +205,14 @@ class GramModule(_Float32Layer):
     def _activate(self, values):
         return ops.leaky_relu(values, self.negative_slope) if self.activation else values
 
-    def compute_output_shape(self, input_shape):
-        """Return (B, k * units), twice as wide for "concatenate"."""
-        sides = 2 if self.fusion == "concatenate" else 1
-        return (input_shape[0], sides * self.k * (self.units or input_shape[-1]))
-
 
 @register
 class GramBank(GramModule):
-    """k Gram modules that read the same feature map, as one module of width k * units.
+    """k Gram modules that read the same feature map: (B, H, W, C) -> (B, k * units) float32.
 
     Outputs and gradients are those of k separate modules (Figure 2, concatenated in order), while G
-    is computed once. A fresh bank is distributed as k fresh modules are.
-
-    Args:
-        k: number of modules, 1 or more.
-        units: width of each module's sides; None means the C channels of the feature map.
-        **options: as `GramModule` takes them.
-
-    Returns:
-        (B, k * units) float32; (B, 2 * k * units) for "concatenate", module after module.
+    is computed once. A fresh bank is distributed as k fresh modules are. `units` and the options
+    are those of each `GramModule`.
 
     Example:
         >>> GramBank(3)(keras.random.normal((8, 32, 32, 56))).shape
@@ -289,22 +249,15 @@ class GramBank(GramModule):
 
 @register
 class SecondOrderPooling(_Float32Layer):
-    """The upper triangle of a feature map's Gram matrix, row by row, in float32.
+    """The upper triangle of G, row by row: (B, H, W, C) -> (B, R (R + 1) / 2), R = rank or C.
 
-    A variant beside the paper's module, for `models.HeadOptions(branch="linear")`. G is symmetric,
-    so its upper triangle says all. The signed square root evens out entries that span decades, as
-    in bilinear pooling (Lin et al., ICCV 2015); centred, with a rank and the matrix square root it
-    is iSQRT-COV.
+    A variant beside the paper's module, for `models.HeadOptions(branch="linear")`. The signed
+    square root evens out entries that span decades, as in bilinear pooling (Lin et al., ICCV 2015);
+    centred, with a rank and the matrix square root it is iSQRT-COV.
 
     Args:
         scaling, centred: as `GramMatrix` takes them.
         rank: project the C sub-maps onto this many learned ones first; None: no projection.
-
-    Call arguments:
-        features: (B, H, W, C) in any float dtype.
-
-    Returns:
-        (B, R (R + 1) / 2) float32, R = rank or C.
 
     Raises:
         ValueError: a rank below 1, or an option that `GramMatrix` refuses.
@@ -340,8 +293,3 @@ class SecondOrderPooling(_Float32Layer):
         side = gram.shape[-1]
         upper = np.ravel_multi_index(np.triu_indices(side), (side, side))
         return ops.take(ops.reshape(gram, (-1, side**2)), upper, axis=-1)  # (B, R (R + 1) / 2)
-
-    def compute_output_shape(self, input_shape):
-        """Return (B, R (R + 1) / 2)."""
-        side = self.rank or input_shape[-1]
-        return (input_shape[0], side * (side + 1) // 2)

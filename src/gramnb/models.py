@@ -25,43 +25,32 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class HeadOptions(Settings):
     """The choices the paper leaves open or mentions without numbers; the defaults are ours.
 
-    Attributes:
-        head_units: width of the baseline's compressing layer (k = 0); None means 3 * C, the 168 of
-            Section 4.2. With Gram modules the width follows from them.
-        pooled_units: a fully connected layer after pooling ("Stage 7", Table 2: 1408); None: none.
-        activation: leaky ReLU "before" the compressing layer (Section 4.2's order) or "after" it.
-        module_activation: whether the Gram modules have leaky ReLUs.
-        gram_scaling: of G, as `layers.GramMatrix` takes it: "none" (equation 1), "positions" or
-            "signed_sqrt"; in the linear branch also "signed_sqrt_l2" or "matrix_sqrt".
-        module_fusion: of a module's two sides: "multiply" (Figure 3), "add", "concatenate",
-            "average".
-        branch_fusion: of the backbone's branch and the modules': "add" (Figure 2), "concatenate".
-        statistic: "gram", or "mean": sub-map means in place of G, the first-order control; in the
-            linear branch also "covariance": G of centred sub-maps.
-        branch: what reads the taps: "modules" (the paper's), or "linear", a variant of ours:
-            the statistic of each tap, standardised, dropout, one dense layer.
-        rank: of the linear branch: project each tap onto so many sub-maps first; None: do not.
-        momentum: of the modules' batch normalisation.
-        dropout: rate after pooling (Section 4.2).
-        negative_slope: of every leaky ReLU (Section 4.2).
-
     Raises:
         ValueError: a value out of range, in one line.
     """
 
+    # width of the baseline's compressing layer; None: 3 * C, the 168 of Section 4.2. With Gram
+    # modules the width follows from them
     head_units: Units | None = None
+    # a fully connected layer after pooling ("Stage 7", Table 2: 1408); None: none
     pooled_units: Units | None = None
+    # leaky ReLU before the compressing layer (Section 4.2's order) or after it
     activation: Literal["before", "after"] = "before"
-    module_activation: bool = True
+    module_activation: bool = True  # whether the Gram modules have leaky ReLUs
+    # of G, as `layers.GramMatrix` takes it; the last two in the linear branch alone
     gram_scaling: Literal[*layers.NORMALISATIONS] = "none"
-    module_fusion: Literal[*layers.FUSIONS] = "multiply"
+    module_fusion: Literal[*layers.FUSIONS] = "multiply"  # of a module's two sides (Figure 3)
+    # of the backbone's branch and the modules' (Figure 2)
     branch_fusion: Literal["add", "concatenate"] = "add"
+    # "mean": sub-map means in place of G, the first-order control; "covariance": G of centred
+    # sub-maps, in the linear branch alone
     statistic: Literal[*layers.STATISTICS, "covariance"] = "gram"
+    # what reads the taps; "linear" is ours: the statistic, standardised, dropout, a dense layer
     branch: Literal["modules", "linear"] = "modules"
-    rank: Units | None = None
-    momentum: Share = 0.99
-    dropout: Share = 0.5
-    negative_slope: Annotated[float, Field(ge=0)] = 0.2
+    rank: Units | None = None  # the linear branch projects taps onto so many sub-maps first
+    momentum: Share = 0.99  # of the modules' batch normalisation
+    dropout: Share = 0.5  # rate after pooling (Section 4.2)
+    negative_slope: Annotated[float, Field(ge=0)] = 0.2  # of every leaky ReLU (Section 4.2)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -97,17 +86,14 @@ def build_head(
 ) -> keras.Model:
     """Return the part of Figure 2 after the backbone, as a model named "head".
 
+    From [(B, D), (B, H, W, C) a tap], of the baseline from [(B, D)], to softmax probabilities
+    (B, classes): of others and sadness, or of several emotions, sadness second.
+
     Args:
         k: number of parallel Gram modules on each tap, or of modules as wide as the linear branch;
             0 is the baseline.
         pooled_channels: length D of the pooled top feature map.
         tap_shapes: (H, W, C) of each tap; the baseline takes its width from their channels.
-        options: the choices the paper leaves open.
-        classes: 2 for others and sadness; more for several emotions, sadness second.
-
-    Returns:
-        A model from [(B, D), (B, H, W, C) a tap] to softmax probabilities (B, classes), of others
-        and sadness; the baseline takes [(B, D)].
 
     Raises:
         ValueError: k is negative, or there is no tap to take a width from.
@@ -205,20 +191,8 @@ def build_classifier(
 ) -> keras.Model:
     """Return the network of Figure 2, or with k = 0 the paper's baseline.
 
-    Args:
-        backbone: a name in `backbones.BACKBONES`.
-        k: number of parallel Gram modules on each tap; 0 is the baseline.
-        image_size: side S of the square images, in pixels.
-        weights: as `backbones.build_backbone` takes them.
-        taps: names of the layers to tap; None means the backbone's default.
-        options: the choices the paper leaves open.
-        classes: as `build_head` takes it.
-
-    Returns:
-        A model from images (B, S, S, 3), values 0-255, to probabilities (B, 2) of others, sadness.
-
-    Raises:
-        ValueError, FileNotFoundError: as `build_backbone` and `build_head`, before any long work.
+    From images (B, S, S, 3), values 0-255, S being `image_size`, to probabilities (B, 2) of others
+    and sadness. Arguments and errors are those of `build_backbone` and `build_head`.
     """
     check_k(k)
     body = build_backbone(backbone, image_size, weights, taps)
@@ -232,12 +206,8 @@ def join(
 ) -> keras.Model:
     """Return the classifier made of a backbone, or the trunk of one, and a head on its features.
 
-    The top feature map is averaged over its positions unless the head reads the map itself.
-
-    Args:
-        backbone: of `build_backbone`, or of `backbones.above`, which taps nothing.
-        head: of `build_head`.
-        taps: inputs for the maps of taps that the backbone does not give.
+    The top feature map is averaged over its positions unless the head reads the map itself. Of a
+    trunk (`backbones.above`), which taps nothing, `taps` are inputs for the maps of the taps.
 
     Raises:
         ValueError: the head was built for other features than the backbone gives.

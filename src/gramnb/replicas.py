@@ -19,14 +19,11 @@ def available() -> int:
 
 
 def strategy(replicas: int = 0, kind: str = "") -> tf.distribute.Strategy:
-    """Return the strategy for so many replicas.
+    """Return a MirroredStrategy, or for one replica the default strategy.
 
     Args:
         replicas: 0 means all visible GPUs, or one CPU if there is none.
         kind: "GPU", or "CPU": logical devices of it, one a replica; empty: GPUs if there are any.
-
-    Returns:
-        A MirroredStrategy for two replicas or more, else the default strategy.
 
     Raises:
         ValueError: more replicas than GPUs, or this process has begun with another number.

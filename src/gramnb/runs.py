@@ -30,8 +30,8 @@ COLUMNS = [
 def project_root() -> Path:
     """Return the folder that relative paths mean: the checkout around the working directory.
 
-    papermill runs a notebook in its caller's directory and nbval in the notebook's own, so the
-    root is looked for upwards. Outside any checkout it is the working directory itself.
+    It is looked for upwards, since nbval runs a notebook in the notebook's own directory. Outside
+    any checkout it is the working directory itself.
     """
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -133,8 +133,7 @@ class Run:
     def of(cls, folder: str | Path, record: Mapping) -> "Run":
         """Return the run of a record (`TrainConfig.record`) below `folder`, begun or not.
 
-        The directory is named `<backbone>-k<k>-s<seed>-<8 hex of the record>`; where the manifest
-        lies does not count, its content (`data`) does.
+        It is named `<backbone>-k<k>-s<seed>-<8 hex of the record, but for the manifest's place>`.
         """
         name = "{backbone}-k{k}-s{seed}-".format(**record) + fingerprint(_placeless(record))
         return cls(resolve(folder) / name)
@@ -183,18 +182,12 @@ class Run:
         """One row an image, as `predictions` describes it."""
         files = {"own": self._file("predictions.parquet")}
         files |= {file.stem: file for file in sorted((self.path / "transfer").glob("*.parquet"))}
-        try:
-            known = {name: self.config[name] for name in VARIANT}
-            known |= {f"n_{split}": self.metrics["sizes"][split] for split in ("train", "test")}
-            frames = [
-                pd.read_parquet(file).assign(**known, dataset=name)[COLUMNS]
-                for name, file in files.items()
-            ]
-        except KeyError as error:
-            raise ValueError(
-                f"{self.path.name}: trained by an earlier version, without {error}; remove the "
-                "directory and train again"
-            ) from None
+        known = {name: self.config[name] for name in VARIANT}
+        known |= {f"n_{split}": self.metrics["sizes"][split] for split in ("train", "test")}
+        frames = [
+            pd.read_parquet(file).assign(**known, dataset=name)[COLUMNS]
+            for name, file in files.items()
+        ]
         return pd.concat(frames, ignore_index=True)
 
     @property

@@ -1,11 +1,9 @@
 """Training a variant: a configuration in, a finished `Run` out.
 
-Several devices train it under MirroredStrategy, one under TensorFlow's default strategy. How many
-there are is settled before the run is named: it changes the numbers. Each epoch ends with a
-checkpoint, a folder renamed into place whole, so that a run killed at any moment goes on from the
-last epoch that finished. Reported metrics always come from the saved model, loaded again on one
-device: the replicas' batch-normalisation statistics drift apart. A frozen run trains the head on
-cached backbone features (`features`), without augmentation.
+How many devices there are is settled before the run is named: it changes the numbers. Each epoch
+ends with a checkpoint, a folder renamed into place whole, so that a run killed at any moment goes
+on from the last epoch that finished. Reported metrics always come from the saved model, loaded
+again on one device: the replicas' batch-normalisation statistics drift apart.
 """
 
 import os
@@ -37,30 +35,28 @@ from gramnb.variants import WithCentres, build_multilevel_resnet50
 def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool = True) -> Run:
     """Train one variant, or finish what was begun, and return its run.
 
-    Refused before any long work: an empty or one-class split, missing image files, another
-    configuration in the run's directory, or the same begun on another number of devices, a damaged
-    checkpoint, or a run that another process trains.
-
     Args:
         config: what to train, on what.
         folder: where the run's directory goes; relative to the project root.
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError, FileNotFoundError: one line that says what is wrong and what to do.
+        ValueError, FileNotFoundError: one line that says what is wrong and what to do, before any
+            long work: an empty or one-class split, missing image files, another configuration in
+            the run's directory, a damaged checkpoint, a run that another process trains.
     """
     table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
     rows = splits(table, config.fold, config.validation)
     check_files(table, config.manifest)
     if config.train_share < 1:
         rows["train"] = share_of(rows["train"], config.train_share, config.seed)
-        check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
-    _check_replicas(folder, config)
+        _check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
     config = config.resolved(available())
     run = Run.open(folder, config.record(config.replicas))
     if not run.complete:
         with run.held():
-            _train(run, table, rows, config, progress)
+            if not run.complete:  # by now: another process may have held it
+                _train(run, table, rows, config, progress)
     _remove_checkpoints(run)
     for left in run.path.glob(".*"):  # what a killed process was writing, and who it was
         left.unlink(missing_ok=True)
@@ -68,35 +64,17 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
 
 
 def _train(run: Run, table: pd.DataFrame, rows: dict, config: TrainConfig, progress: bool) -> None:
-    if run.complete:  # by now: another process held it
-        return
-    done = _last(run, config)
+    history = _last(run, config)
     scope = strategy(config.replicas)
     inputs = prepare_inputs(table, config, progress, training=True)
-    history = _fit(run, inputs, rows, scope, progress, *done)
+    if len(history) < config.epochs:
+        history = _fit(run, inputs, rows, scope, progress, history)
     _finish(run, inputs, rows, scope, history)
 
 
 def run_of(config: TrainConfig, folder: str | Path = "runs/demo") -> Run:
     """Return the run that `train` makes of a configuration on this machine, begun or not."""
     return Run.of(folder, config.record(available()))
-
-
-def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
-    """Raise ValueError if what is asked was begun on other devices: it would quietly start anew."""
-    here = config.resolved(available())
-    for file in sorted(resolve(folder).glob("*/config.json")):
-        begun = Run(file.parent)
-        replicas = begun.config.get("replicas", 0) or here.replicas
-        if begun.complete or replicas == here.replicas or config.global_batch % replicas:
-            continue
-        there = config.resolved(replicas)
-        if Run.of(folder, there.record(replicas)) == begun:
-            raise ValueError(
-                f"{begun.path.name}: begun on {replicas} replicas, {there.global_batch} images a "
-                f"step; here it would be {here.replicas} and {here.global_batch}: set "
-                f"replicas={replicas} to go on with it, or remove its directory to start anew"
-            )
 
 
 def share_of(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -108,11 +86,8 @@ def share_of(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
 def splits(table: pd.DataFrame, fold: int = -1, validation: bool = True) -> dict[str, np.ndarray]:
     """Return the row positions of train, validation and test among a manifest's kept rows.
 
-    Args:
-        table: kept rows.
-        fold: -1 uses the column `split`; otherwise this fold is tested on, and the next one
-            validates.
-        validation: whether it does; if not, it trains, and no row validates.
+    fold: -1 uses the column `split`; otherwise this fold is tested on, and the next one validates.
+    validation: whether it does; if not, it trains, and no row validates.
 
     Raises:
         ValueError: a split is empty or holds one class only, or there is no such fold.
@@ -128,14 +103,12 @@ def splits(table: pd.DataFrame, fold: int = -1, validation: bool = True) -> dict
     if not validation:
         names = np.where(names == "val", "train", names)
     found = {split: np.flatnonzero(names == split) for split in SPLITS}
-    for split, rows in found.items():
-        if validation or split != "val":
-            check_classes(table, split, rows)
+    for split in SPLITS if validation else ("train", "test"):
+        _check_classes(table, split, found[split])
     return found
 
 
-def check_classes(table: pd.DataFrame, split: str, rows: np.ndarray) -> None:
-    """Raise ValueError if a split's rows are not of both classes."""
+def _check_classes(table: pd.DataFrame, split: str, rows: np.ndarray) -> None:
     classes = np.unique(table["sadness"].to_numpy()[rows])
     if len(classes) < 2:
         held = f"only images with sadness = {classes[0]}" if len(rows) else "no image"
@@ -216,18 +189,11 @@ def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
 
 
 def _fit(
-    run: Run,
-    inputs: Inputs,
-    rows: dict,
-    scope: tf.distribute.Strategy,
-    progress: bool,
-    done: int,
+    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, progress: bool,
     history: pd.DataFrame,
-) -> pd.DataFrame:
-    """Train the epochs after those done and return the whole history."""
-    config = inputs.config
-    if done == config.epochs:
-        return history
+) -> pd.DataFrame:  # fmt: skip
+    """Train the epochs after those in the history and return all of it."""
+    config, done = inputs.config, len(history)
     size, checked = (
         even_batch(len(rows[split]), config.global_batch, config.replicas)
         for split in ("train", "val")
@@ -308,11 +274,11 @@ def _checkpoint(run: Run, epoch: int) -> Path:
     return run.path / f"checkpoint-{epoch:03d}"
 
 
-def _last(run: Run, config: TrainConfig) -> tuple[int, pd.DataFrame]:
-    """Return the last finished epoch (0 if there is none) and the history up to it."""
+def _last(run: Run, config: TrainConfig) -> pd.DataFrame:
+    """Return the history of the epochs that are finished, a row each."""
     epoch = max(map(_epoch, run.path.glob("checkpoint-*")), default=0)
     if not epoch:
-        return 0, pd.DataFrame()
+        return pd.DataFrame()
     folder = _checkpoint(run, epoch)
     measured = ["loss", "seconds", *(["val_accuracy"] if config.validation else [])]
     try:
@@ -324,7 +290,7 @@ def _last(run: Run, config: TrainConfig) -> tuple[int, pd.DataFrame]:
             raise ValueError(f"it lacks {', '.join(sorted(lost))}")
     except (ValueError, KeyError, OSError) as error:
         raise _damaged(folder, error) from None
-    return epoch, history
+    return history
 
 
 def _epoch(checkpoint: Path) -> int:
@@ -398,17 +364,14 @@ def _finish(
     run.write_predictions(pd.concat(tables.values(), ignore_index=True))
     seconds = history["seconds"].sum()
     augmentation = "RandAugment N = {}, M = {}".format(*config.augment or "--")
-    write_json(
-        run.path / "environment.json",
-        {
-            **environment(),
-            "devices": device_names(scope),
-            "seconds": round(seconds, 1),
-            "images_per_second": round(len(rows["train"]) * len(history) / seconds, 1),
-            "augmentation": augmentation if config.augment else "none",
-            "features": "cached, frozen backbone" if config.frozen else "trained",
-        },
-    )
+    how = {
+        "devices": device_names(scope),
+        "seconds": round(seconds, 1),
+        "images_per_second": round(len(rows["train"]) * len(history) / seconds, 1),
+        "augmentation": augmentation if config.augment else "none",
+        "features": "cached, frozen backbone" if config.frozen else "trained",
+    }
+    write_json(run.path / "environment.json", {**environment(), **how})
     metrics = {split: evaluation.report(t["y"], t["p_sadness"]) for split, t in tables.items()}
     known = {
         "sizes": {split: len(rows[split]) for split in SPLITS},

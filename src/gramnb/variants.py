@@ -19,7 +19,6 @@ def build_multilevel_resnet50(
     taps: Sequence[str] = ("conv2_block3_out", "conv3_block4_out"),
     reduced_channels: int = 64,
     units: int = 2048,
-    dropout: float = 0.5,
 ) -> keras.Model:
     """Return the multi-level network of Zhang et al., as Sections 2 and 3.1 describe it.
 
@@ -29,15 +28,14 @@ def build_multilevel_resnet50(
     each Gram matrix (raw 256- and 512-channel ones would cost 670 million weights), division by the
     number of positions, ReLU, fusion by addition, dropout before the softmax.
 
+    From images (B, S, S, 3), values 0-255, S being `image_size`, to probabilities (B, 2) of others
+    and sadness.
+
     Args:
-        image_size, weights: as `backbones.build_backbone` takes them, S pixels a side.
+        image_size, weights: as `backbones.build_backbone` takes them.
         taps: layers that end the shallow stages.
         reduced_channels: channels left of each tap before its Gram matrix.
         units: width of the aggregating layer and of the 1x1 convolution.
-        dropout: rate before the softmax.
-
-    Returns:
-        A model from images (B, S, S, 3), values 0-255, to probabilities (B, 2) of others, sadness.
 
     Raises:
         ValueError, FileNotFoundError: a size below 1, no tap, or as `build_backbone`.
@@ -59,52 +57,17 @@ def build_multilevel_resnet50(
     deep = keras.layers.Conv2D(units, 1, activation="relu", name="deep")(top)  # (B, H, W, units)
     semantic = keras.layers.GlobalAveragePooling2D(dtype="float32", name="semantic")(deep)
     fused = keras.layers.Add(dtype="float32", name="fusion")([visual(shallow), semantic])
-    fused = keras.layers.Dropout(dropout, dtype="float32", name="dropout")(fused)  # (B, units)
+    fused = keras.layers.Dropout(0.5, dtype="float32", name="dropout")(fused)  # (B, units)
     return join(body, keras.Model([top, *maps], probabilities(fused), name="head"))
 
 
-@register
-class CentreDistances(keras.layers.Layer):
-    """Squared distances of embeddings (B, D) to one trainable centre a class: (B, classes).
-
-    Computed in float32 whatever the dtype policy.
-    """
-
-    def __init__(self, classes: int = 2, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.classes = classes
-
-    def build(self, input_shape):
-        """Create the centres, (classes, D)."""
-        self.centres = self.add_weight(
-            (self.classes, input_shape[-1]), initializer="glorot_uniform", name="centres"
-        )
-
-    def call(self, embeddings):
-        """Return the distances, (B, classes)."""
-        apart = ops.expand_dims(embeddings, 1) - self.centres  # (B, classes, D)
-        return ops.sum(ops.square(apart), axis=-1)  # (B, classes)
-
-    def compute_output_shape(self, input_shape):
-        """Return (B, classes)."""
-        return input_shape[0], self.classes
-
-    def get_config(self):
-        """Return the arguments that make this layer again."""
-        return {**super().get_config(), "classes": self.classes}
-
-
-@register
 class ContrastiveCentreLoss(keras.losses.Loss):
     """Half the mean of d_y / (sum of the other classes' d_j + 1), d squared distances to centres.
 
     Call arguments:
         y_true: class indices (B,).
-        y_pred: squared distances (B, classes), as `CentreDistances` gives them.
+        y_pred: squared distances (B, classes), one to each class's centre.
     """
-
-    def __init__(self, name: str = "contrastive_centre", **kwargs):
-        super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
         """Return one value an embedding, (B,)."""
@@ -118,8 +81,9 @@ class ContrastiveCentreLoss(keras.losses.Loss):
 class WithCentres(keras.Model):
     """A classifier in training: what it is compiled with, plus weight * contrastive-centre loss.
 
-    Called, it returns (probabilities, distances); metrics see the probabilities alone. What is
-    saved and asked after `fit` is its `classifier`, which knows neither centres nor labels.
+    Called, it returns (probabilities, squared distances of the embedding to one trainable centre a
+    class), both (B, classes); metrics see the probabilities alone. What is saved and asked after
+    `fit` is its `classifier`, which knows neither centres nor labels.
 
     Args:
         classifier: of `models.build_classifier` or `build_head`; it shares its weights.
@@ -134,14 +98,15 @@ class WithCentres(keras.Model):
         self.weight = weight
         self.loss_of_centres = ContrastiveCentreLoss()
         self.network = _with_embedding(classifier)
-        self.distances = CentreDistances(classifier.output_shape[-1], name="centres")
-        self.distances.build(self.network.output_shape[1])
+        shape = classifier.output_shape[-1], self.network.output_shape[1][-1]  # (classes, D)
+        self.centres = self.add_weight(shape, "glorot_uniform", "float32", name="centres")
         self.built = True
 
     def call(self, inputs, training=None):
-        """Return probabilities (B, classes) and squared distances (B, classes)."""
+        """Return probabilities and squared distances."""
         probabilities, embedding = self.network(inputs, training=training)
-        return probabilities, self.distances(embedding)
+        apart = ops.expand_dims(embedding, 1) - self.centres  # (B, classes, D)
+        return probabilities, ops.sum(ops.square(apart), axis=-1)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the compiled loss of the probabilities plus the weighted loss of the centres."""

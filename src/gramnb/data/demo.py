@@ -7,11 +7,10 @@ between sadness and the rest; a share of pictures carries a caption, is a near-c
 
 Moods and shifts were set by trying: logistic regression on frozen EfficientNetLite0 features at
 128 pixels tells sadness from the rest in 86 % of undersampled, undisturbed pictures (five folds),
-as it is of the real task's order, and in 83 and 80 % of the shifted transfer sets (400 pictures).
+and in 83 and 80 % of the shifted transfer sets (400 pictures).
 
-Such pictures show that every part works, and how it treats captions, copies, broken files and noisy
-labels. They cannot show that sadness can be seen in photographs: they are sad because they were
-drawn so.
+Such pictures show that every part works. They cannot show that sadness can be seen in photographs:
+they are sad because they were drawn so.
 """
 
 import io
@@ -173,9 +172,8 @@ def draw_dataset(
     """Draw a demo data set into `folder` (relative: to the project root) and return its path.
 
     JPEG pictures of SIZE x SIZE pixels as `<emotion>/<nnnn>.jpg`, always the same bytes, and last
-    `truth.csv` (`read_truth`): with it a folder is whole and left alone, without it everything is
-    drawn again. "demo-artworks" is flat: eight pictures three times as large, with `artworks.csv`
-    instead (file, title, emotion, factors).
+    `truth.csv` (`read_truth`): with it a folder is whole and left alone. "demo-artworks" is flat:
+    eight pictures three times as large, with `artworks.csv` (file, title, emotion, factors).
 
     Raises:
         ValueError: the folder holds other files, or was drawn with other settings.

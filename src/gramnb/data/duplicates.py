@@ -4,13 +4,10 @@ The hash of a picture is 128 bits: shrunk to 9 x 8 pixels, is each one brighter 
 to the left (64 bits), and shrunk to 8 x 9, than the one above (64 bits). Two pictures are
 near-duplicates if at most `distance` bits differ in *each* direction. Among 3,377 web images (5.7
 million pairs) 590 pairs are within 6 in both, all of them one picture or one quotation card with
-another text; 50 more are within 6 across alone, nearly all of them unrelated. Pairs grow with the
-square of the images: at WEBEmo's size the 50 would be some 200,000, enough to chain what has
-nothing in common into one group.
+another text; 50 more are within 6 across alone, nearly all of them unrelated.
 
-A bit says something only where neighbours differ by more than the noise of compression. A plain
-picture (a blank page, a stamp on white), with fewer than a quarter of its 128 differences above it,
-has no hash: it is grouped by its bytes and its address alone.
+A plain picture (a blank page, a stamp on white), with fewer than a quarter of its 128 differences
+above the noise of compression, has no hash: it is grouped by its bytes and its address alone.
 """
 
 from collections.abc import Sequence
@@ -35,9 +32,10 @@ def difference_hash(pixels: np.ndarray) -> str:
     """
     grey = Image.fromarray(pixels).convert("L")
     across, down = (grey.resize(size, Image.Resampling.LANCZOS) for size in ((9, 8), (8, 9)))
-    steps = np.stack(  # (2, 8, 8)
-        [np.diff(np.asarray(across, np.int16), axis=1), np.diff(np.asarray(down, np.int16), axis=0)]
-    )
+    pairs = ((across, 1), (down, 0))
+    steps = np.stack(
+        [np.diff(np.asarray(x, np.int16), axis=axis) for x, axis in pairs]
+    )  # (2, 8, 8)
     if (np.abs(steps) >= NOISE).sum() < DISTINCT:
         return ""
     return np.packbits(steps > 0).tobytes().hex()
@@ -46,9 +44,8 @@ def difference_hash(pixels: np.ndarray) -> str:
 def near_pairs(hashes: Sequence[str], distance: int) -> np.ndarray:
     """Return all pairs of near-duplicates among different `hashes`: positions (n, 2), sorted.
 
-    Each direction's bits are dealt in turn into distance + 1 bands. Two near-duplicates share at
-    least one whole band in each direction (pigeonhole), so for every choice of two bands only
-    hashes that agree in both are compared.
+    Each direction's bits are dealt in turn into distance + 1 bands, of which two near-duplicates
+    share one (pigeonhole): only hashes that agree in a band of each direction are compared.
     """
     words = np.frombuffer(bytes.fromhex("".join(hashes)), ">u8").astype(np.uint64).reshape(-1, 2)
     size, parts = len(words), distance + 1

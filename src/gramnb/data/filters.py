@@ -1,10 +1,9 @@
 """How much of a picture is text that can be read, and how much of it its largest face takes.
 
 The paper keeps images without text (Section 4.1) and does not say how it found them. A text
-detector alone will not do: on photographs without any text it often boxes a silhouette, a face or
-the whole picture, and so would drop sad images first. Here a box counts once its text has been read
-with confidence. Detector and recogniser are RapidOCR's, whose models come with it.
-`benchmarks/text_agreement.py` judges the result against eyes, `benchmarks/text_speed.py` times it.
+detector alone often boxes a silhouette, a face or the whole picture, and so would drop sad images
+first. Here a box counts once RapidOCR, whose models come with it, has read it with confidence.
+`benchmarks/text_agreement.py` judges the result against eyes.
 
 The paper's images are those "where faces are not the main focus" (Section 1), yet its pipeline
 names no face filter; ours is off by default. The detector is the boosted cascade of Viola and Jones
@@ -51,17 +50,10 @@ def text_reader() -> Callable[[np.ndarray], float]:
     """
     from rapidocr import RapidOCR  # loads ONNX Runtime: only for those who measure
 
-    engine = RapidOCR(
-        params={
-            "Global.log_level": "critical",
-            "Global.min_side_len": 1,
-            "Global.max_side_len": TEXT_SIDE,
-            "Det.limit_type": "max",
-            "Det.limit_side_len": TEXT_SIDE,
-            "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-        }
-    )
+    limits = {"Global.min_side_len": 1, "Global.max_side_len": TEXT_SIDE,
+              "Det.limit_type": "max", "Det.limit_side_len": TEXT_SIDE}  # fmt: skip
+    threads = {f"EngineConfig.onnxruntime.{x}_op_num_threads": 1 for x in ("intra", "inter")}
+    engine = RapidOCR(params={"Global.log_level": "critical", **limits, **threads})
 
     def read(image: np.ndarray) -> float:
         height, width = image.shape[:2]
@@ -99,10 +91,8 @@ def face_reader() -> Callable[[np.ndarray], float]:
     The largest face (the detector's square; 0: none was found), not all together: a crowd is no
     portrait, and false finds do not add up. Each call makes its own cascades, for one thread.
     """
-    frontal, profile = (
-        (cv2.CascadeClassifier(cv2.data.haarcascades + name), agree)
-        for name, agree in CASCADES.items()
-    )
+    frontal, profile = (cv2.CascadeClassifier(cv2.data.haarcascades + name) for name in CASCADES)
+    often, rarely = CASCADES.values()
 
     def read(image: np.ndarray) -> float:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -111,14 +101,12 @@ def face_reader() -> Callable[[np.ndarray], float]:
             grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
         smallest = max(1, round(SMALLEST * min(grey.shape)))
         mirrored = cv2.flip(grey, 1)  # the profile cascade knows faces that look left
-        sides = [
-            side
-            for view, (cascade, agree) in ((grey, frontal), (grey, profile), (mirrored, profile))
-            for *_, side in cascade.detectMultiScale(
-                view, scaleFactor=1.1, minNeighbors=agree, minSize=(smallest, smallest)
-            )
-        ]
-        return float(max(sides, default=0) ** 2 / grey.size)
+        views = (grey, frontal, often), (grey, profile, rarely), (mirrored, profile, rarely)
+        sides = [0]
+        for view, cascade, agree in views:
+            found = cascade.detectMultiScale(view, 1.1, agree, minSize=(smallest, smallest))
+            sides += [side for *_, side in found]
+        return float(max(sides) ** 2 / grey.size)
 
     return read
 

@@ -36,14 +36,12 @@ def inspect_all(table: pd.DataFrame, progress: bool = True) -> pd.DataFrame:
     """
     keys = {path: _file_key(path) for path in table["path"].unique()}
     paths = {key: path for path, key in keys.items()}
-    known = cached_map(
-        cache_dir() / CACHE,
-        lambda key, _: _inspect(paths[key]),
-        paths,
-        [DECODER],
-        "decode check",
-        progress=progress,
-    )
+
+    def look(key: str, known: dict) -> dict:
+        return _inspect(paths[key])
+
+    where = cache_dir() / CACHE
+    known = cached_map(where, look, paths, [DECODER], "decode check", progress=progress)
     missing = ("", 0, 0, "", "missing")
     found = [known[keys[path]].get(DECODER, missing) for path in table["path"]]
     return table.assign(**pd.DataFrame(found, table.index, FOUND).astype(table.dtypes[FOUND]))

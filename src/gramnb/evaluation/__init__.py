@@ -8,6 +8,7 @@ from gramnb.evaluation.intervals import (
     meta_analysis,
     paired_difference,
     reliability,
+    resampled,
     roc_band,
 )
 from gramnb.evaluation.metrics import (

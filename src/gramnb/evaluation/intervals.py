@@ -26,28 +26,27 @@ from scipy.spatial.distance import cdist
 
 from gramnb.evaluation.metrics import BINS, METRICS, bins, checked, wilson
 
+LEVEL = 0.95  # of every interval
 CHUNK = 100  # resamples at a time: the weights of 6,107 images take 5 MB
 
 
 class Difference(NamedTuple):
-    """A difference, its interval, two-sided p, and what it could have detected; the metric's unit.
-
-    `detectable` is the least true difference that a test at level 1 - `level` finds with a
-    probability of 80 %, given the standard error at hand: (t(level) + t(0.8)) standard errors.
-    """
+    """A difference in the metric's unit, its 95 % interval, and how sure it is."""
 
     estimate: float
     low: float
     high: float
-    p: float
+    p: float  # two-sided
+    # the least true difference that a test at the 5 % level finds with a probability of 80 %, given
+    # the error at hand: t(0.975) + t(0.8) standard errors
     detectable: float
     error: float  # standard error
     freedom: float  # degrees of freedom
 
 
-def interval(mean, error, freedom, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Return low and high: the mean ± t x standard error, t of so many degrees of freedom."""
-    half = stats.t.isf((1 - level) / 2, freedom) * error
+def interval(mean, error, freedom) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 95 % interval: the mean ± t x standard error, t of so many degrees of freedom."""
+    half = stats.t.isf((1 - LEVEL) / 2, freedom) * error
     return mean - half, mean + half
 
 
@@ -156,7 +155,7 @@ class Runs(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # every variant and metric of a study asks for the same
-def _counts(units: int, resamples: int, seed: int) -> np.ndarray:
+def resampled(units: int, resamples: int, seed: int) -> np.ndarray:
     """Return how often each unit is drawn, (resamples, units)."""
     random = np.random.default_rng(seed)
     return random.multinomial(units, np.full(units, 1 / units), resamples).astype(np.int16)
@@ -164,7 +163,7 @@ def _counts(units: int, resamples: int, seed: int) -> np.ndarray:
 
 def _draws(metric, variants: list[Runs], resamples: int, seed: int) -> list[np.ndarray]:
     """Return each variant's scores, (s, resamples, ...), on the same resampled images."""
-    counts, chunks = _counts(variants[0].units, resamples, seed), []
+    counts, chunks = resampled(variants[0].units, resamples, seed), []
     for start in range(0, resamples, CHUNK):
         drawn = counts[start : start + CHUNK, variants[0].unit].astype(float)
         chunks.append([runs.scores(metric, drawn) for runs in variants])
@@ -187,11 +186,7 @@ def _error(values: np.ndarray, draws: np.ndarray, units: int) -> tuple[np.ndarra
 
 
 def estimate(
-    predictions: pd.DataFrame | Runs,
-    metric="accuracy",
-    level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
+    predictions: pd.DataFrame | Runs, metric="accuracy", resamples: int = 1000, seed: int = 0
 ) -> dict:
     """Return mean, SD over seeds (ddof 1; NaN for one run), low, high and number of runs n.
 
@@ -202,16 +197,15 @@ def estimate(
     values = runs.scores(metric)[:, 0]  # (s, ...)
     error, freedom = _error(values, _draws(metric, [runs], resamples, seed)[0], runs.units)
     mean = values.mean(axis=0)
-    low, high = np.clip(interval(mean, error, freedom, level), 0, 1)
+    low, high = np.clip(interval(mean, error, freedom), 0, 1)
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.nan
     return {"mean": mean, "sd": sd, "low": low, "high": high, "n": len(values)}
 
 
 def roc_band(predictions: pd.DataFrame, points: int = 101, **options) -> pd.DataFrame:
-    """Return one variant's ROC curve, averaged over runs: fpr, tpr, sd, low, high.
+    """Return one variant's ROC curve: fpr, and as `estimate` gives them tpr, sd, low, high.
 
-    Runs are averaged at equal false positive rates; sd is over seeds (NaN for one), low and high
-    bound runs and images at each rate. `attrs` hold `auc` and `auc_sd`. Options as `estimate`'s.
+    Runs are averaged at equal false positive rates. `attrs` hold `auc` and `auc_sd`.
     """
     rates = np.linspace(0, 1, points)
     band = estimate(predictions, rates, **options)
@@ -226,20 +220,17 @@ def paired_difference(
     b: pd.DataFrame,
     metric: str | tuple[str, ...] = "accuracy",
     method: str = "",
-    level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Difference:
     """Return metric(a) - metric(b) of two variants' predictions of the same images and seeds.
 
-    Of several metrics the fields are arrays.
-
-    The method is "resampled t" where there are folds and "bootstrap" where there are none, unless
-    one is named. "bootstrap" covers runs and groups of images, and speaks of these training images.
-    "resampled t" takes the variance of the J differences, one a fold, times 1/J + n_test / n_train,
-    and J - 1 degrees of freedom. Both counts are those of the runs; of two variants that were
-    trained on different numbers of images the smaller one counts. Seeds that share their folds are
-    averaged first, as they repeat no partition; seeds with folds of their own are repetitions.
+    Of several metrics the fields are arrays. The method is "resampled t" where there are folds and
+    "bootstrap" where there are none, unless one is named. "bootstrap" covers runs and groups of
+    images, and speaks of these training images. "resampled t" takes the variance of the J
+    differences, one a fold, times 1/J + n_test / n_train, and J - 1 degrees of freedom; of two
+    variants trained on different numbers of images the smaller one counts. Seeds that share their
+    folds are averaged first, as they repeat no partition; seeds with folds of their own repeat it.
 
     Raises:
         ValueError: images, labels, seeds, folds or groups differ; "resampled t" without folds, or
@@ -270,8 +261,8 @@ def paired_difference(
         raise ValueError(f"method must be 'bootstrap' or 'resampled t', got {method!r}")
     mean = values.mean(axis=0)
     t = np.divide(np.abs(mean), error, out=np.where(mean == 0, 0, np.inf), where=error > 0)
-    detectable = (stats.t.isf((1 - level) / 2, freedom) + stats.t.ppf(0.8, freedom)) * error
-    low, high = interval(mean, error, freedom, level)
+    detectable = (stats.t.isf((1 - LEVEL) / 2, freedom) + stats.t.ppf(0.8, freedom)) * error
+    low, high = interval(mean, error, freedom)
     return Difference(mean, low, high, 2 * stats.t.sf(t, freedom), detectable, error, freedom)
 
 
@@ -319,7 +310,7 @@ def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
     Columns: worse, equivalent, better, the posterior probabilities of a difference below -margin,
     within, above (the correlated Bayesian t-test of Corani and Benavoli 2015, whose posterior is
     Student's t of estimate, error and freedom); p, of two one-sided tests of not being equivalent
-    (Schuirmann 1987). With that posterior p is the larger of worse and better.
+    (Schuirmann 1987): with that posterior the larger of worse and better.
     """
     if not margin > 0:
         raise ValueError(f"margin must be above 0, got {margin}")
@@ -329,7 +320,7 @@ def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
     return pd.DataFrame(columns | {"p": np.maximum(worse, better)}, differences.index)
 
 
-def meta_analysis(estimates, errors, level: float = 0.95) -> dict[str, float]:
+def meta_analysis(estimates, errors) -> dict[str, float]:
     """Return what studies say together, by random effects: each has a true difference of its own.
 
     estimates, errors: (n,) of 2 studies or more, differences and their standard errors, one unit.
@@ -350,8 +341,8 @@ def meta_analysis(estimates, errors, level: float = 0.95) -> dict[str, float]:
     weights = 1 / (errors**2 + tau2)
     mean = np.average(estimates, weights=weights)
     error = np.sqrt(np.average((estimates - mean) ** 2, weights=weights) / (n - 1))
-    low, high = interval(mean, error, n - 1, level)
-    ends = (-np.inf, np.inf) if n < 3 else interval(mean, np.hypot(tau2**0.5, error), n - 2, level)
+    low, high = interval(mean, error, n - 1)
+    ends = (-np.inf, np.inf) if n < 3 else interval(mean, np.hypot(tau2**0.5, error), n - 2)
     i2 = max(0, 1 - (n - 1) / q) if q else 0
     found = {"estimate": mean, "low": low, "high": high, "tau": tau2**0.5, "i2": i2}
     return {**found, "predicted_low": ends[0], "predicted_high": ends[1]}

@@ -43,8 +43,8 @@ def checked(y, p) -> tuple[np.ndarray, np.ndarray]:
 def report(y, p, threshold: float = 0.5) -> dict[str, float]:
     """Return METRICS of one run, the support of both classes and n.
 
-    Precision and F1 of a class that is never predicted are 0. Raises ValueError for empty input,
-    one class only, labels other than 0 and 1, and p outside 0-1.
+    Precision and F1 of a class that is never predicted are 0. Raises ValueError as `checked`, and
+    for one class only.
     """
     y, p = checked(y, p)
     if y.min() == y.max():
@@ -70,9 +70,9 @@ def ece(y, p) -> float:
     return float(np.abs(np.bincount(bins(p), y - p)).sum() / len(y))
 
 
-def wilson(successes, n, level: float = 0.95):
-    """Return low and high of Wilson's score interval of a share, 0-1 (Wilson 1927)."""
-    z = stats.norm.isf((1 - level) / 2)
+def wilson(successes, n):
+    """Return low and high of Wilson's 95 % score interval of a share, 0-1 (Wilson 1927)."""
+    z = stats.norm.isf((1 - 0.95) / 2)
     share, scale = successes / n, 1 + z**2 / n
     centre = (share + z**2 / (2 * n)) / scale
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / scale

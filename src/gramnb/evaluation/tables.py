@@ -5,6 +5,7 @@ columns that `intervals` names. Variants keep the order in which they appear.
 """
 
 from collections.abc import Mapping
+from itertools import product
 
 import pandas as pd
 
@@ -22,9 +23,7 @@ def by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     keys = [name for name in KEYS if name in predictions]
     rows = []
-    for key, run in (
-        predictions.groupby(keys, sort=False, dropna=False) if keys else [((), predictions)]
-    ):
+    for key, run in predictions.groupby(keys, sort=False, dropna=False):
         if "split" in run and run["split"].nunique() > 1:
             splits = ", ".join(sorted(run["split"].unique()))
             raise ValueError(f"predictions hold the splits {splits}: select one")
@@ -34,7 +33,7 @@ def by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def seed_means(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return metrics per variant and seed: means over folds, supports added up."""
-    rows = by_seed(predictions if "seed" in predictions else predictions.assign(seed=-1))
+    rows = by_seed(predictions)
     groups = rows.groupby([*_names(predictions), "seed"], sort=False)
     supports = [f"support_{label}" for label in CLASSES]
     return groups.mean(numeric_only=True).assign(**groups[supports].sum())
@@ -60,10 +59,9 @@ def compare(
     common: bool = False,
     **options,
 ) -> pd.DataFrame:
-    """Return `paired_difference` of variants, a row a name and metric.
+    """Return `paired_difference` of variants on one data set, a row a name and metric.
 
     Args:
-        predictions: of all the variants, on one data set.
         against: the baseline of every other variant, or chosen pairs: {name in the table: (variant,
             the one it is compared with)}.
         metrics, method, options: as `paired_difference`.
@@ -81,8 +79,7 @@ def compare(
     tables = {}
     for name, pair in against.items():
         if absent := [variant for variant in pair if variant not in variants]:
-            there = ", ".join(map(str, variants))
-            raise ValueError(f"no variant {absent[0]!r}; there are {there}")
+            raise ValueError(f"no variant {absent[0]!r}; there are {', '.join(variants)}")
         a, b = (variants[variant] for variant in pair)
         if common:
             keys = ["image_id", "seed", "y"]
@@ -140,12 +137,10 @@ def table3(predictions: pd.DataFrame, **options) -> pd.DataFrame:
 def table4(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return Table 4: variant x (class, metric), 0-1, averaged over seeds."""
     means = seed_means(predictions).groupby(_names(predictions), sort=False).mean()
-    columns = {
-        (label.capitalize(), title): means[f"{name}_{label}"]
-        for label in CLASSES
-        for name, title in TITLES.items()
-    }
-    return pd.DataFrame(columns)
+    both = product(CLASSES, TITLES.items())
+    return pd.DataFrame(
+        {(x.capitalize(), title): means[f"{name}_{x}"] for x, (name, title) in both}
+    )
 
 
 def class_report(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -153,11 +148,9 @@ def class_report(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Averaged over seeds; support is images. Raises ValueError for several variants.
     """
-    table = table4(predictions)
-    if len(table) != 1:
-        raise ValueError(
-            f"a class report is of one variant, got {', '.join(map(str, table.index))}"
-        )
+    if len(table := table4(predictions)) != 1:
+        names = ", ".join(map(str, table.index))
+        raise ValueError(f"a class report is of one variant, got {names}")
     supports = seed_means(predictions)[[f"support_{label}" for label in CLASSES]].mean()
     rows = table.iloc[0].unstack()[list(TITLES.values())]
     return rows.assign(Support=supports.astype(int).to_numpy()).rename_axis("Class")

@@ -11,6 +11,8 @@ from scipy import stats
 from gramnb.paper import printed as paper
 from gramnb.paper.printed import CLAIMS, DATA, SETTINGS
 
+LEVEL, TARGET = 0.05, 0.8  # of a two-sided test, and its power
+
 
 def audit(disagreement: float = 0.10, own: float | None = None, sd: float = 0.3) -> pd.DataFrame:
     """Check the paper against itself: section, claim, printed, recomputed, verdict (all text).
@@ -174,10 +176,8 @@ def paired_error(
     With one run of each network, `disagreement` is the share of images that exactly one of the two
     gets right; an image's difference is -1, 0 or 1, so its variance is disagreement - gain^2. With
     so many `runs` of each, an image's difference is one of two means. If two runs of one network
-    disagree on a share `own`, its mean square is disagreement - (1 - 1/runs) own.
-
-    It assumes that images are independent and that all runs answer the same ones; it holds the
-    training images fixed.
+    disagree on a share `own`, its mean square is disagreement - (1 - 1/runs) own. Images are taken
+    to be independent, the training images to be fixed.
 
     Raises:
         ValueError: the disagreements cannot belong to such a gain.
@@ -191,24 +191,24 @@ def paired_error(
     return sqrt((square - gain**2) / images)
 
 
-def power(gain: float, disagreement: float, images: int = DATA.test.total, level=0.05) -> float:
+def power(gain: float, disagreement: float, images: int = DATA.test.total) -> float:
     """Return the power, 0-1, of a two-sided McNemar test to see a gain (0-1) of one network pair.
 
     Normal approximation with the variance of each hypothesis; `disagreement` is an assumption, or
     `least_disagreement`, and must not be less than the gain.
     """
-    bar = stats.norm.isf(level / 2) * sqrt(disagreement / images)
+    bar = stats.norm.isf(LEVEL / 2) * sqrt(disagreement / images)
     return float(stats.norm.sf((bar - abs(gain)) / paired_error(gain, disagreement, images)))
 
 
-def images_needed(gain: float, disagreement: float, level=0.05, target=0.8) -> int:
-    """Return how many test images a McNemar test needs to reach the target power (see `power`)."""
+def images_needed(gain: float, disagreement: float) -> int:
+    """Return how many test images a McNemar test needs to reach the TARGET power (see `power`)."""
     error = paired_error(gain, disagreement, 1)
-    bar = stats.norm.isf(level / 2) * sqrt(disagreement)
-    return ceil(((bar + stats.norm.isf(1 - target) * error) / gain) ** 2)
+    bar = stats.norm.isf(LEVEL / 2) * sqrt(disagreement)
+    return ceil(((bar + stats.norm.isf(1 - TARGET) * error) / gain) ** 2)
 
 
-def seeds_needed(gain: float, sd: float, level=0.05, target=0.8) -> int:
+def seeds_needed(gain: float, sd: float) -> int:
     """Return how many runs of each network show a gain on one test set, by a two-sample t-test.
 
     `gain` and the runs' standard deviation `sd` share a unit. More runs settle which network does
@@ -217,8 +217,8 @@ def seeds_needed(gain: float, sd: float, level=0.05, target=0.8) -> int:
     if not (gain and sd > 0):
         raise ValueError(f"gain must not be 0 and sd must be above 0, got {gain} and {sd}")
     runs, reached = 1, 0.0
-    while reached < target:
+    while reached < TARGET:
         runs += 1
         freedom, shift = 2 * runs - 2, abs(gain) / (sd * sqrt(2 / runs))
-        reached = stats.nct.sf(stats.t.isf(level / 2, freedom), freedom, shift)
+        reached = stats.nct.sf(stats.t.isf(LEVEL / 2, freedom), freedom, shift)
     return runs

@@ -1,5 +1,6 @@
 """The paper's printed numbers, as the CSV files beside this module hold them, and its tables."""
 
+from functools import partial
 from importlib.resources import files
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -80,22 +81,19 @@ def table4() -> pd.DataFrame:
     return wide.set_axis(CELLS, axis=1)
 
 
-def table5() -> pd.DataFrame:
-    """Return Table 5 as printed: UnbiasedEmo, k = 4, shares and images."""
-    return SCORES.loc[5].droplevel(["k", "Network"])
+def table5(number: int = 5) -> pd.DataFrame:
+    """Return Table 5 as printed (UnbiasedEmo, k = 4, shares and images), or Table 6 (Emotion-6)."""
+    return SCORES.loc[number].droplevel(["k", "Network"])
 
 
-def table6() -> pd.DataFrame:
-    """Return Table 6 as printed: Emotion-6, k = 4, shares and images."""
-    return SCORES.loc[6].droplevel(["k", "Network"])
+table6 = partial(table5, 6)
 
 
 def supports() -> pd.DataFrame:
     """Compare the parts of UnbiasedEmo and Emotion-6 in Tables 5 and 6 with rules that could be.
 
     Rows: what is published, what is printed, and the others that two rules would leave beside the
-    sadness printed: to keep the same share of both classes, and to undersample others to the share
-    of sadness of Section 4.1. Columns: data set x others, sadness.
+    sadness printed. Columns: data set x others, sadness.
     """
     columns = {}
     for name, published in PUBLISHED.items():
@@ -109,10 +107,10 @@ def supports() -> pd.DataFrame:
 
 
 def attrition() -> pd.DataFrame:
-    """Return the paper's way from list to data set (Section 4.1): step x others, sadness, total.
+    """Return the paper's way from list to data set (Section 4.1), as `manifest.attrition` does.
 
-    Between the first and the last row stand the images lost at a step. Classes are printed for the
-    data set only. "listed" counts the lines of WEBEmo's two lists, which the paper rounds.
+    Classes are printed for the data set only. "listed" counts the lines of WEBEmo's two lists,
+    which the paper rounds.
     """
     listed = DATA.lines_train + DATA.lines_test
     others, sadness = map(sum, zip(DATA.train, DATA.validation, DATA.test, strict=True))

@@ -63,9 +63,8 @@ def class_balance(table: pd.DataFrame) -> Figure:
     table: a manifest; without splits its folds are shown.
     """
     table = table[table["dropped"] == ""]
-    figure, axes = new(2.9, 1, 2, width_ratios=[1, 1.1])
+    figure, ((left, right),) = new(2.9, 1, 2, width_ratios=[1, 1.1])
     emotions = table.groupby(["sadness", "emotion"]).size().sort_index(ascending=[True, False])
-    left, right = axes[0]
     colours = [CLASS_COLOURS[sadness] for sadness, _ in emotions.index]
     bars = left.barh(range(len(emotions)), emotions, color=colours, height=0.72)
     left.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8.5)
@@ -73,21 +72,18 @@ def class_balance(table: pd.DataFrame) -> Figure:
     left.set_yticks(range(len(emotions)), names, parse_math=False)
     left.set(xlabel="images", title="Emotion")
     left.margins(x=0.16)
+    left.grid(False, axis="y")
     parts = table["split"].where(table["split"] != "", "fold " + table["fold"].astype(str))
-    order = [name for name in ("train", "val", "test") if name in set(parts)]
     counts = pd.crosstab(parts, table["sadness"]).reindex(columns=[0, 1], fill_value=0)
-    counts = counts.loc[order + sorted(set(counts.index) - set(order))]
-    for place, sadness in ((-0.2, 0), (0.2, 1)):
-        x = np.arange(len(counts)) + place
-        right.bar(x, counts[sadness], width=0.38, color=CLASS_COLOURS[sadness])
+    order = [name for name in ("train", "val", "test") if name in counts.index]
+    counts = counts.loc[order or counts.index]
+    counts.plot.bar(ax=right, color=CLASS_COLOURS, width=0.8, legend=False, rot=0)
     for row, (others, sadness) in enumerate(counts.to_numpy()):
         share = f"{100 * sadness / (others + sadness):.1f} %\nsadness"
-        place = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
-        right.annotate(share, (row, max(others, sadness)), fontsize=8.5, **place)
-    right.set_xticks(range(len(counts)), counts.index)
-    right.set(ylabel="images", title="Split and class")
+        right.annotate(share, (row, max(others, sadness)), (0, 3), textcoords="offset points",
+                       ha="center", fontsize=8.5)  # fmt: skip
+    right.set(xlabel="", ylabel="images", title="Split and class")
     right.margins(y=0.22)
-    left.grid(False, axis="y")
     right.grid(False, axis="x")
     legend(figure, SQUARES, loc="outside upper right")
     return figure
@@ -110,15 +106,15 @@ def text_threshold(fractions, threshold: float, truth=None) -> Figure:
         truth = np.asarray(truth, bool)
         groups = {"without caption": measured & ~truth, "with caption": measured & truth}
     figure, ((ax,),) = new(2.8)
-    highest = max(np.nanmax(percent, initial=0), 200 * threshold, 1)
+    highest = max(np.nanmax(percent), 200 * threshold, 1)
     below = round(40 * 100 * threshold / highest)  # bins; an edge lies at the threshold
     width = 100 * threshold / below if below else highest / 40
     bins = np.arange(0, highest + width, width)
     for (name, chosen), colour in zip(groups.items(), (INK, "#D55E00"), strict=False):
         values = percent[chosen]
         label = f"{name}: {(values > 100 * threshold).sum():,} of {len(values):,} above"
-        ax.hist(values, bins, color=colour, alpha=0.35)
-        ax.hist(values, bins, color=colour, histtype="step", linewidth=1.4, label=label)
+        ax.hist(values, bins, histtype="stepfilled", facecolor=(colour, 0.35), edgecolor=colour,
+                linewidth=1.4, label=label)  # fmt: skip
     ax.axvline(100 * threshold, color=INK, linewidth=1.2, linestyle="--")
     place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
     ax.annotate(f"threshold {100 * threshold:g} %", (100 * threshold, 0.97), (5, 0), **place)

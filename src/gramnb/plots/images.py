@@ -62,10 +62,9 @@ def augmentations(original, augmented: Sequence) -> Figure:
 def artworks(images: Sequence, titles: Sequence[str], p) -> Figure:
     """Pictures, each with the predicted class and its probability above (the paper's Figure 8).
 
-    The frame is blue where sadness is predicted (p above 0.5) and orange otherwise.
-
-    images: n of (H, W, 3) uint8; titles: set below; p: (n,) or (runs, n), probabilities of sadness;
-    of several runs the mean and the SD are shown.
+    The frame is blue where sadness is predicted (p above 0.5) and orange otherwise. images: n of
+    (H, W, 3) uint8; titles: set below; p: (n,) or (runs, n), probabilities of sadness; of several
+    runs the mean and the SD are shown.
     """
     runs = np.atleast_2d(p).T
     return image_grid(images, [*map(_answer, runs)], runs.mean(axis=1) > 0.5, 4, titles)

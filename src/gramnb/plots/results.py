@@ -20,18 +20,15 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     history: epoch, loss, accuracy, val_loss, val_accuracy (0-1) of one run.
     """
     figure, axes = new(2.9, 1, 2)
-    looks = {
-        "training": {"linestyle": "--", "linewidth": 1.1},
-        "validation": {},
-        "best epoch": {"marker": "o", "linestyle": ""},
-    }
-    best = history.loc[[history["val_accuracy"].idxmax()]]
+    looks = {"training": {"linestyle": "--", "linewidth": 1.1}, "validation": {},
+             "best epoch": {"marker": "o", "linestyle": ""}}  # fmt: skip
+    percent = history.assign(**100 * history[["accuracy", "val_accuracy"]]).set_index("epoch")
+    best = percent.loc[[percent["val_accuracy"].idxmax()]]
     units = {"loss": "cross-entropy, nats", "accuracy": "accuracy, %"}
     for ax, (name, unit) in zip(axes[0], units.items(), strict=True):
-        drawn = (history, name), (history, f"val_{name}"), (best, f"val_{name}")
-        for (rows, column), style in zip(drawn, looks.values(), strict=True):
-            scale = 100 if name == "accuracy" else 1
-            ax.plot(rows["epoch"], scale * rows[column], color=look(0)["color"], **style)
+        drawn = percent[name], percent[f"val_{name}"], best[f"val_{name}"]
+        for rows, style in zip(drawn, looks.values(), strict=True):
+            ax.plot(rows, color=look(0)["color"], **style)
         ax.set(xlabel="epoch", ylabel=unit, title=name.capitalize())
         ax.set_xlim(left=1 - 0.02 * history["epoch"].max())
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
