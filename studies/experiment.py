@@ -95,6 +95,8 @@ class Experiment(BaseModel):
             raise ValueError(f"{file}: settings by name are expected, not {reprlib.repr(content)}")
         chapters = {key: own or {} for key, own in content.items() if CHAPTER.fullmatch(str(key))}
         own = {key: value for key, value in content.items() if key not in chapters}
+        if hidden := sorted({"chapters", "file"} & set(own)):
+            raise ValueError(f"{file}: {hidden[0]}: {_no_key()}")
         try:
             return cls.model_validate({**own, "chapters": chapters, "file": file})
         except ValidationError as error:
@@ -139,7 +141,10 @@ class Experiment(BaseModel):
         """Return each row's settings, one a fold and seed: its own over the shared ones."""
         found = {}
         shared = {"seeds": self.seeds, "folds": self.folds, **self.base}
-        for row, own in ({f"k = {k}": {"k": k} for k in self.k} | self.rows).items():
+        short = {f"k = {k}": {"k": k} for k in self.k}
+        if twice := sorted(set(short) & set(self.rows)):
+            raise ValueError(f"{self.file}: row {twice[0]!r} is made by `k` too; name it otherwise")
+        for row, own in (short | self.rows).items():
             settings = shared | (own or {})
             heads = [each.get("head") or {} for each in (shared, settings)]
             lists = [seeds, folds] = settings.pop("seeds"), settings.pop("folds")
@@ -197,9 +202,14 @@ def _mistakes(error: Exception) -> Iterable[str]:
     if not isinstance(error, ValidationError):
         yield str(error)
         return
-    names = ", ".join(name for name in Experiment.model_fields if name != "file")
     for each in error.errors():
         key = ".".join(str(part) for part in each["loc"])
         unknown = error.title == "Experiment" and each["type"] == "extra_forbidden"
-        message = f"there is no such key; there are: {names}" if unknown else each["msg"]
+        message = _no_key() if unknown else each["msg"]
         yield f"{key}: {message.removeprefix('Value error, ')}" if key else message
+
+
+def _no_key() -> str:
+    """Return what to say of a key that is none; a notebook's own name is one of a profile."""
+    names = ", ".join(name for name in Experiment.model_fields if name not in ("chapters", "file"))
+    return f"there is no such key; there are: {names}, and notebooks by name"
