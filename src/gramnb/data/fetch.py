@@ -31,7 +31,7 @@ from urllib3.exceptions import TimeoutError as NoAnswer
 from gramnb import __version__, runs
 from gramnb.data.cached import cached_map
 from gramnb.data.images import MAX_BYTES, SUFFIXES, ImageError, decode
-from gramnb.data.lists import EMOTIONS, read_fetched, read_lists
+from gramnb.data.lists import EMOTIONS, MALFORMED, read_fetched, read_lists
 
 COLUMNS = ["list", "line", "url", "label", "status", "path"]
 RANGES = {"workers": (1, 256), "timeout": (0.1, 3600), "retries": (0, 20)}
@@ -53,7 +53,7 @@ def fetch(
     Columns: list (its file name), line, url, label (0-24), status, path (relative to `out`, empty
     unless the status is "ok"). Other statuses: HTTP 404 and the like, "timeout", "no connection",
     "too many redirects", "not allowed" (the server forbids use in machine learning), "bad address",
-    and the reasons of `images.ImageError`. An address that stands on several lines is asked once.
+    "malformed line" (without url, label -1) and the reasons of `images.ImageError`. An address that stands on several lines is asked once.
 
     `workers` downloads run at once; `timeout` seconds are granted each to connecting, to all of an
     answer's headers and to the whole file; `retries` more attempts are made where they may help.
@@ -65,7 +65,7 @@ def fetch(
     Raises:
         FileNotFoundError: there is no such list.
         OSError: no room on the disk; what has arrived is kept.
-        ValueError: malformed lines, two lists of one name, an option outside its range, or a
+        ValueError: a file that is no list, two of one name, an option outside its range, or a
             `fetch.sqlite` or `fetch.parquet` of something else.
     """
     for name, value in {"workers": workers, "timeout": timeout, "retries": retries}.items():
@@ -95,13 +95,14 @@ def fetch(
     found = cached_map(
         out / "fetch.sqlite",
         keep,
-        table["url"],
+        table.loc[table["label"] >= 0, "url"],
         ["fetch"],
         "fetching",
         settled=lambda x: x[0] not in MAY_PASS and (x[0] != "ok" or (out / x[1]).is_file()),
         workers=workers,
         progress=progress,
     )
+    found[""] = {"fetch": (MALFORMED, "")}
     table[["status", "path"]] = [found[url]["fetch"] for url in table["url"]]
     table = table[COLUMNS]
     whole = pd.concat([before[~before["list"].isin(table["list"].unique())], table])
@@ -115,11 +116,13 @@ def fetch(
 def attrition(table: pd.DataFrame) -> pd.DataFrame:
     """Return how many lines of `fetch`'s table have each status, "total" last.
 
-    Indexed by status; columns others, sadness, total.
+    Indexed by status; columns others, sadness, total. Malformed lines are of neither class.
     """
-    side = pd.Categorical(EMOTIONS[table["label"]] == "sadness", [False, True])
-    side = side.rename_categories(["others", "sadness"])
-    return pd.crosstab(table["status"], side, margins=True, margins_name="total", dropna=False)
+    sadness = EMOTIONS[table["label"]] == "sadness"
+    counts = pd.DataFrame({"others": ~sadness & (table["label"] >= 0), "sadness": sadness})
+    counts = counts.assign(total=True).groupby(table["status"]).sum()
+    counts.loc["total"] = counts.sum()
+    return counts
 
 
 class _Retry(Retry):
