@@ -171,9 +171,8 @@ def test_every_line_gets_its_status(server, tmp_path):
         table = fetch.fetch(listed, tmp_path / "out", 32, LIMIT, retries=1, progress=False)
     ends = ["no connection", "bad address", "ok", "malformed line"]
     assert table["status"].tolist() == [*KINDS.values(), *ends]
-    assert table["url"].tolist() == [*urls[:-1], ""] and table["line"].tolist() == list(
-        range(1, len(urls) + 1)
-    )
+    assert table["url"].tolist() == [*urls[:-1], ""]
+    assert table["line"].tolist() == list(range(1, len(urls) + 1))
     assert table["label"].tolist() == [*(n % 25 for n in range(len(urls) - 1)), -1]
 
     arrived = table[table["status"] == "ok"]
@@ -219,6 +218,24 @@ import sys
 from gramnb.data.fetch import fetch
 fetch(sys.argv[1], sys.argv[2], workers=3, progress=False)
 """
+
+
+CLI = "import sys; from gramnb.cli import main; sys.exit(main())"
+
+
+def test_shards_in_one_folder_lose_no_row(server, tmp_path):
+    urls = [f"{server.url}/{'gone' if n % 5 == 0 else 'good'}/{n % 30}.jpg" for n in range(40)]
+    listed = write_list(tmp_path / "train25.txt", [*urls, "no address"])
+    command = [sys.executable, "-c", CLI, "fetch", listed, "--out", tmp_path / "out"]
+    many = [subprocess.Popen([*command, "--shard", f"{n}/3"]) for n in (1, 2, 3)]
+    assert [process.wait(timeout=120) for process in many] == [0, 0, 0]
+    assert max(server.hits.values()) == 1 and len(server.hits) == 30  # no address asked twice
+    written = pd.read_parquet(tmp_path / "out" / "fetch.parquet")
+    whole = fetch.fetch(listed, tmp_path / "out", progress=False)
+    assert sum(server.hits.values()) == 30 and len(whole) == 41
+    pd.testing.assert_frame_equal(written.sort_values("line", ignore_index=True), whole)
+    with pytest.raises(ValueError, match="shard must be one of 1/3 to 3/3, got 4/3"):
+        fetch.fetch(listed, tmp_path / "out", shard=(4, 3))
 
 
 def test_a_killed_run_ends_with_the_same_result(server, tmp_path):

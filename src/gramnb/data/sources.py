@@ -132,7 +132,7 @@ def _webemo(root: Path, sadness: Sequence[str]) -> tuple[pd.DataFrame, list[str]
     """Read `train25.txt`, `test25.txt` and `fetch.parquet`, what `gramnb fetch` has downloaded.
 
     The table may lie in `root` or in a folder of its own in it, one for each list or one for both.
-    Rows of the lists for which no image was fetched keep an empty path; malformed lines are dropped.
+    Rows of the lists for which no image was fetched keep an empty path, malformed ones are dropped.
     """
     lists = [root / name for name in PUBLISHED["webemo"] if (root / name).is_file()]
     if not lists:
