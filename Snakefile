@@ -4,7 +4,7 @@
 profile's notebooks are executed into `runs/<profile>/`, never in place, so nothing of anyone's
 images enters the checkout. Runs are trained several in a process, side by side; what is done is
 skipped, an interrupted run continues. A study (`make study STUDY=frozen`) takes the same way to
-its record. Snakemake's executors take the parts elsewhere: `--executor slurm --config parts=20`.
+its record. Snakemake's executors take the parts elsewhere: `--workflow-profile profiles/slurm`.
 
 What `make` is given (DATA=..., SADNESS=...) comes through the environment, where no shell reads it.
 Why a run failed is written into `runs/failed.txt`, in one line that `make` prints last.
@@ -183,9 +183,9 @@ BUILD = f"{Path(sys.executable).with_name('jupyter-book')} build " + "{params.fo
 CHAPTER = str(OUT / "notebooks" / "{chapter}.ipynb")
 RUNS_A_PROCESS = 10  # TensorFlow keeps some memory of every network it has trained
 PART = str(OUT / "parts" / "{part}-of-{parts}.txt")  # the last files of the runs of a part
-FROZEN = any(one.get("frozen") for row in EXPANDED.values() for one in row)
+KINDS = {bool(one.get("frozen")) for row in EXPANDED.values() for one in row}  # True: frozen
 COUNT = sum(map(len, EXPANDED.values()))
-CORES = int(os.environ.setdefault("GRAMNB_CORES_GIVEN", str(workflow.cores or 1)))
+CORES = int(os.environ.setdefault("GRAMNB_CORES_GIVEN", str(workflow.global_resources["_cores"].value or 1)))
 PARTS = numbers("parts", config.get("parts", 0))[0] or min(-(-COUNT // (CORES * RUNS_A_PROCESS)) * CORES, COUNT)
 GPU = shutil.which("nvidia-smi")  # one process takes all GPUs
 for marker in OUT.glob("parts/*.txt"):  # not done any more if somebody removed a run, nor what reads it
@@ -195,6 +195,7 @@ for marker in OUT.glob("parts/*.txt"):  # not done any more if somebody removed 
             file.unlink(missing_ok=True)
 check_names()
 onstart: check()
+localrules: reproduce, book_of_run, record, study, published_book, committed_notebooks
 
 
 rule reproduce:
@@ -217,7 +218,7 @@ rule gram:
     run: execute(GRAM, output[0])
 
 
-def train(output, part, parts):
+def train(output, part, parts, threads=1):
     """Train one part of the runs, or compute what all of them read of frozen backbones."""
     from gramnb._keras import quiet
 
@@ -225,7 +226,7 @@ def train(output, part, parts):
         from studies import runs
     try:
         if part:
-            files = runs.train(EXPERIMENT, int(part), int(parts))
+            files = runs.train(EXPERIMENT, int(part), int(parts), threads)
             Path(output).write_text("".join(f"{file}\n" for file in files))
         else:
             runs.compute_features(EXPERIMENT)
@@ -238,15 +239,17 @@ rule features:
     output: touch(OUT / "parts" / "features")
     params: EXPERIMENT.model_dump_json()
     threads: CORES
+    resources: mem_mb=8_000, runtime=480
     run: train(output[0], 0, 0)
 
 
 rule part:
-    input: rules.features.output if FROZEN else rules.features.input
+    input: rules.features.output if True in KINDS else rules.features.input
     output: PART
     params: EXPERIMENT.model_dump_json()
-    threads: CORES if GPU else 1
-    run: train(output[0], wildcards.part, wildcards.parts)
+    threads: CORES if GPU else max(CORES // PARTS, 1)
+    resources: mem_mb=16_000, runtime=1440, gpu=int(False in KINDS)  # the whole network needs one
+    run: train(output[0], wildcards.part, wildcards.parts, threads)
 
 
 RUNS = [PART.format(part=part, parts=PARTS) for part in range(1, PARTS + 1)]

@@ -81,6 +81,8 @@ class Experiment(Settings):
             raise ValueError(f"{file}: settings by name are expected, not {reprlib.repr(content)}")
         chapters = {key: own or {} for key, own in content.items() if CHAPTER.fullmatch(str(key))}
         own = {key: value for key, value in content.items() if key not in chapters}
+        if hidden := sorted({"chapters", "file"} & set(own)):
+            raise ValueError(f"{file}: Experiment has no setting {hidden[0]}")
         try:
             return cls.model_validate({**own, "chapters": chapters, "file": file})
         except ValueError as error:
@@ -125,7 +127,10 @@ class Experiment(Settings):
         """Return each row's settings, one a fold and seed: its own over the shared ones."""
         found = {}
         shared = {"seeds": self.seeds, "folds": self.folds, **self.base}
-        for row, own in ({f"k = {k}": {"k": k} for k in self.k} | self.rows).items():
+        short = {f"k = {k}": {"k": k} for k in self.k}
+        if twice := sorted(set(short) & set(self.rows)):
+            raise ValueError(f"{self.file}: row {twice[0]!r} is made by `k` too; name it otherwise")
+        for row, own in (short | self.rows).items():
             settings = shared | (own or {})
             heads = [each.get("head") or {} for each in (shared, settings)]
             lists = [seeds, folds] = settings.pop("seeds"), settings.pop("folds")

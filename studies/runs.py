@@ -5,7 +5,6 @@ interrupted goes on when it is called again. Studies that share a configuration 
 """
 
 import gc
-import os
 import time
 from pathlib import Path
 
@@ -53,13 +52,13 @@ def in_order(experiment: Experiment) -> list[tuple[str, TrainConfig, Run]]:
     return sorted(runs.values(), key=lambda each: [getattr(each[1], name) for name in shared])
 
 
-def train(experiment: Experiment, part: int = 1, parts: int = 1) -> list[Path]:
-    """Train what is missing of one part of the runs, on a share of the cores; return its files.
+def train(experiment: Experiment, part: int = 1, parts: int = 1, threads: int = 1) -> list[Path]:
+    """Train what is missing of one part of the runs, on so many threads; return its files.
 
     Raises:
         ValueError, FileNotFoundError: as `training.train`.
     """
-    _limit(max((os.cpu_count() or 1) // parts, 1))
+    _limit(threads)
     runs = in_order(experiment)
     own = runs[len(runs) * (part - 1) // parts : len(runs) * part // parts]
     for row, config, run in own:
@@ -78,7 +77,7 @@ def train(experiment: Experiment, part: int = 1, parts: int = 1) -> list[Path]:
 
 
 def _limit(threads: int) -> None:
-    """Give this process its share of the cores, if TensorFlow has not counted them yet."""
+    """Give this process so many threads, if TensorFlow has not counted the cores yet."""
     import tensorflow as tf
 
     try:

@@ -166,23 +166,26 @@ def test_every_line_gets_its_status(server, tmp_path):
         unused.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/1.jpg"
         urls = [f"{server.url}/{kind}/{n}.jpg" for n, kind in enumerate(KINDS)]
-        urls += [nobody, "http://[broken/1.jpg", urls[0]]
+        urls += [nobody, "http://[broken/1.jpg", urls[0], "no address"]
         listed = write_list(tmp_path / "train25.txt", urls)
         table = fetch.fetch(listed, tmp_path / "out", 32, LIMIT, retries=1, progress=False)
-    assert table["status"].tolist() == [*KINDS.values(), "no connection", "bad address", "ok"]
-    assert table["url"].tolist() == urls and table["line"].tolist() == list(range(1, len(urls) + 1))
-    assert table["label"].tolist() == [n % 25 for n in range(len(urls))]
+    ends = ["no connection", "bad address", "ok", "malformed line"]
+    assert table["status"].tolist() == [*KINDS.values(), *ends]
+    assert table["url"].tolist() == [*urls[:-1], ""]
+    assert table["line"].tolist() == list(range(1, len(urls) + 1))
+    assert table["label"].tolist() == [*(n % 25 for n in range(len(urls) - 1)), -1]
 
     arrived = table[table["status"] == "ok"]
     for row in arrived.itertuples():
         content = (tmp_path / "out" / row.path).read_bytes()
-        assert content == jpeg(0 if row.line == len(urls) else row.line - 1)  # as it was sent
+        assert content == jpeg(0 if row.line == len(urls) - 1 else row.line - 1)  # as it was sent
     assert read_image(tmp_path / "out" / arrived["path"].iloc[0]).shape == (147, 220, 3)
     assert (table.loc[table["status"] != "ok", "path"] == "").all()
     assert len(list((tmp_path / "out" / "images").rglob("*.*"))) == 9
 
     counts = fetch.attrition(table)
-    assert counts.loc["ok", "total"] == 10 and counts.loc["total", "total"] == len(table) == 28
+    assert counts.loc["ok", "total"] == 10 and counts.loc["total", "total"] == len(table) == 29
+    assert counts.loc["malformed line"].tolist() == [0, 0, 1]
     assert counts.loc["total", "sadness"] == table["label"].isin([4, 13, 19, 20, 21, 23]).sum() == 6
     written = pd.read_csv(tmp_path / "out" / "attrition.csv", index_col="status")
     pd.testing.assert_frame_equal(written, counts, check_names=False)
@@ -215,6 +218,24 @@ import sys
 from gramnb.data.fetch import fetch
 fetch(sys.argv[1], sys.argv[2], workers=3, progress=False)
 """
+
+
+CLI = "import sys; from gramnb.cli import main; sys.exit(main())"
+
+
+def test_shards_in_one_folder_lose_no_row(server, tmp_path):
+    urls = [f"{server.url}/{'gone' if n % 5 == 0 else 'good'}/{n % 30}.jpg" for n in range(40)]
+    listed = write_list(tmp_path / "train25.txt", [*urls, "no address"])
+    command = [sys.executable, "-c", CLI, "fetch", listed, "--out", tmp_path / "out"]
+    many = [subprocess.Popen([*command, "--shard", f"{n}/3"]) for n in (1, 2, 3)]
+    assert [process.wait(timeout=120) for process in many] == [0, 0, 0]
+    assert max(server.hits.values()) == 1 and len(server.hits) == 30  # no address asked twice
+    written = pd.read_parquet(tmp_path / "out" / "fetch.parquet")
+    whole = fetch.fetch(listed, tmp_path / "out", progress=False)
+    assert sum(server.hits.values()) == 30 and len(whole) == 41
+    pd.testing.assert_frame_equal(written.sort_values("line", ignore_index=True), whole)
+    with pytest.raises(ValueError, match="shard must be one of 1/3 to 3/3, got 4/3"):
+        fetch.fetch(listed, tmp_path / "out", shard=(4, 3))
 
 
 def test_a_killed_run_ends_with_the_same_result(server, tmp_path):

@@ -14,7 +14,7 @@ from gramnb.data.lists import (
     sadness_labels,
     sadness_subsets,
 )
-from gramnb.runs import cache_dir, resolve
+from gramnb.runs import resolve
 
 A, B, C, D = (f"http://host/{name}.jpg" for name in "abcd")
 TRAIN = f"{A} 19\n{A} 0\n{B} 3\n{B} 3\n{C} 4\n{C} 19\n{D} 24\n"  # a: both; c: two kinds of sadness
@@ -55,20 +55,18 @@ def test_addresses_are_kept_as_bytes(tmp_path):
     assert audit_list([path])["distinct_urls"] == 3
 
 
-def test_all_malformed_lines_are_named(tmp_path):
+def test_a_malformed_line_is_a_row_without_an_address(tmp_path):
     text = f"{A} 19\n{B}\n{C} 25\nftp://host/x.jpg 3\n{D} -1\n{D} two words\n{D} ²\n{D} 7\n"
-    with pytest.raises(ValueError, match=r"list.txt: 6 malformed lines") as caught:
-        read_lists([write(tmp_path / "list.txt", text)])
-    shown = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
-    assert shown == [f"line {number}" for number in (2, 3, 4, 5, 6, 7)]
-    with pytest.raises(ValueError, match="40 malformed lines.*; all are in") as caught:
-        read_lists([write(tmp_path / "long.txt", "x\x1b[2J\n" * 40)])
-    shown = str(caught.value).splitlines()
-    assert len(shown) == 11 and shown[1] == "  line 1: 'x\\x1b[2J'"  # no command to a terminal
-    every = (cache_dir() / "long-malformed.txt").read_text().splitlines()
-    assert len(every) == 40 and every[-1] == "line 40: 'x\\x1b[2J'"
-    with pytest.raises(ValueError, match="empty.txt: no line in it"):
-        read_lists([write(tmp_path / "empty.txt", "\n")])
+    path = write(tmp_path / "list.txt", text)
+    listed = read_lists([path])
+    assert list(listed["url"]) == [A, *[""] * 6, D] and list(listed["line"]) == list(range(1, 9))
+    assert list(listed["label"]) == [19, *[-1] * 6, 7]
+    counts = audit_list([path])
+    assert counts["lines"] == 2 and counts["malformed_lines"] == 6
+    assert counts["lists"]["list.txt"]["lines"] == 2 == sum(counts["labels"].values())
+    for content in ("\n", "x\x1b[2J\n" * 40):
+        with pytest.raises(ValueError, match="none.txt: no list: no line of it is a URL and a la"):
+            read_lists([write(tmp_path / "none.txt", content)])
     with pytest.raises(FileNotFoundError, match="absent.txt"):
         read_lists([tmp_path / "absent.txt"])
 

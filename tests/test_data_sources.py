@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from gramnb.data import manifest, sources
+from gramnb.data.inspection import inspect_all
 from gramnb.data.sources import read, transfer_sets
 
 
@@ -96,61 +97,16 @@ def test_emotion_6_keeps_its_levels_and_misspellings(tmp_path, published):
     assert list(read("emotion-6", tmp_path, ["suffering"])["sadness"]) == [0, 0, 1]
 
 
-HEADER = "[image_filename]\t[valence]\t[arousal]\t[prob. anger]\t...\n"
-VOTES = {
-    "disgust/1.jpg": "2.5\t3.8\t0.1\t0.7\t0\t0.1\t0.1\t0\t0",
-    "sadness/1.jpg": "4\t5\t0\t0\t0.2\t0\t0.4\t0\t0.4",  # a tie: the keyword wins
-    "sadness/2.jpg": "4\t5\t0\t0\t0\t0\t0.1\t0\t0.9",  # found as sadness, seen as neutral
-    "joy/1.jpg": "4\t5\t0\t0\t0\t0\t1\t0\t0",  # found as joy, seen as sadness
-}
-
-
-def test_emotion6_is_labelled_by_its_votes(tmp_path, published):
-    published("emotion6", disgust=1, joy=1, sadness=2)
-    folder = draw(tmp_path / "Emotion6" / "images", *VOTES)
-
-    def emotion6(votes, *sadness):
-        lines = [f"{name}\t{shares}\n" for name, shares in votes.items()]
-        (folder.parent / "ground_truth.txt").write_text(HEADER + "".join(lines) + "\n")
-        return read("emotion6", tmp_path, sadness)
-
-    table = emotion6(VOTES)
-    assert rows(table, "label", "emotion", "sadness") == [
-        ("disgust", "disgust", 0),
-        ("joy", "sadness", 1),
-        ("sadness", "sadness", 1),
-        ("sadness", "neutral", 0),
-    ]
-    assert table.attrs["report"] == []
-    assert list(emotion6(VOTES, "sadness")["sadness"]) == [0, 0, 1, 1]  # keywords
-    joy = VOTES["joy/1.jpg"]
-    for bad in ("1\t2\t3", "x" + joy, joy + "\t0", joy.replace("1", "nan"), joy[:-2], ""):
-        with pytest.raises(ValueError, match="ground_truth.txt: line 6: .*; below its header"):
-            emotion6(VOTES | {"joy/2.jpg": bad})
-    with pytest.raises(ValueError, match="line 7: joy/1.jpg stands there twice"):
-        emotion6(VOTES | {"joy/2.jpg": joy.replace("1", "2") + "\njoy/1.jpg\t" + joy})
-    table = emotion6({name: x for name, x in VOTES.items() if x != joy} | {"fear/9.jpg": joy})
-    assert table.attrs["report"] == [
-        "listed in ground_truth.txt, not there: fear/9.jpg",
-        "not in ground_truth.txt, so the keyword counts: joy/1.jpg",
-    ]
-    assert list(table["emotion"]) == ["disgust", "joy", "sadness", "neutral"]
-    (folder.parent / "ground_truth.txt").unlink()
-    table = read("emotion6", tmp_path)
-    assert list(table["emotion"]) == list(table["label"])
-    assert "is not there" in table.attrs["report"][0]
-
-
 def webemo(root, *fetched):
     (root / "train25.txt").write_text("http://h/a.jpg 19\nhttp://h/b.jpg 0\nhttp://h/b.jpg 4\n")
-    (root / "test25.txt").write_text("http://h/c.jpg 2\n")
+    (root / "test25.txt").write_text("http://h/c.jpg 2\nhttp://h/c.jpg\n")
     (root / "images").mkdir(exist_ok=True)
     table = pd.DataFrame(fetched, columns=["list", "line", "url", "path"])
     table.to_parquet(root / "images" / "fetch.parquet")
 
 
 def test_webemo_joins_its_lists_with_what_was_fetched(tmp_path, published):
-    published("webemo", **{"train25.txt": 3, "test25.txt": 2})
+    published("webemo", **{"train25.txt": 3, "test25.txt": 3})
     webemo(
         tmp_path,
         ("train25.txt", 1, "http://h/a.jpg", "0000/1.jpg"),
@@ -159,20 +115,23 @@ def test_webemo_joins_its_lists_with_what_was_fetched(tmp_path, published):
         ("test25.txt", 1, "http://h/c.jpg", "0000/3.jpg"),
     )
     table = read("webemo", tmp_path)
-    assert rows(table, "line", "path", "label", "emotion", "sadness") == [
-        (1, f"{tmp_path}/images/0000/1.jpg", "sadness", "sadness", 1),
-        (2, "", "affection", "love", 0),
-        (3, "", "disappointment", "sadness", 1),
-        (1, f"{tmp_path}/images/0000/3.jpg", "confusion", "confusion", 0),
+    assert rows(table, "line", "path", "label", "emotion", "sadness", "dropped") == [
+        (1, f"{tmp_path}/images/0000/1.jpg", "sadness", "sadness", 1, ""),
+        (2, "", "affection", "love", 0, ""),
+        (3, "", "disappointment", "sadness", 1, ""),
+        (1, f"{tmp_path}/images/0000/3.jpg", "confusion", "confusion", 0, ""),
+        (2, "", "", "", 0, "malformed line"),
     ]
+    dropped = inspect_all(table, progress=False)["dropped"]
+    assert dropped.tolist() == ["missing"] * 4 + ["malformed line"]
     assert table.attrs["report"] == [
-        "WEBEmo: 4 of 5 lines; test25.txt 1 of 2",
-        "WEBEmo: no image for 2 of 4 lines",
+        "WEBEmo: 5 of 6 lines; test25.txt 2 of 3",
+        "WEBEmo: no image for 3 of 5 lines",
         "WEBEmo: images of sadness by choice of labels: chosen 1, level-2 1, sadness alone 1",
     ]
     # The label sadness alone, instead of its level-2 class, which has a name too.
-    assert list(read("webemo", tmp_path, ["sadness"])["sadness"]) == [1, 0, 0, 0]
-    assert list(read("webemo", tmp_path, ["level-2"])["sadness"]) == [1, 0, 1, 0]
+    assert list(read("webemo", tmp_path, ["sadness"])["sadness"]) == [1, 0, 0, 0, 0]
+    assert list(read("webemo", tmp_path, ["level-2"])["sadness"]) == [1, 0, 1, 0, 0]
 
 
 def test_webemo_without_images_or_with_those_of_other_lists(tmp_path):
@@ -195,8 +154,8 @@ def test_webemo_without_images_or_with_those_of_other_lists(tmp_path):
         read("webemo", tmp_path)
     (tmp_path / "images" / "fetch.parquet").unlink()
     table = read("webemo", tmp_path)
-    assert (table["path"] == "").all() and len(table) == 4
-    assert "no image for 4 of 4 lines" in table.attrs["report"][-2]
+    assert (table["path"] == "").all() and len(table) == 5
+    assert "no image for 5 of 5 lines" in table.attrs["report"][-2]
 
 
 def test_transfer_sets_are_named_or_recognised(tmp_path):

@@ -81,8 +81,15 @@ def parser() -> argparse.ArgumentParser:
     fetch.add_argument("--workers", type=int, default=16, help="downloads at a time")
     fetch.add_argument("--timeout", type=float, default=10.0, help="seconds a download may take")
     fetch.add_argument("--retries", type=int, default=3, help="further attempts that may help")
+    fetch.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="part I of N")
     fetch.set_defaults(run=_fetch)
     return top
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return the numbers of a part, as "2/3" says them; argparse tells of a ValueError."""
+    part, parts = map(int, text.split("/"))
+    return part, parts
 
 
 def _predict(given: argparse.Namespace) -> int:
@@ -184,6 +191,7 @@ def _audit_list(given: argparse.Namespace) -> int:
 def _fetch(given: argparse.Namespace) -> int:
     from gramnb.data.fetch import attrition, fetch
 
-    table = fetch(given.lists, given.out, given.workers, given.timeout, given.retries)
+    how = (given.workers, given.timeout, given.retries)
+    table = fetch(given.lists, given.out, *how, shard=given.shard)
     print(attrition(table).to_string())
     return 0

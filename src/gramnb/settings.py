@@ -48,6 +48,7 @@ def one_line(error: ValidationError) -> str:
         elif each["type"] == "value_error":  # of a validator of ours, which has said it in words
             found.append(f"{name}: {each['ctx']['error']}".removeprefix(": "))
         else:
-            words = each["msg"].replace("Input should be", "must be").replace("Field", "is")
+            words = each["msg"].replace("Input should be", "must be").replace("List should", "must")
+            words = words.replace("Field", "is")
             found.append(f"{name or error.title} {words}, got {reprlib.repr(each['input'])}")
     return "; ".join(dict.fromkeys(found))

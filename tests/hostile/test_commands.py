@@ -187,6 +187,9 @@ STUDIES = [
     (study(rows={"a": {"seeds": 3}}), "row 'a': seeds and folds must be lists"),
     (study(rows={"a": {"folds": []}}), "row 'a': seeds and folds must be lists"),
     (study(rows={1: {}}), "rows.1"),
+    (study(rows={"k = 0": {"k": 2}}), "row 'k = 0' is made by `k` too"),
+    (study(chapters={}), "Experiment has no setting chapters"),
+    (study(file="x"), "Experiment has no setting file"),
 ]
 
 

@@ -42,10 +42,9 @@ def test_lists(name, command, tmp_path, capsys):
     if message is None:
         assert code == 0 and "1" in said.out
         return
-    lines = said.err.splitlines()
     assert code == 2 and not said.out and not out.exists()
-    assert lines[0].startswith(f"gramnb {command}: {tmp_path}/list.txt: ") and message in lines[0]
-    assert len(lines) <= 11 and len(said.err) < 2500 and said.err.replace("\n", "").isprintable()
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"gramnb {command}: {tmp_path}/list.txt: {message}")
 
 
 @pytest.fixture
@@ -78,11 +77,12 @@ def test_any_list_is_refused_or_read_line_by_line(lines):
         try:
             listed = read_lists([file])
         except ValueError as error:
-            assert str(error).startswith(f"{file}: ") and len(str(error).splitlines()) <= 11
+            assert str(error).startswith(f"{file}: no list")
         else:
-            assert len(listed) == sum(1 for x in file.read_bytes().split(b"\n") if b"http" in x)
-            assert listed["label"].between(0, 24).all() and listed["line"].is_unique
-            assert audit_list([file])["lines"] == len(listed)
+            good = listed[listed["label"] >= 0]
+            assert len(good) == sum(1 for x in file.read_bytes().split(b"\n") if b"http" in x)
+            assert listed["label"].between(-1, 24).all() and listed["line"].is_unique
+            assert audit_list([file])["lines"] == len(good)
 
 
 @few

@@ -11,9 +11,11 @@ host that asks for pauses it got 201 (this: 600), and it calls a page or half a 
 
 import hashlib
 import socket
+import sqlite3
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.client import IncompleteRead
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path, PurePosixPath
@@ -31,7 +33,7 @@ from urllib3.exceptions import TimeoutError as NoAnswer
 from gramnb import __version__, runs
 from gramnb.data.cached import cached_map
 from gramnb.data.images import MAX_BYTES, SUFFIXES, ImageError, decode
-from gramnb.data.lists import EMOTIONS, read_fetched, read_lists
+from gramnb.data.lists import EMOTIONS, MALFORMED, read_fetched, read_lists
 
 COLUMNS = ["list", "line", "url", "label", "status", "path"]
 RANGES = {"workers": (1, 256), "timeout": (0.1, 3600), "retries": (0, 20)}
@@ -47,36 +49,48 @@ def fetch(
     timeout: float = 10.0,
     retries: int = 3,
     progress: bool = True,
+    shard: tuple[int, int] = (1, 1),
 ) -> pd.DataFrame:
     """Download the images of one list or more into `out`; return one row a line, in their order.
 
     Columns: list (its file name), line, url, label (0-24), status, path (relative to `out`, empty
     unless the status is "ok"). Other statuses: HTTP 404 and the like, "timeout", "no connection",
     "too many redirects", "not allowed" (the server forbids use in machine learning), "bad address",
-    and the reasons of `images.ImageError`. An address that stands on several lines is asked once.
+    "malformed line" (without url, label -1) and the reasons of `images.ImageError`. An address that
+    stands on several lines is asked once.
 
     `workers` downloads run at once; `timeout` seconds are granted each to connecting, to all of an
     answer's headers and to the whole file; `retries` more attempts are made where they may help.
 
     Writes `images/`, `fetch.parquet` (the table; rows of other lists stay in it), `attrition.csv`
     (`attrition` of the table) and `fetch.sqlite` (what has been settled). Called again, it goes on
-    where it stopped: what is settled is not asked for again, what may pass is.
+    where it stopped: what is settled is not asked for again, what may pass is. `shard` (i, n) means
+    the i-th of n parts, by address; processes that fetch into one folder at once lose no row.
 
     Raises:
         FileNotFoundError: there is no such list.
         OSError: no room on the disk; what has arrived is kept.
-        ValueError: malformed lines, two lists of one name, an option outside its range, or a
+        ValueError: a file that is no list, two of one name, an option outside its range, or a
             `fetch.sqlite` or `fetch.parquet` of something else.
     """
     for name, value in {"workers": workers, "timeout": timeout, "retries": retries}.items():
         low, high = RANGES[name]
         if not low <= value <= high:
             raise ValueError(f"{name} must be from {low} to {high}, got {value}")
+    part, parts = shard
+    if not 1 <= part <= parts:
+        raise ValueError(f"shard must be one of 1/{parts} to {parts}/{parts}, got {part}/{parts}")
+
+    def mine(urls: pd.Series) -> pd.Series:
+        return urls.map(lambda url: zlib.crc32(url.encode()) % parts == part - 1).astype(bool)
+
     table = read_lists([lists] if isinstance(lists, str | Path) else lists)
+    table = table[mine(table["url"])].reset_index(drop=True)
     out = runs.resolve(out)
     out.mkdir(parents=True, exist_ok=True)
     file = out / "fetch.parquet"
-    before = read_fetched(file, COLUMNS) if file.is_file() else table.head(0)
+    if file.is_file():
+        read_fetched(file, COLUMNS)  # refused, if it is damaged, before any download
     download = _Download(timeout, retries, workers)
 
     def keep(url: str, _: dict) -> dict:
@@ -95,31 +109,38 @@ def fetch(
     found = cached_map(
         out / "fetch.sqlite",
         keep,
-        table["url"],
+        table.loc[table["label"] >= 0, "url"],
         ["fetch"],
         "fetching",
         settled=lambda x: x[0] not in MAY_PASS and (x[0] != "ok" or (out / x[1]).is_file()),
         workers=workers,
         progress=progress,
     )
-    table[["status", "path"]] = [found[url]["fetch"] for url in table["url"]]
-    table = table[COLUMNS]
-    whole = pd.concat([before[~before["list"].isin(table["list"].unique())], table])
-    with runs.atomic(file) as temporary:
-        whole.to_parquet(temporary, index=False)
-    with runs.atomic(out / "attrition.csv") as temporary:
-        attrition(whole).to_csv(temporary)
+    found[""] = {"fetch": (MALFORMED, "")}
+    ended = [found[url]["fetch"] for url in table["url"]]
+    table = table.join(pd.DataFrame(ended, columns=["status", "path"]))[COLUMNS]
+    with closing(sqlite3.connect(out / "fetch.sqlite", timeout=60)) as lock:
+        lock.execute("begin immediate")  # another shard may be about to add its rows
+        before = read_fetched(file, COLUMNS) if file.is_file() else table.head(0)
+        old = before["list"].isin(table["list"].unique()) & mine(before["url"])
+        whole = pd.concat([before[~old], table])
+        with runs.atomic(file) as temporary:
+            whole.to_parquet(temporary, index=False)
+        with runs.atomic(out / "attrition.csv") as temporary:
+            attrition(whole).to_csv(temporary)
     return table
 
 
 def attrition(table: pd.DataFrame) -> pd.DataFrame:
     """Return how many lines of `fetch`'s table have each status, "total" last.
 
-    Indexed by status; columns others, sadness, total.
+    Indexed by status; columns others, sadness, total. Malformed lines are of neither class.
     """
-    side = pd.Categorical(EMOTIONS[table["label"]] == "sadness", [False, True])
-    side = side.rename_categories(["others", "sadness"])
-    return pd.crosstab(table["status"], side, margins=True, margins_name="total", dropna=False)
+    sadness = EMOTIONS[table["label"]] == "sadness"
+    counts = pd.DataFrame({"others": ~sadness & (table["label"] >= 0), "sadness": sadness})
+    counts = counts.assign(total=True).groupby(table["status"]).sum()
+    counts.loc["total"] = counts.sum()
+    return counts
 
 
 class _Retry(Retry):

@@ -31,6 +31,8 @@ CACHE = "images.sqlite"
 def inspect_all(table: pd.DataFrame, progress: bool = True) -> pd.DataFrame:
     """Return the manifest with the columns of `FOUND` filled in, `dropped` by the decode check.
 
+    A row that is dropped already keeps its reason.
+
     Raises:
         ValueError: the cache's file cannot be used.
     """
@@ -44,7 +46,9 @@ def inspect_all(table: pd.DataFrame, progress: bool = True) -> pd.DataFrame:
     known = cached_map(where, look, paths, [DECODER], "decode check", progress=progress)
     missing = ("", 0, 0, "", "missing")
     found = [known[keys[path]].get(DECODER, missing) for path in table["path"]]
-    return table.assign(**pd.DataFrame(found, table.index, FOUND).astype(table.dtypes[FOUND]))
+    found = pd.DataFrame(found, table.index, FOUND).astype(table.dtypes[FOUND])
+    found["dropped"] = table["dropped"].where(table["dropped"] != "", found["dropped"])
+    return table.assign(**found)
 
 
 def measure(

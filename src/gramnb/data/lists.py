@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gramnb.paper import DATA
-from gramnb.runs import atomic, cache_dir, resolve
+from gramnb.runs import resolve
 
 # WEBEmo's category.txt, spelling as published: label 0, 1, ... 24, its name and level-2 class.
 CATEGORIES = (
@@ -30,7 +30,7 @@ CATEGORIES = (
 LABELS, EMOTIONS = (np.array(names, object) for names in zip(*CATEGORIES, strict=True))
 
 LEVEL_2 = "level-2"  # names, where labels are asked for, all six of level-2 class sadness
-SHOWN = 10  # malformed lines in a message; all of them go to a file
+MALFORMED = "malformed line"  # status, or reason to drop, of a line that is not `URL label`
 SADNESS = tuple(LABELS[EMOTIONS == "sadness"])
 _LINE = r"^\s*(?P<url>https?://\S+)\s+0*(?P<label>2[0-4]|1?[0-9])\s*$"
 
@@ -76,12 +76,12 @@ def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
     """Return WEBEmo's lists at `paths` as one table.
 
     Columns: line (from 1), url, label (0-24), list (the file's name). Bytes of an address that are
-    no UTF-8 stand there as %E9 and the like, as they are asked for: no two addresses become one.
+    no UTF-8 stand there as %E9 and the like, as they are asked for: no two addresses become one. A
+    line that is not `URL label` has no url and the label -1; an empty one lists nothing.
 
     Raises:
         FileNotFoundError: there is no such list.
-        ValueError: no line, or lines that are not `URL label`, with their numbers: the first SHOWN,
-            and the name of a file of all of them; or two lists of the same name.
+        ValueError: no line is `URL label`, or two lists have the same name.
     """
     paths = [resolve(path) for path in paths]
     if len({path.name for path in paths}) < len(paths):
@@ -94,27 +94,11 @@ def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
         text = re.sub("[\udc80-\udcff]", lambda odd: f"%{ord(odd[0]) - 0xDC00:02X}", text)
         lines = pd.Series(text.split("\n"), dtype=object)
         lines.index += 1
-        lines = lines[lines.str.strip() != ""]  # an empty line lists nothing
-        if lines.empty:
-            raise ValueError(f"{path}: no line in it")
-        table = lines.str.extract(_LINE)
-        wrong = lines[table["url"].isna()]
-        if len(wrong):
-            raise ValueError(f"{path}: {_malformed(wrong, path)}")
+        table = lines[lines.str.strip() != ""].str.extract(_LINE).fillna({"url": "", "label": "-1"})
+        if (table["url"] == "").all():
+            raise ValueError(f"{path}: no list: no line of it is a URL and a label from 0 to 24")
         tables.append(table.rename_axis("line").reset_index().assign(list=path.name))
     return pd.concat(tables, ignore_index=True).astype({"label": "int64"})
-
-
-def _malformed(lines: pd.Series, path: Path) -> str:
-    """Return what to say of malformed lines, by number; many are written to a file."""
-    text = [f"line {n}: {x if x.isprintable() else ascii(x)}" for n, x in lines.str.strip().items()]
-    said = f"{len(text)} malformed lines, each should be a URL and a label from 0 to 24"
-    if len(text) > SHOWN:
-        every = cache_dir() / f"{path.stem}-malformed.txt"
-        with atomic(every) as temporary:
-            temporary.write_text("\n".join(text) + "\n", encoding="utf-8")
-        said += f"; all are in {every}, the first here"
-    return "\n  ".join([said, *(line[:120] for line in text[:SHOWN])])
 
 
 def read_fetched(file: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -129,7 +113,8 @@ def read_fetched(file: Path, columns: Sequence[str]) -> pd.DataFrame:
 def audit_list(paths: Sequence[str | Path]) -> dict:
     """Count how WEBEmo's lists at `paths` contradict themselves, together and each alone.
 
-    Keys: lines, distinct_urls, conflicting_urls (two labels or more), sadness_conflicts (labelled
+    Keys: lines (malformed ones are left out; where there are any, malformed_lines says how many),
+    distinct_urls, conflicting_urls (two labels or more), sadness_conflicts (labelled
     both sadness and others), accuracy_ceiling (the share of lines that the best function of the
     image can get right, sadness against others), `labels` (lines of each of the 25), `lists` (the
     same counts for each file, by name) and, with two or more, `overlap` (URLs in more than one).
@@ -137,8 +122,11 @@ def audit_list(paths: Sequence[str | Path]) -> dict:
     Raises:
         FileNotFoundError, ValueError: as `read_lists`.
     """
-    listed = read_lists(paths)
+    every = read_lists(paths)
+    listed = every[every["label"] >= 0]
     counts = _conflicts(listed)
+    if malformed := len(every) - len(listed):
+        counts["malformed_lines"] = malformed
     times = np.bincount(listed["label"], minlength=len(LABELS))
     counts["labels"] = dict(zip(LABELS, times.tolist(), strict=True))
     counts["lists"] = {name: _conflicts(x) for name, x in listed.groupby("list", sort=False)}

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from gramnb import __version__
 from gramnb.data import images
+from gramnb.data.lists import MALFORMED
 from gramnb.runs import atomic, resolve
 
 # column -> (type, value where nothing is known)
@@ -44,7 +45,7 @@ COLUMNS = tuple(_FIELDS)
 
 # Why a row is dropped, in the order of curation; `attrition` lists them in this order.
 _CURATION = ("duplicate", "label conflict", "excluded", "text", "face", "undersampled")
-REASONS = images.REASONS + _CURATION
+REASONS = (MALFORMED, *images.REASONS, *_CURATION)
 
 _SCHEMA = pa.schema(
     [(name, pa.string() if kind == "str" else kind) for name, (kind, _) in _FIELDS.items()]

@@ -13,11 +13,16 @@ import pandas as pd
 
 from gramnb.data import demo, manifest
 from gramnb.data.images import find_pictures
-from gramnb.data.lists import EMOTIONS, LABELS, LEVEL_2, read_fetched, read_lists, sadness_labels
+from gramnb.data.lists import (
+    EMOTIONS,
+    LABELS,
+    LEVEL_2,
+    MALFORMED,
+    read_fetched,
+    read_lists,
+    sadness_labels,
+)
 from gramnb.runs import cache_dir, resolve
-
-VOTED = ("anger", "disgust", "fear", "joy", "sadness", "surprise")  # Emotion6's classes
-VOTES = "ground_truth.txt"
 
 PUBLISHED = {  # images of each class (of WEBEmo: lines of each list), as the authors ship them
     "webemo": {"train25.txt": 213_952, "test25.txt": 53_489},
@@ -27,9 +32,8 @@ PUBLISHED = {  # images of each class (of WEBEmo: lines of each list), as the au
     "emotion-6": {
         "anger": 1604, "fear": 1280, "joy": 1964, "love": 724, "sadness": 2221, "surprise": 557
     },
-    "emotion6": dict.fromkeys(VOTED, 330),
 }  # fmt: skip
-ARCHIVES = {"unbiasedemo": "UnBiasedEmo", "emotion-6": "Emotion-6", "emotion6": "Emotion6"}
+ARCHIVES = {"unbiasedemo": "UnBiasedEmo", "emotion-6": "Emotion-6"}
 SOURCES = ("demo", "demo-unbiased", "demo-emotion6", "folder", *PUBLISHED)
 
 
@@ -45,8 +49,8 @@ def read(
 
     Raises:
         FileNotFoundError: there is no `root`, or no list in it.
-        ValueError: an unknown source, another layout than expected, malformed lines, or names of
-            sadness that match no class.
+        ValueError: an unknown source, another layout than expected, or names of sadness that match
+            no class.
     """
     if source not in SOURCES:
         raise ValueError(f"no source is named {source!r}; there are: {', '.join(SOURCES)}")
@@ -86,7 +90,7 @@ def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
 
     Published sets lie so in `images`, in a folder named as their archive: Emotion-6 as
     `<emotion>/<level 2>/<level 3>/<file>` (all of that is its label; disgust is anger/digust),
-    UnbiasedEmo as `<emotion>/<object>/<file>`, Emotion6 as `<keyword>/<file>`, with people's votes.
+    UnbiasedEmo as `<emotion>/<object>/<file>`.
     Pictures of a format that is not read have a row too, which the decode check drops.
     """
     if archive := ARCHIVES.get(source):
@@ -121,55 +125,14 @@ def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
             report.append(f"{root.name}: {what}: {len(left)} ({first}{more})")
     if source == "emotion-6":
         rows["label"] = rows["folders"].str.join("/")
-    if source == "emotion6":
-        rows["emotion"] = _voted(rows, root, report)
     return rows.drop(columns="folders"), report
-
-
-def _voted(rows: pd.DataFrame, root: Path, report: list[str]) -> Sequence[str]:
-    """Return the emotions that most people voted for, by `ground_truth.txt`; report what differs.
-
-    Neutral may win. Where the keyword that found an image shares the first place it is the keyword,
-    and so it is for an image without votes.
-    """
-    file = root.parent / VOTES
-    if not file.is_file():
-        report.append(f"{VOTES} is not there: emotions are the search keywords")
-        return rows["label"]
-    votes: dict[str, dict[str, float]] = {}
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    for n, line in enumerate(lines[1:], 2):
-        if not line.strip():
-            continue
-        try:
-            name, *numbers = line.rstrip().split("\t")
-            numbers = [float(x) for x in numbers]
-            if name in votes or len(numbers) != 9 or not np.isfinite(numbers).all():
-                raise ValueError(f"{name} stands there twice, or not with 9 numbers")
-            votes[name] = dict(zip([*VOTED, "neutral"], numbers[2:], strict=True))
-        except ValueError as error:
-            raise ValueError(
-                f"{file}: line {n}: {error}; below its header each line should be a file, valence, "
-                "arousal and 7 shares between tabs"
-            ) from None
-    found = [Path(path).relative_to(root).as_posix() for path in rows["path"]]
-    if absent := sorted(set(votes) - set(found)):
-        report.append(f"listed in {VOTES}, not there: {', '.join(absent)}")
-    if unlisted := sorted(set(found) - set(votes)):
-        report.append(f"not in {VOTES}, so the keyword counts: {', '.join(unlisted)}")
-    emotions = []
-    for name, word in zip(found, rows["label"], strict=True):
-        shares = votes.get(name, {word: 1})
-        most = max(shares, key=shares.get)
-        emotions.append(word if shares.get(word) == shares[most] else most)
-    return emotions
 
 
 def _webemo(root: Path, sadness: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
     """Read `train25.txt`, `test25.txt` and `fetch.parquet`, what `gramnb fetch` has downloaded.
 
     The table may lie in `root` or in a folder of its own in it, one for each list or one for both.
-    Rows of the lists for which no image was fetched keep an empty path.
+    Rows of the lists for which no image was fetched keep an empty path, malformed ones are dropped.
     """
     lists = [root / name for name in PUBLISHED["webemo"] if (root / name).is_file()]
     if not lists:
@@ -191,15 +154,18 @@ def _webemo(root: Path, sadness: Sequence[str]) -> tuple[pd.DataFrame, list[str]
             f"{', '.join(sorted(map(str, fetched['list'].unique())))}; here: "
             f"{', '.join(path.name for path in lists)}"
         )
-    there, label = rows["path"].notna(), pd.Series(LABELS[rows["label"]])
+    there, listed = rows["path"].notna(), rows["label"] >= 0
+    label = pd.Series(LABELS[rows["label"]]).where(listed, "")
     if not there.all():
         report.append(f"WEBEmo: no image for {(~there).sum():,} of {len(rows):,} lines")
     choices = {"chosen": sadness, LEVEL_2: [LEVEL_2], "sadness alone": ["sadness"]}
     sad = {choice: label.isin(sadness_labels(names)) for choice, names in choices.items()}
     counts = ", ".join(f"{choice} {(rows & there).sum():,}" for choice, rows in sad.items())
     report.append(f"WEBEmo: images of sadness by choice of labels: {counts}")
-    rows = rows.assign(emotion=EMOTIONS[rows["label"]], label=label, sadness=sad["chosen"])
-    return rows[["url", "line", "path", "label", "emotion", "sadness"]], report
+    emotion = pd.Series(EMOTIONS[rows["label"]]).where(listed, "")
+    rows = rows.assign(emotion=emotion, label=label, sadness=sad["chosen"])
+    rows["dropped"] = np.where(listed, "", MALFORMED)
+    return rows[["url", "line", "path", "label", "emotion", "sadness", "dropped"]], report
 
 
 def _missing(source: str, found: pd.Series) -> list[str]:
