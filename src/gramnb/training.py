@@ -43,7 +43,8 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     Raises:
         ValueError, FileNotFoundError: one line that says what is wrong and what to do, before any
             long work: an empty or one-class split, missing image files, another configuration in
-            the run's directory, a damaged checkpoint, a run that another process trains.
+            the run's directory, or the same begun on other devices, a damaged checkpoint, a run
+            that another process trains.
     """
     table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
     rows = splits(table, config.fold, config.validation)
@@ -51,6 +52,7 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     if config.train_share < 1:
         rows["train"] = share_of(rows["train"], config.train_share, config.seed)
         _check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
+    _check_replicas(folder, config)
     config = config.resolved(available())
     run = Run.open(folder, config.record(config.replicas))
     if not run.complete:
@@ -75,6 +77,21 @@ def _train(run: Run, table: pd.DataFrame, rows: dict, config: TrainConfig, progr
 def run_of(config: TrainConfig, folder: str | Path = "runs/demo") -> Run:
     """Return the run that `train` makes of a configuration on this machine, begun or not."""
     return Run.of(folder, config.record(available()))
+
+
+def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
+    """Raise ValueError if what is asked was begun on other devices: it would quietly start anew."""
+    here = config.resolved(available())
+    for file in sorted(resolve(folder).glob("*/config.json")):
+        begun = Run(file.parent)
+        replicas = begun.config.get("replicas", 0) or here.replicas
+        if begun.complete or replicas == here.replicas or config.global_batch % replicas:
+            continue
+        if Run.of(folder, config.resolved(replicas).record(replicas)) == begun:
+            raise ValueError(
+                f"{begun.path.name}: begun on {replicas} replicas, here are {here.replicas}: set "
+                f"replicas={replicas} to go on with it, or remove its directory to start anew"
+            )
 
 
 def share_of(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
