@@ -93,7 +93,7 @@ class TestNotebook:
 # What is no prose; where a number stands; what has one in its name; and counts in words.
 CODE = re.compile(
     r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`]*`|\]\([^)]*\)|https?://\S+|<[^>]+>|^\|[^\n]*$"
-    r"|^\d+\. ",
+    r"|^\d+\. |^:[^\n]*$",
     re.DOTALL | re.MULTILINE,
 )
 PLACE = re.compile(
