@@ -56,11 +56,12 @@ def scale() -> str:
          f"{kept:,} x (4 x {channels} x {channels} + 4 x {POOLED:,}) bytes",
          f"{kept * 4 * (channels**2 + POOLED) / 1e9:.1f}"],
     ]  # fmt: skip
-    where = (
-        f"Measured: {rate:.2f} images/s, a step of {REFERENCE} at 256 px, batch {step['batch']}, "
-        f"on {step['cores']} processor cores (`results/benchmarks/steps.csv`)."
-    )
-    return "\n\n".join([where, table(rows), table(space)])
+    measured = [
+        ["measured", "images/s", "where"],
+        [f"a step of {REFERENCE} at 256 px, batch {step['batch']}", f"{rate:.2f}",
+         f"{step['cores']} processor cores (`results/benchmarks/steps.csv`)"],
+    ]  # fmt: skip
+    return "\n\n".join(map(table, (measured, rows, space)))
 
 
 if __name__ == "__main__":
