@@ -128,6 +128,12 @@ def filled(page: str, texts: dict[str, str]) -> str:
     return page
 
 
+def table(rows: list[list[str]]) -> str:
+    """Return rows of cells as a table in Markdown; the first row is its head."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 def results() -> str:
     """Return what the README says of the recorded studies."""
     planned = _answers("equivalence")

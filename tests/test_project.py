@@ -185,7 +185,7 @@ NO_SENTENCE = re.compile(
     r"```.*?```|\$\$.*?\$\$|<!-- .*?made by.*?<!-- end -->|^\s*[#|:].*?$|^---$", re.DOTALL | re.M
 )
 ONE_WORD = re.compile(r"\{[\w:]+\}`[^`]*`|`[^`]+`|\$[^$]+\$|\]\([^)]*\)")
-READ = [path for path in PAGES if path.stem not in ("evidence", "intro", "model_card")]
+READ = [path for path in PAGES if path.stem != "evidence"]
 
 
 def lengths(text):
