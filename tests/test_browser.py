@@ -102,6 +102,19 @@ def test_figures_are_on_white_in_the_dark(browser):
     page.close()
 
 
+def test_the_slider_moves_the_confusion_matrix(window):
+    window.goto((BOOK / "book" / "threshold.html").as_uri())
+    read = "[...document.querySelectorAll('#threshold .heatmap-label, #threshold .gtitle')]"
+    window.wait_for_function(f"{read}.length == 5")
+    before = window.evaluate(f"{read}.map(e => e.textContent)")
+    rail = window.locator("#threshold .slider-rail-touch-rect").bounding_box()
+    window.mouse.click(rail["x"] + 0.8 * rail["width"], rail["y"] + rail["height"] / 2)
+    window.wait_for_function(f"{read}.map(e => e.textContent).join() != {','.join(before)!r}")
+    after = window.evaluate(f"{read}.map(e => e.textContent)")
+    assert len(after) == 5 and all(one != other for one, other in zip(before, after, strict=True))
+    assert not window.elsewhere and not window.errors
+
+
 def test_the_search_needs_no_server(window):
     window.goto((BOOK / "search.html").as_uri() + "?q=Gram")
     window.wait_for_selector("#search-results li a")
