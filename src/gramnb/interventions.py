@@ -146,9 +146,7 @@ def effects(
     alone = pd.Series(-1 - first.index)
     groups = first["group"].where(first["group"] >= 0, alone) if "group" in first else alone
     unit, units = pd.factorize(groups)
-    counts = resampled(len(units), resamples, seed)[:, unit].astype(
-        np.int64
-    )  # (resamples, pictures)
+    counts = resampled(len(units), resamples, seed).astype(int)[:, unit]  # (resamples, pictures)
 
     def summary(changes: np.ndarray) -> dict[str, float]:
         drawn = counts @ changes.mean(axis=1) / counts.sum(axis=1)
