@@ -71,9 +71,10 @@ def answer() -> pd.DataFrame:
     where = "results/collectors: trained on the five others"
     for found in each.itertuples():
         rows[f"{found.Index}, unseen"] = _row(found, KINDS[2], where)
-    together = evaluation.meta_analysis(each["estimate"], each["error"])
-    mean = pd.Series(together | {"detectable": np.nan})
-    rows["average collector"] = _row(mean, KINDS[2], "results/collectors, random effects")
+    rows["average, frozen"] = _average(each, "results/collectors, random effects")
+    trained = by_collector(_answers("candidates"), tuple(f"{k}, seven emotions" for k in PAIR))
+    where = "results/candidates, random effects; upper layers trained on seven emotions"
+    rows["average, upper layers"] = _average(trained, where)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
     return table.sort_values("kind", key=lambda kind: kind.map(KINDS.index), kind="stable")
 
@@ -88,6 +89,12 @@ def by_collector(
         evaluation.compare(part.assign(fold=-1), {names[fold]: pair}, metrics)
         for fold, part in parts
     )
+
+
+def _average(each: pd.DataFrame, source: str) -> dict:
+    """Return what collectors say together, as a row of the answer."""
+    together = evaluation.meta_analysis(each["estimate"], each["error"])
+    return _row(pd.Series(together | {"detectable": np.nan}), KINDS[2], source)
 
 
 def _answers(study: str) -> pd.DataFrame:

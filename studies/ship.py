@@ -143,8 +143,10 @@ def internal(row: str) -> dict:
     """Return a released network's own test: images of the collections it learned from."""
     own = runs.predictions(f"results/{RELEASED}").query("split == 'test' and variant == @row")
     own = own.assign(p=own["p_sadness"])
-    counts = own[["n_train", "n_test"]].iloc[0]
-    return {"images": {"train": int(counts["n_train"]), "test": len(own)}, "internal": figures(own)}
+    images = {"train": int(own["n_train"].iloc[0]), "test": len(own)}
+    known = pd.read_csv(runs.resolve(IMAGES)).drop_duplicates("image_id").set_index("image_id")
+    seen = emotions(own.join(known["emotion"], on="image_id"))
+    return {"images": images, "internal": figures(own), "internal_emotions": seen}
 
 
 def earlier() -> dict[str, dict[str, float]]:

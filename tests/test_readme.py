@@ -27,7 +27,7 @@ def test_the_answer_is_what_the_studies_say():
     found = pages.answer()
     recorded = pd.read_csv(runs.resolve(pages.ANSWER), index_col="name")
     pd.testing.assert_frame_equal(found, recorded, atol=1e-4, check_index_type=False)
-    for name in ("frozen Lite0", "average collector", "means instead of G"):
+    for name in ("frozen Lite0", "average, frozen", "means instead of G"):
         assert found.loc[name, "low"] < 0 < paper.table3()["gain"].loc[4] < found.loc[name, "high"]
     assert found.loc["paper", "low"] > 0
     drawn = runs.resolve(pages.DRAWING).read_text(encoding="utf-8")

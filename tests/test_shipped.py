@@ -116,7 +116,15 @@ def test_the_choice_follows_from_the_recorded_answers(answers):
 def test_the_cards_figures_follow_from_the_recorded_answers(answers, name):
     card = CARDS[name]
     again = ship.measured(answers, card["row"]) | ship.internal(card["row"])
-    for part in ("calibration", "external", "together", "emotions", "internal", "images"):
+    for part in (
+        "calibration",
+        "external",
+        "together",
+        "emotions",
+        "internal",
+        "images",
+        "internal_emotions",
+    ):
         assert pd.json_normalize(again[part]).iloc[0].to_dict() == pytest.approx(
             pd.json_normalize(card[part]).iloc[0].to_dict(), abs=1e-5
         )
