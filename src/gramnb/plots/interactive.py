@@ -17,13 +17,17 @@ from gramnb.evaluation import CLASSES, report
 from gramnb.plots.style import INK, PAPER, SADNESS, book_style, new
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Interactive:
     """A plotly figure, the still one in its place, and the name of its box on the page."""
 
     figure: object
     still: Figure
     name: str
+
+    def __repr__(self) -> str:
+        """Say what it shows, where nothing can be drawn."""
+        return self.still.alt
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         size = {"autosize": True, "margin": {"l": 8, "r": 8, "b": 8}}
