@@ -7,7 +7,6 @@ import zipfile
 import pytest
 
 from gramnb._keras import keras, load_model
-from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
 from gramnb.predict import load_network
 from gramnb.runs import Run, write_json
@@ -56,11 +55,7 @@ def as_run(file):
     load_network(run)
 
 
-def as_weights(file):
-    build_backbone("EfficientNetLite0", 64, weights=str(file))
-
-
-@pytest.mark.parametrize("load", [as_model, as_run, as_weights])
+@pytest.mark.parametrize("load", [as_model, as_run])
 @pytest.mark.parametrize("write", [with_lambda, with_foreign_module])
 def test_code_in_a_file_is_refused_and_not_run(write, load, tmp_path, witness, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)

@@ -8,12 +8,19 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
+from sklearn.metrics import confusion_matrix
 
 from gramnb import evaluation, paper, plots
 from gramnb.plots.style import CLASS_COLOURS
 
+OTHERS = ("alt_text", "forest", "threshold")
 FUNCTIONS = [each for name, each in vars(plots).items()
-             if inspect.isfunction(each) and name != "alt_text"]  # fmt: skip
+             if inspect.isfunction(each) and name not in OTHERS]  # fmt: skip
+ANSWER = pd.DataFrame(
+    {"estimate": [0.7, 0.3, -2.0], "low": [0.1, -0.9, -4.5], "high": [1.2, 1.6, 0.2],
+     "kind": ["the paper", "ours", "ours"], "source": ["printed", "results/x", "results/y"]},
+    index=["paper", "frozen", "elsewhere"],
+)  # fmt: skip
 STEPS = ["listed", "duplicate", "text", "undersampled", "kept"]
 COUNTS = pd.DataFrame({"others": [60, 5, 10, 9, 36], "sadness": [40, 3, 4, 0, 33]}, index=STEPS)
 ATTRITION = COUNTS.assign(total=COUNTS.sum(axis=1)).rename_axis("step")
@@ -89,6 +96,7 @@ def figures(predictions):
         "roc": plots.roc({"x": {"k = 4": band}, "y $_$": {"k = 4": band}}, {"x": points}),
         "table3_plot": plots.table3_plot(table3, paper.table3()),
         "differences": plots.differences(compared),
+        "estimates": plots.estimates(ANSWER, margin=1.0),
         "by_size": plots.by_size({"bank": sized(72), "plain head": sized(71)}, "modules"),
         "reliability": plots.reliability(curves),
     }
@@ -196,3 +204,42 @@ def test_explanations_lay_each_map_over_all_of_the_picture():
     colours = panels[0].images[1].cmap  # others' and sadness', and nothing between
     assert [to_hex(colours(end)).upper() for end in (0.0, 1.0)] == list(CLASS_COLOURS)
     assert colours(0.49)[3] < 0.05 and colours(0.0)[3] == 0.9
+
+
+# Interactive figures
+
+
+def test_the_forest_shows_each_interval_and_where_it_is_from(figures):
+    forest = plots.forest(ANSWER, 1.0, figures["estimates"])
+    html = forest._repr_html_()
+    drawn = forest.figure.to_plotly_json()["data"]
+    assert [trace["name"] for trace in drawn] == ["the paper", "ours"]
+    ours = drawn[1]
+    assert list(ours["y"]) == ["frozen", "elsewhere"] and list(ours["x"]) == [0.3, -2.0]
+    ends = np.add(ours["x"], ours["error_x"]["array"])
+    np.testing.assert_allclose(ends, ANSWER["high"].iloc[1:])
+    np.testing.assert_allclose(
+        np.subtract(ours["x"], ours["error_x"]["arrayminus"]), ANSWER["low"].iloc[1:]
+    )
+    assert "<img alt=" in html and "<script src" not in html and html.count("</script>") == 1
+    assert [each[-1] for each in ours["customdata"]] == ["results/x", "results/y"]
+    assert "percent interval" in repr(forest)
+
+
+def test_each_step_of_the_slider_is_what_scikit_learn_counts():
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 300)
+    emotion = np.where(y == 1, "sadness", random.choice(["fear", "happiness"], 300))
+    answers = pd.DataFrame({"y": y, "p": random.beta(1 + y, 2 - y), "emotion": emotion})
+    figure = plots.threshold(answers).figure
+    (slider,) = figure.layout.sliders
+    assert slider.steps[slider.active].label == "0.50"
+    for step in slider.steps:
+        moved, title, _ = step.args
+        called = answers["p"] > float(step.label)
+        table = confusion_matrix(y, called)
+        assert moved["text"][1] == [[f"{n}<br>{n / row.sum():.0%}" for n in row] for row in table]
+        assert moved["y"][0] == [pytest.approx(called[y == 1].mean(), abs=1e-4)]
+        assert f"recall {called[y == 1].mean():.0%}" in title["title.text"]
+        fear = 100 * called[answers["emotion"] == "fear"].mean()
+        assert moved["y"][2][0] == pytest.approx(fear, abs=0.06)

@@ -1,7 +1,7 @@
 """Figures that a reader can touch, by plotly: no kernel, and a still picture where there is none.
 
-Their page loads plotly's script from the book's own folder (`book/_ext`). JupyterLab draws them
-itself. Without scripts, and on paper, the still figure stands in their place.
+Their page loads plotly's script from the book's own folder (`book/_ext`). Without it, as in
+JupyterLab and on paper, the still figure stands in their place; `figure` is plotly's own.
 """
 
 from base64 import b64encode
@@ -29,18 +29,21 @@ class Interactive:
         """Say what it shows, where nothing can be drawn."""
         return self.still.alt
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+    def _repr_html_(self) -> str:
+        """Return the box with the still figure, which plotly replaces where it is loaded."""
         size = {"autosize": True, "margin": {"l": 8, "r": 8, "b": 8}}
         self.figure.update_layout(template="plotly_white", font={"color": INK, "size": 13}, **size)
-        html = self.figure.to_html(
-            full_html=False, include_plotlyjs=False, div_id=self.name, default_width="100%",
-            config={"responsive": True, "displayModeBar": False},
-        )  # fmt: skip
+        drawn = self.figure.to_json().replace("</", "<\\/")
         png, alt = self.still._repr_png_()
-        still = f'<img alt="{escape(alt["alt"])}" src="data:image/png;base64,'
-        still += b64encode(png).decode() + '">'
-        html = f'<div class="interactive">{html}<noscript>{still}</noscript></div>'
-        return {"text/html": html, "application/vnd.plotly.v1+json": self.figure.to_plotly_json()}
+        still = f"data:image/png;base64,{b64encode(png).decode()}"
+        return (
+            f'<div class="interactive" id="{self.name}"><img alt="{escape(alt["alt"])}" '
+            f'src="{still}"></div><script>if (window.Plotly) {{\n'
+            f'const box = document.getElementById("{self.name}"), drawn = {drawn};\n'
+            "box.replaceChildren();\n"
+            "Plotly.newPlot(box, drawn.data, drawn.layout, "
+            "{responsive: true, displayModeBar: false}); }</script>"
+        )
 
 
 def forest(table: pd.DataFrame, margin: float, still: Figure) -> Interactive:
