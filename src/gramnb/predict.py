@@ -168,7 +168,8 @@ class SadnessClassifier:
         found = Run(resolve(run))
         if not found.complete:
             raise FileNotFoundError(
-                f"{run}: no finished run there; train one with notebook 03 and give its directory"
+                f"{run}: no finished run there (and models that ship are {' and '.join(MODELS)}); "
+                "train one with notebook 03 and give its directory"
             )
         with quiet():
             network = load_network(found)
