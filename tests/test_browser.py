@@ -107,7 +107,9 @@ def test_the_slider_moves_the_confusion_matrix(window):
     read = "[...document.querySelectorAll('#threshold .heatmap-label, #threshold .gtitle')]"
     window.wait_for_function(f"{read}.length == 5")
     before = window.evaluate(f"{read}.map(e => e.textContent)")
-    rail = window.locator("#threshold .slider-rail-touch-rect").bounding_box()
+    rail = window.locator("#threshold .slider-rail-touch-rect")
+    rail.scroll_into_view_if_needed()
+    rail = rail.bounding_box()
     window.mouse.click(rail["x"] + 0.8 * rail["width"], rail["y"] + rail["height"] / 2)
     window.wait_for_function(f"{read}.map(e => e.textContent).join() != {','.join(before)!r}")
     after = window.evaluate(f"{read}.map(e => e.textContent)")
