@@ -29,5 +29,5 @@ def add_first_cell(path: Path, url: str) -> None:
 
 
 if __name__ == "__main__":
-    for path in [*sorted(Path("notebooks").glob("*.ipynb")), Path("book/studies.ipynb")]:
+    for path in sorted([*Path("notebooks").glob("*.ipynb"), *Path("book").glob("*.ipynb")]):
         add_first_cell(path, sys.argv[1])
