@@ -36,7 +36,7 @@ from gramnb.training import TrainConfig, classifier
 CANDIDATES, RELEASED = "candidates", "released"
 GRAM = "k = 4, seven emotions"
 IMAGES = "results/pool/images.csv"
-EARLIER = "results/candidates/earlier.csv"  # answers of the model that shipped in version 0.1.0.dev
+EARLIER = "results/candidates/earlier.csv"  # of `gramnb predict` at commit 2e1d13ecfd59
 PAGE, TEMPLATE = "book/model_card.md", "model_card.md.j2"
 TABLES = ("models", "external", "emotions", "calibration", "internal", "unlike")  # of the page
 LEAST = 5e-6  # what a recorded probability of 0.00000 may be
@@ -98,7 +98,7 @@ def scores(found: pd.DataFrame, row: str) -> dict[str, float]:
 
 
 def chosen(tried: dict[str, dict[str, float]]) -> str:
-    """Return the candidate with the lowest log-loss among those that ship as they are."""
+    """Return the candidate with the lowest log-loss."""
     return min(tried, key=lambda row: tried[row]["log_loss"])
 
 

@@ -30,6 +30,14 @@ def gram_in_float64(features):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_gram_is_positive_semidefinite(shape):
+    gram = np.asarray(GramMatrix()(draw(4, shape)), dtype="float64")
+    smallest = np.linalg.eigvalsh(gram).min()
+    assert smallest > -1e-5 * np.trace(gram, axis1=1, axis2=2).max()
+    assert np.linalg.matrix_rank(gram[0]) <= shape[1] * shape[2]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_gram_is_equation_1(shape):
     features = draw(0, shape)
     expected = gram_in_float64(features)

@@ -70,6 +70,18 @@ def test_batches_do_not_change_the_answer_which_is_the_networks(classifier, phot
     assert one["p_sadness"][0] == pytest.approx(p, abs=1e-6)
 
 
+def test_reading_goes_ahead_of_the_network_but_not_far(classifier, good, monkeypatch):
+    begun, ahead = [], []
+    read, asked = classifier._read, SadnessClassifier.ask
+    monkeypatch.setattr(
+        SadnessClassifier, "_read", lambda _, file: begun.append(file) or read(file)
+    )
+    monkeypatch.setattr(SadnessClassifier, "ask",
+                        lambda self, x: ahead.append(len(begun)) or asked(self, x))  # fmt: skip
+    classifier.predict(good[:20], batch_size=3, progress=False)
+    assert len(ahead) == 7 and all(3 * n < seen <= 3 * n + 9 for n, seen in enumerate(ahead))
+
+
 def test_every_kind_of_bad_file_gets_its_reason_and_none_is_left_out(
     classifier, photos, tmp_path, monkeypatch
 ):

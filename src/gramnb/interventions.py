@@ -150,7 +150,7 @@ def effects(
 
     def summary(changes: np.ndarray) -> dict[str, float]:
         drawn = counts @ changes.mean(axis=1) / counts.sum(axis=1)
-        low, high = np.quantile(drawn, [(1 - 0.95) / 2, (1 + 0.95) / 2])
+        low, high = np.quantile(drawn, [(1 - 0.95) / 2, (1 + 0.95) / 2])  # 0.025 is another float
         p10, p90 = np.quantile(changes, [0.1, 0.9])
         return {"mean": changes.mean(), "low": low, "high": high, "p10": p10, "p90": p90}
 

@@ -182,12 +182,18 @@ class Run:
         """One row an image, as `predictions` describes it."""
         files = {"own": self._file("predictions.parquet")}
         files |= {file.stem: file for file in sorted((self.path / "transfer").glob("*.parquet"))}
-        known = {name: self.config[name] for name in VARIANT}
-        known |= {f"n_{split}": self.metrics["sizes"][split] for split in ("train", "test")}
-        frames = [
-            pd.read_parquet(file).assign(**known, dataset=name)[COLUMNS]
-            for name, file in files.items()
-        ]
+        try:
+            known = {name: self.config[name] for name in VARIANT}
+            known |= {f"n_{split}": self.metrics["sizes"][split] for split in ("train", "test")}
+            frames = [
+                pd.read_parquet(file).assign(**known, dataset=name)[COLUMNS]
+                for name, file in files.items()
+            ]
+        except KeyError as error:
+            raise ValueError(
+                f"{self.path.name}: trained by an earlier version, without {error}; remove the "
+                "directory and train again"
+            ) from None
         return pd.concat(frames, ignore_index=True)
 
     @property

@@ -119,8 +119,7 @@ def fetch(
     found[""] = {"fetch": (MALFORMED, "")}
     ended = [found[url]["fetch"] for url in table["url"]]
     table = table.join(pd.DataFrame(ended, columns=["status", "path"]))[COLUMNS]
-    with closing(sqlite3.connect(out / "fetch.sqlite", timeout=60)) as lock:
-        lock.execute("begin immediate")  # another shard may be about to add its rows
+    with _alone(out / "fetch.sqlite"):  # another shard may be about to add its rows
         before = read_fetched(file, COLUMNS) if file.is_file() else table.head(0)
         old = before["list"].isin(table["list"].unique()) & mine(before["url"])
         whole = pd.concat([before[~old], table])
@@ -129,6 +128,17 @@ def fetch(
         with runs.atomic(out / "attrition.csv") as temporary:
             attrition(whole).to_csv(temporary)
     return table
+
+
+@contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """Hold the store's lock meanwhile; raise ValueError if another process keeps it."""
+    with closing(sqlite3.connect(store, timeout=60)) as lock:
+        try:
+            lock.execute("begin immediate")
+        except sqlite3.OperationalError as error:
+            raise ValueError(f"{store}: {error}; call again, what has arrived is kept") from None
+        yield
 
 
 def attrition(table: pd.DataFrame) -> pd.DataFrame:
