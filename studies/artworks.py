@@ -35,9 +35,12 @@ from gramnb._keras import keras, load_model, quiet
 from gramnb.backbones import build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import images, manifest
+from gramnb.evaluation import of_sadness
 from gramnb.explain import contribution_maps
+from gramnb.features import probabilities
 from gramnb.interventions import UNTOUCHED, intervene, label, luminance
-from gramnb.predict import ask, find_images, load_network
+from gramnb.networks import load_network
+from gramnb.predict import find_images
 from gramnb.runs import Run, atomic, resolve
 
 OUT = "results/artworks"
@@ -131,7 +134,7 @@ def ask_all(
         with quiet():
             inputs = features.predict(np.stack(changed), batch_size=32, verbose=0)
         for run, head in zip(runs, heads, strict=True):
-            log_odds = ask(head, inputs[: len(head.inputs)])
+            log_odds = of_sadness(probabilities(head, inputs[: len(head.inputs)]))
             sadness = 1 / (1 + np.exp(-log_odds))
             frames.append(known.assign(
                 intervention=name, strength=strength, k=run.config["k"], seed=run.config["seed"],

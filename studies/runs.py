@@ -10,7 +10,7 @@ from pathlib import Path
 
 from studies.experiment import Experiment
 
-from gramnb import features, predict, training
+from gramnb import features, networks, training
 from gramnb._keras import keras, quiet
 from gramnb.backbones import BACKBONES
 from gramnb.config import TrainConfig
@@ -67,7 +67,7 @@ def train(experiment: Experiment, part: int = 1, parts: int = 1, threads: int = 
         began = time.perf_counter()
         run = training.train(config, experiment.runs, progress=False)
         for name, file in experiment.others.items():
-            predict.transfer(run, file, name, progress=False)
+            networks.transfer(run, file, name, progress=False)
         keras.backend.clear_session()
         gc.collect()
         where = f", fold {config.fold}" if config.fold >= 0 else ""

@@ -2,6 +2,7 @@
 
     make study STUDY=candidates   # every candidate, asked about the collections it has not seen
     make study STUDY=released     # the networks that ship, trained on all collections
+    pip install --no-deps onnx tf2onnx
     python -m studies.ship
 
 Two networks ship. "best" is the candidate with the lowest calibrated log-loss on collections it has
@@ -29,8 +30,10 @@ from gramnb import cli, evaluation, runs
 from gramnb._keras import load_model, quiet
 from gramnb.data import demo
 from gramnb.evaluation import Calibration, log_odds
-from gramnb.predict import MODELS, SHIPPED, SadnessClassifier, card
+from gramnb.networks import load_shipped
+from gramnb.predict import SadnessClassifier
 from gramnb.runs import Run
+from gramnb.shipped import MODELS, SHIPPED, card
 from gramnb.training import TrainConfig, classifier
 
 CANDIDATES, RELEASED = "candidates", "released"
@@ -43,6 +46,7 @@ LEAST = 5e-6  # what a recorded probability of 0.00000 may be
 RECALL = 0.7  # at which false alarms of each emotion are compared
 FOUND = "called at 70 % recall"
 LARGE = 4096  # numbers; smaller weights stay in float32, as normalisation needs
+LARGE_FOLDED = 20_000  # the same in ONNX, where normalisation is folded into kernels
 PAINTINGS = "runs/cache/demo-artworks"
 METRICS = ("accuracy", "auc", "precision_sadness", "recall_sadness", "brier", "ece")
 
@@ -57,10 +61,12 @@ def main() -> None:
         ((_, run),) = released[row]
         write_weights(run, SHIPPED / f"{name}.npz")
         about = {"row": row, "candidates": tried, **measured(found, row), **internal(row)}
-        content = (SHIPPED / f"{name}.npz").read_bytes()
         versions = {"python": run.environment["python"], **run.environment["packages"]}
-        about |= {"network": run.config, "sha256": hashlib.sha256(content).hexdigest()}
+        about |= {"network": run.config, "sha256": {"npz": digest(name, "npz")}}
         runs.write_json(SHIPPED / f"{name}.json", {**about, "versions": versions})
+        write_onnx(name, SHIPPED / f"{name}.onnx")
+        digests = {kind: digest(name, kind) for kind in ("npz", "onnx")}
+        runs.write_json(SHIPPED / f"{name}.json", {**card(name), "sha256": digests})
         runs.write_json(SHIPPED / f"{name}.json", {**card(name), "unlike": unlike(name)})
     text = texts({name: card(name) for name in MODELS}, **asked(PAINTINGS))
     fill(PAGE, {name: text[name] for name in TABLES})
@@ -158,7 +164,7 @@ def earlier() -> dict[str, dict[str, float]]:
 
 
 def write_weights(run: Run, file: Path) -> None:
-    """Write the weights that a run's training changed, as `predict.load_shipped` reads them."""
+    """Write the weights that a run's training changed, as `networks.load_shipped` reads them."""
     with quiet():
         before = classifier(TrainConfig.of(run)).get_weights()
         after = load_model(run.path / "model.keras").get_weights()
@@ -169,6 +175,36 @@ def write_weights(run: Run, file: Path) -> None:
     }
     with runs.atomic(file) as temporary:
         np.savez(temporary, **changed)
+
+
+def digest(name: str, kind: str) -> str:
+    """Return the sha256 of a shipped model's file."""
+    return hashlib.sha256((SHIPPED / f"{name}.{kind}").read_bytes()).hexdigest()
+
+
+def write_onnx(name: str, file: Path) -> None:
+    """Write a shipped network for ONNX Runtime, its large kernels in float16."""
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    with quiet():
+        network = load_shipped(name)
+        signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32, name="image")]
+        model, _ = tf2onnx.convert.from_keras(network, signature, opset=17)
+    graph = model.graph
+    for weight in list(graph.initializer):
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype == np.float32 and values.size > LARGE_FOLDED:
+            small = onnx.numpy_helper.from_array(values.astype(np.float16), f"{weight.name}_half")
+            graph.initializer.remove(weight)
+            graph.initializer.append(small)
+            back = onnx.helper.make_node(
+                "Cast", [small.name], [weight.name], to=onnx.TensorProto.FLOAT
+            )
+            graph.node.insert(0, back)
+    with runs.atomic(file) as temporary:
+        onnx.save(model, temporary)
 
 
 def unlike(name: str) -> dict[str, float]:

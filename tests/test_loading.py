@@ -8,7 +8,7 @@ import pytest
 
 from gramnb._keras import keras, load_model
 from gramnb.config import TrainConfig
-from gramnb.predict import load_network
+from gramnb.networks import load_network
 from gramnb.runs import Run, write_json
 
 

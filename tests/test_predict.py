@@ -13,7 +13,8 @@ from PIL import Image
 import gramnb
 from gramnb import cli, predict
 from gramnb.data import manifest as manifests
-from gramnb.predict import SadnessClassifier, find_images, transfer
+from gramnb.networks import transfer
+from gramnb.predict import SadnessClassifier, find_images
 from gramnb.runs import Run
 
 
@@ -107,8 +108,8 @@ def test_every_kind_of_bad_file_gets_its_reason_and_none_is_left_out(
     assert table["p_sadness"].notna().sum() == 3
 
 
-def test_an_answer_that_is_no_number_is_a_problem(classifier, photos, monkeypatch):
-    monkeypatch.setattr(predict, "ask", lambda network, images: np.full(len(images), np.nan))
+def test_an_answer_that_is_no_number_is_a_problem(classifier, photos):
+    classifier = replace(classifier, answer=lambda images: np.full((len(images), 2), np.nan))
     table = classifier.predict([photos / "a.jpg"], progress=False)
     assert table["conveys"].tolist() == [""]
     assert table["problem"].tolist() == [f"the answer of {classifier.name} is no number"]

@@ -15,14 +15,15 @@ import pytest
 from sklearn import metrics as sk
 from studies import pages, ship
 
-from gramnb import cli, predict
+from gramnb import cli, shipped
 from gramnb.data import demo
 from gramnb.data.images import read_image
 from gramnb.evaluation import Calibration
-from gramnb.predict import MODELS, SHIPPED, SadnessClassifier
+from gramnb.predict import SadnessClassifier
+from gramnb.shipped import MODELS, SHIPPED
 
 ROOT = Path(__file__).parents[1]
-CARDS = {name: predict.card(name) for name in MODELS}
+CARDS = {name: shipped.card(name) for name in MODELS}
 LARGEST = 10_000_000  # bytes of a network that ships
 
 
@@ -58,6 +59,7 @@ def test_what_is_reported_is_the_cards_calibration_of_what_the_network_says(clas
     expected = 1 / (1 + np.exp(-(slope * x + intercept)))
     np.testing.assert_allclose(table["p_sadness"], expected, atol=1e-3)
     assert np.abs(table["p_sadness"] - sadness).max() > 0.01  # calibration does something
+    assert np.abs(classifier.answer(images)[:, 1] - sadness).max() < 2e-3  # ONNX beside Keras
     assert (table["conveys"] == np.where(expected > card["threshold"], "sadness", "others")).all()
 
 
@@ -79,8 +81,9 @@ def test_what_it_says_of_pictures_without_anything_in_them(classifier):
 def test_the_files_are_the_cards_small_and_hold_numbers_alone():
     for name, card in CARDS.items():
         file = SHIPPED / f"{name}.npz"
-        assert hashlib.sha256(file.read_bytes()).hexdigest() == card["sha256"]
-        assert file.stat().st_size < LARGEST
+        for kind, digest in card["sha256"].items():
+            content = shipped.content(name, kind)
+            assert hashlib.sha256(content).hexdigest() == digest and len(content) < LARGEST
         with np.load(file, allow_pickle=False) as weights:
             for place in weights.files:
                 assert np.isfinite(weights[place]).all()
@@ -89,10 +92,13 @@ def test_the_files_are_the_cards_small_and_hold_numbers_alone():
 
 def test_weights_that_are_not_the_cards_are_refused(tmp_path, monkeypatch):
     shutil.copytree(SHIPPED, tmp_path / "shipped")
-    monkeypatch.setattr(predict, "SHIPPED", tmp_path / "shipped")
-    file = tmp_path / "shipped" / "best.npz"
-    file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="best.npz: not the published weights; install"):
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "shipped")
+    for kind in ("onnx", "npz"):
+        file = tmp_path / "shipped" / f"best.{kind}"
+        file.write_bytes(file.read_bytes()[:-1])
+        with pytest.raises(ValueError, match=f"best.{kind}: not the published weights; install"):
+            shipped.content("best", kind)
+    with pytest.raises(ValueError, match="best.onnx: not the published"):
         SadnessClassifier.load()
 
 
@@ -197,7 +203,7 @@ def test_a_wheel_carries_them_and_answers_offline_anywhere(paintings, tmp_path):
     subprocess.run(build, check=True, capture_output=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        for file in SHIPPED.iterdir():
+        for file in SHIPPED.glob("*.*"):
             assert archive.read(f"gramnb/shipped/{file.name}") == file.read_bytes()
         archive.extractall(site)
     done = subprocess.run(

@@ -20,7 +20,7 @@ from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.images import read_image
 from gramnb.models import build_classifier
-from gramnb.predict import load_network
+from gramnb.networks import load_network
 from gramnb.runs import Run, list_runs
 from gramnb.training import _build, _decay_kernels_only, even_batch, share_of, splits, train
 

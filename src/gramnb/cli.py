@@ -93,7 +93,8 @@ def shard(text: str) -> tuple[int, int]:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from gramnb.predict import MODELS, SadnessClassifier
+    from gramnb.predict import SadnessClassifier
+    from gramnb.shipped import MODELS
 
     if given.explain and given.explain.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ValueError(f"{given.explain}: --explain draws a .png, .pdf or .svg")

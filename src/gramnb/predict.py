@@ -1,106 +1,32 @@
-"""Asking a trained network: one photograph, a folder of them, or another data set.
+"""Asking a trained network about photographs: a file, or a folder of them.
 
-Every answer is by `features.probabilities`. `SadnessClassifier` is a model that ships with the
-package (`shipped/`, made by `studies/ship.py`) or a run's, with its calibration; it takes pixels.
-`transfer` asks a run about another data set, as training asks it about validation and test
-(`features.Inputs.predict`): a frozen head reads cached features, which many heads share.
+`SadnessClassifier` is a model that ships with the package (`shipped`) or a run's, with its
+calibration; it takes pixels. A shipped model answers by ONNX Runtime, which starts at once; a run's
+answers in Keras (`networks`), which is imported when it is needed.
 """
 
-import hashlib
-import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 from tqdm import tqdm
 
-from gramnb._keras import keras, load_model, quiet
-from gramnb.backbones import build_backbone
-from gramnb.config import TrainConfig
-from gramnb.data import manifest as manifests
+from gramnb import shipped
 from gramnb.data.images import ImageError, find_pictures, read_image
-from gramnb.evaluation import Calibration, at_prevalence, log_odds
-from gramnb.features import prepare_inputs, probabilities
-from gramnb.models import join
+from gramnb.evaluation.metrics import Calibration, at_prevalence, of_sadness
 from gramnb.runs import Run, resolve
-from gramnb.training import check_files, classifier
 
-SHIPPED = Path(__file__).parent / "shipped"
-MODELS = ("best", "gram")  # that ship: the most reliable on unknown collections; the paper's kind
-BATCH = 4  # images at a time: the same answers as with 8 at 93 % of its rate, below 1 GiB
+if TYPE_CHECKING:
+    from gramnb._keras import keras
 
-
-def load_network(run: Run) -> keras.Model:
-    """Return a run's network from images (0-255) to probabilities, a head on its backbone.
-
-    Raises:
-        ValueError: a damaged file, or a network of other shapes or of weights that are no numbers.
-    """
-    return _whole(run.path / "model.keras", TrainConfig.of(run))
-
-
-def _whole(file: Path, config: TrainConfig) -> keras.Model:
-    model = load_model(file)
-    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
-        raise ValueError(f"{file}: holds weights that are no numbers; train the run again")
-    if config.frozen:
-        taps = config.taps or None
-        where = (config.backbone, config.image_size, config.weights or None, taps)
-        try:
-            body = build_backbone(*where)
-        except ValueError as error:
-            raise ValueError(f"{file.with_name('config.json')}: {error}") from None
-        try:
-            model = join(body, model)
-        except (ValueError, TypeError) as error:
-            raise _other(file) from error
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise _other(file)
-    (_, *shape), (_, *classes) = model.inputs[0].shape, model.outputs[0].shape
-    if shape != [config.image_size] * 2 + [3] or classes != [len(config.classes)]:
-        raise _other(file)
-    return model
-
-
-def _other(file: Path) -> ValueError:
-    return ValueError(f"{file}: not the network that config.json beside it says; train it again")
-
-
-def ask(network: keras.Model, inputs) -> np.ndarray:
-    """Return the log-odds of sadness, (n,) float64; arguments as `features.probabilities`."""
-    p = probabilities(network, inputs).astype(np.float64)  # (n, classes), sadness second
-    return log_odds(p[:, 1], np.delete(p, 1, axis=1).sum(axis=1))
-
-
-def card(name: str = MODELS[0]) -> dict:
-    """Return what is known of a shipped model: network, calibration, threshold, data, metrics."""
-    return json.loads((SHIPPED / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def load_shipped(name: str = MODELS[0]) -> keras.Model:
-    """Return a shipped network from images (0-255) to probabilities.
-
-    Its file holds the weights that training has changed, as numbers, kernels in float16; the rest
-    are the backbone's own. Each stands under its place in `get_weights`.
-
-    Raises:
-        ValueError: the file is not the one of its card.
-    """
-    known, file = card(name), SHIPPED / f"{name}.npz"
-    if hashlib.sha256(file.read_bytes()).hexdigest() != known["sha256"]:
-        raise ValueError(f"{file}: not the published weights; install gramnb again")
-    config = TrainConfig.model_validate(known["network"], extra="ignore")
-    network = classifier(config)
-    weights = network.get_weights()
-    with np.load(file, allow_pickle=False) as changed:
-        for place in changed.files:
-            weights[int(place)] = changed[place].astype(np.float32)
-    network.set_weights(weights)
-    return network
+BATCH = 4  # images at a time
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -126,17 +52,34 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     return found
 
 
+def _onnx(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what answers by ONNX Runtime; its threads sleep, not spin, while pictures are read."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(model, options)
+    return lambda images: session.run(None, {"image": images.astype(np.float32)})[0]
+
+
+def _networks():
+    """Return the room of networks in Keras, whose import takes seconds."""
+    from gramnb import networks
+
+    return networks
+
+
 @dataclass(frozen=True)
 class SadnessClassifier:
     """A network, how its images are made, and how its answers are read."""
 
-    network: keras.Model  # from images (B, S, S, 3), 0-255, to probabilities of others and sadness
+    # from images (B, S, S, 3), 0-255, to probabilities (B, classes), sadness second
+    answer: Callable[[np.ndarray], np.ndarray]
     image_size: int  # side S of its images, in pixels
     calibration: Calibration = Calibration()  # from log-odds to the probability that is reported
     threshold: float = 0.5  # sadness is what has a reported probability above it
     name: str = ""  # the model in words
     learned: float = 0.5  # the share of sadness in what it learned from
     prevalence: float | None = None  # the share where it is asked; None: as it learned
+    in_keras: Callable[[], "keras.Model"] | None = None  # how to get the same network in Keras
 
     @classmethod
     def load(
@@ -154,36 +97,48 @@ class SadnessClassifier:
 
         Raises:
             FileNotFoundError: the directory holds no finished run.
-            ValueError: as `load_network`; a prevalence out of range.
+            ValueError: a file that is damaged, or not the published one; a prevalence out of range.
         """
         if prevalence is not None:
             at_prevalence(0.5, 0.5, prevalence)  # refused before anything is loaded
-        if run is None or run in MODELS:
-            known = card(run or MODELS[0])
-            with quiet():
-                network = load_shipped(run or MODELS[0])
-            name = f"shipped model {run or MODELS[0]} ({known['row']}), calibrated"
-            how = (Calibration(**known["calibration"]), known["threshold"], name)
-            return cls(network, network.input_shape[1], *how, known["learned"], prevalence)
+        name = run or shipped.MODELS[0]
+        if name in shipped.MODELS:
+            known = shipped.card(name)
+            return cls(
+                _onnx(shipped.content(name, "onnx")),
+                known["network"]["image_size"],
+                Calibration(**known["calibration"]),
+                known["threshold"],
+                f"shipped model {name} ({known['row']}), calibrated",
+                known["learned"],
+                prevalence,
+                lambda: _networks().load_shipped(name),
+            )
         found = Run(resolve(run))
         if not found.complete:
+            names = " and ".join(shipped.MODELS)
             raise FileNotFoundError(
-                f"{run}: no finished run there (and models that ship are {' and '.join(MODELS)}); "
+                f"{run}: no finished run there (and models that ship are {names}); "
                 "train one with notebook 03 and give its directory"
             )
-        with quiet():
-            network = load_network(found)
+        network = _networks().load_network(found)
         return cls(
-            network,
+            partial(_networks().probabilities, network),
             network.input_shape[1],
             name=f"run {found.path.name}, not calibrated",
             learned=found.predictions.query("dataset == 'own'")["y"].mean(),
             prevalence=prevalence,
+            in_keras=lambda: network,
         )
+
+    @cached_property
+    def network(self) -> "keras.Model":
+        """The network in Keras, from images (B, S, S, 3), 0-255, to probabilities."""
+        return self.in_keras()
 
     def ask(self, images: np.ndarray) -> np.ndarray:
         """Return the reported probabilities of sadness, (B,), of images (B, S, S, 3), 0-255."""
-        p = self.calibration(ask(self.network, images))
+        p = self.calibration(of_sadness(self.answer(images)))
         if self.prevalence is None:
             return p
         return at_prevalence(p, self.learned, self.prevalence)
@@ -237,25 +192,3 @@ class SadnessClassifier:
                 link = "link to a folder, not followed: give the folder's own name"
                 return None, link if file.is_symlink() else "folder cannot be read"
             return None, error.detail.lower() if error.reason == "missing" else error.reason
-
-
-def transfer(run: Run, manifest: str | Path, dataset: str, progress: bool = True) -> pd.DataFrame:
-    """Predict another data set's kept rows with a run's network and keep them in the run.
-
-    Args:
-        run: a finished run.
-        manifest: the data set's manifest; relative to the project root.
-        dataset: the name its predictions get in the run and in tables.
-        progress: whether to show a progress bar.
-
-    Returns:
-        image_id, split ("test"), fold, group, y, p_sadness.
-    """
-    table = manifests.kept(manifests.read(resolve(manifest))).reset_index(drop=True)
-    check_files(table, str(manifest))
-    inputs = prepare_inputs(table, TrainConfig.of(run), progress)
-    with quiet():
-        model = load_model(run.path / "model.keras")
-    predicted = inputs.predict(model, np.arange(len(table)), "test")
-    run.write_predictions(predicted, dataset)
-    return predicted

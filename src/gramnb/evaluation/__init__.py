@@ -18,6 +18,7 @@ from gramnb.evaluation.metrics import (
     at_prevalence,
     ece,
     log_odds,
+    of_sadness,
     report,
     wilson,
 )

@@ -90,6 +90,12 @@ def log_odds(sadness, others=None, least: float = LEAST) -> np.ndarray:
     return np.log(np.maximum(sadness, least)) - np.log(np.maximum(others, least))
 
 
+def of_sadness(p: np.ndarray) -> np.ndarray:
+    """Return the log-odds of sadness, (n,) float64, of probabilities (n, classes), it second."""
+    p = np.asarray(p, np.float64)
+    return log_odds(p[:, 1], np.delete(p, 1, axis=1).sum(axis=1))
+
+
 def at_prevalence(p, learned: float, asked: float) -> np.ndarray:
     """Return probabilities of sadness where another share of the images is sad than in training.
 

@@ -1,0 +1,102 @@
+"""Trained networks read back in Keras: a run's, or one that ships; and a run asked again.
+
+Every answer in Keras is by `features.probabilities`. `transfer` asks a run about another data set,
+as training asks it about validation and test (`features.Inputs.predict`): a frozen head reads
+cached features, which many heads share.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gramnb import shipped
+from gramnb._keras import keras, load_model, quiet
+from gramnb.backbones import build_backbone
+from gramnb.config import TrainConfig
+from gramnb.data import manifest as manifests
+from gramnb.features import prepare_inputs, probabilities
+from gramnb.models import join
+from gramnb.runs import Run, resolve
+from gramnb.training import check_files, classifier
+
+__all__ = ["load_network", "load_shipped", "probabilities", "transfer"]
+
+
+def load_network(run: Run) -> keras.Model:
+    """Return a run's network from images (0-255) to probabilities, a head on its backbone.
+
+    Raises:
+        ValueError: a damaged file, or a network of other shapes or of weights that are no numbers.
+    """
+    file, config = run.path / "model.keras", TrainConfig.of(run)
+    with quiet():
+        model = load_model(file)
+    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        raise ValueError(f"{file}: holds weights that are no numbers; train the run again")
+    if config.frozen:
+        taps = config.taps or None
+        where = (config.backbone, config.image_size, config.weights or None, taps)
+        try:
+            body = build_backbone(*where)
+        except ValueError as error:
+            raise ValueError(f"{file.with_name('config.json')}: {error}") from None
+        try:
+            model = join(body, model)
+        except (ValueError, TypeError) as error:
+            raise _other(file) from error
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise _other(file)
+    (_, *shape), (_, *classes) = model.inputs[0].shape, model.outputs[0].shape
+    if shape != [config.image_size] * 2 + [3] or classes != [len(config.classes)]:
+        raise _other(file)
+    return model
+
+
+def _other(file: Path) -> ValueError:
+    return ValueError(f"{file}: not the network that config.json beside it says; train it again")
+
+
+def load_shipped(name: str = shipped.MODELS[0]) -> keras.Model:
+    """Return a shipped network from images (0-255) to probabilities.
+
+    Its file holds the weights that training has changed, as numbers, kernels in float16; the rest
+    are the backbone's own. Each stands under its place in `get_weights`.
+
+    Raises:
+        ValueError: the file is not the one of its card.
+    """
+    data = shipped.content(name, "npz")
+    with quiet():
+        network = classifier(
+            TrainConfig.model_validate(shipped.card(name)["network"], extra="ignore")
+        )
+    weights = network.get_weights()
+    with np.load(io.BytesIO(data), allow_pickle=False) as changed:
+        for place in changed.files:
+            weights[int(place)] = changed[place].astype(np.float32)
+    network.set_weights(weights)
+    return network
+
+
+def transfer(run: Run, manifest: str | Path, dataset: str, progress: bool = True) -> pd.DataFrame:
+    """Predict another data set's kept rows with a run's network and keep them in the run.
+
+    Args:
+        run: a finished run.
+        manifest: the data set's manifest; relative to the project root.
+        dataset: the name its predictions get in the run and in tables.
+        progress: whether to show a progress bar.
+
+    Returns:
+        image_id, split ("test"), fold, group, y, p_sadness.
+    """
+    table = manifests.kept(manifests.read(resolve(manifest))).reset_index(drop=True)
+    check_files(table, str(manifest))
+    inputs = prepare_inputs(table, TrainConfig.of(run), progress)
+    with quiet():
+        model = load_model(run.path / "model.keras")
+    predicted = inputs.predict(model, np.arange(len(table)), "test")
+    run.write_predictions(predicted, dataset)
+    return predicted
