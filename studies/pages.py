@@ -30,6 +30,7 @@ ROWS = [
     ("paper's recipe", KINDS[1], "equivalence_more", tuple(f"{k}, paper's recipe" for k in PAIR)),
     ("whole network", KINDS[1], "whole", PAIR),
     ("means instead of G", KINDS[3], "equivalence_means", ("k = 4", "k = 4, means")),
+    ("the same, Lite2", KINDS[3], "equivalence_lite2_means", ("k = 4", "k = 4, means")),
 ]
 RESULTS = """\
 On {pool} photographs of six collectors, with a frozen EfficientNetLite0, four Gram modules change

@@ -1,0 +1,91 @@
+"""Measure how time and memory of training grow with images, modules and image size.
+
+    python benchmarks/growth.py [--record]
+
+One thing at a time is made two and four times as large. Each setting trains EfficientNetLite0
+whole, on drawn images, from random weights, in a process of its own, so that its peak of memory is
+its own. An epoch's seconds are those of the second, when everything is compiled. --record keeps
+the table and draws the figure of the book's page about scale.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+
+import pandas as pd
+
+from gramnb import runs
+
+BASE = {"images": 200, "k": 4, "image_size": 64}
+TABLE, DRAWING = "results/benchmarks/growth.csv", "book/images/growth.svg"
+LABELS = {"images": "training images", "k": "modules $k$", "image_size": "side of an image, px"}
+
+
+def measure(images: int, k: int, image_size: int) -> dict[str, float]:
+    """Train two epochs and return seconds of the second, and the process's peak memory in MiB."""
+    from gramnb import TrainConfig, curate, train
+    from gramnb.data.curation import Recipe
+
+    table = curate("runs/cache/growth/manifest.parquet", Recipe(text_threshold=None), False)
+    kept = (table["split"] == "train").sum()
+    with tempfile.TemporaryDirectory() as folder:
+        config = TrainConfig(
+            manifest="runs/cache/growth/manifest.parquet", backbone="EfficientNetLite0",
+            weights="none", k=k, image_size=image_size, epochs=2, batch_size=16, augment=None,
+            train_share=images / kept,
+        )  # fmt: skip
+        history = train(config, folder, progress=False).history
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": history["seconds"].iloc[-1], "memory": peak}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measure(**given.one)))
+        return
+    rows = []
+    for name, base in BASE.items():
+        for times in (1, 2, 4):
+            settings = BASE | {name: base * times}
+            command = [sys.executable, __file__, "--one", json.dumps(settings)]
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            rows.append({"grows": name, **settings, **json.loads(said.splitlines()[-1])})
+            print(rows[-1], flush=True)
+    table = pd.DataFrame(rows)
+    if given.record:
+        with runs.atomic(runs.resolve(TABLE)) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.2f")
+        with runs.atomic(runs.resolve(DRAWING)) as temporary:
+            draw(table).savefig(temporary, metadata={"Date": None})
+
+
+def draw(table: pd.DataFrame):
+    """Return the figure: seconds above, memory below, a column for what grows."""
+    from gramnb.plots.style import INK, book_style, new
+
+    @book_style
+    def growth():
+        """Time of an epoch and peak memory against images, modules and image size."""
+        figure, axes = new(3.6, 2, len(BASE), sharex="col", sharey="row")
+        for column, (name, part) in zip(axes.T, table.groupby("grows", sort=False), strict=True):
+            for axis, of in zip(column, ("seconds", "memory"), strict=True):
+                axis.plot(part[name], part[of], "o-", color=INK)
+                axis.set_ylim(0, 1.1 * table[of].max())
+            column[1].set_xticks(part[name])
+            column[1].set_xlabel(LABELS[name])
+        axes[0, 0].set_ylabel("seconds an epoch")
+        axes[1, 0].set_ylabel("peak memory, MiB")
+        return figure
+
+    return growth()
+
+
+if __name__ == "__main__":
+    main()
