@@ -19,7 +19,7 @@ import pandas as pd
 
 from gramnb import runs
 
-BASE = {"images": 200, "k": 4, "image_size": 64}
+BASE = {"images": 160, "k": 4, "image_size": 64}
 TABLE, DRAWING = "results/benchmarks/growth.csv", "book/images/growth.svg"
 LABELS = {"images": "training images", "k": "modules $k$", "image_size": "side of an image, px"}
 
