@@ -6,10 +6,11 @@ import scipy.linalg
 import tensorflow as tf
 from layer_checks import check_layer
 
-from gramnb._keras import keras
+from gramnb._keras import keras, ops
 from gramnb.layers import (
     FUSIONS,
     SCALINGS,
+    FusedBatchNormalization,
     GramBank,
     GramMatrix,
     GramModule,
@@ -312,3 +313,23 @@ def test_signed_square_root_with_l2_has_length_one():
 def test_bad_options_say_what_is_valid(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the kernel is TensorFlow's")
+def test_fused_batch_normalization_is_keras_s():
+    rng = np.random.default_rng(0)
+    features = ops.convert_to_tensor(rng.normal(3, 2, (4, 5, 6, 7)).astype("float32"))
+    sides = []
+    for kind in (FusedBatchNormalization, keras.layers.BatchNormalization):
+        layer = kind(momentum=0.8, epsilon=1e-2, gamma_initializer=keras.initializers.Constant(2))
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            answer = layer(features, training=True)
+            loss = ops.sum(answer**3)
+        slopes = tape.gradient(loss, [features, layer.gamma, layer.beta])
+        held = [layer.moving_mean, layer.moving_variance, layer(features, training=False)]
+        layer.trainable = False
+        frozen = layer(features, training=True)
+        sides.append([answer, *slopes, *held, frozen])
+    for fused, plain in zip(*sides, strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-4)

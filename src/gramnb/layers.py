@@ -104,6 +104,30 @@ def matrix_square_root(matrices, iterations: int = ITERATIONS):
 
 
 @register
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation of feature maps, (B, H, W, C) -> the same, that trains in one kernel.
+
+    Keras writes it as six operations, each of which reads the map again. TensorFlow has one for all
+    of them; results differ by rounding only. Inference and other backends stay Keras's.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        """Return the normalised map; in training, update the moving statistics as well."""
+        if not (training and self.trainable and keras.backend.backend() == "tensorflow"):
+            return super().call(inputs, training=training, mask=mask)
+        from tensorflow.compat.v1.nn import fused_batch_norm
+
+        normalised, mean, variance = fused_batch_norm(
+            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+        )
+        count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
+        variance = variance * (count - 1) / count  # the kernel's is the unbiased one, Keras's not
+        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + now * (1 - self.momentum))
+        return normalised
+
+
+@register
 class GramModule(_Float32Layer):
     """The paper's Gram module (Figure 3): (B, H, W, C) -> (B, units) float32.
 
