@@ -11,6 +11,12 @@ timm their row is left out.
 import argparse
 from collections.abc import Callable
 
+try:
+    import timm
+    import torch  # before TensorFlow: the other way round ends in a crash
+except ImportError:
+    torch = None
+
 import numpy as np
 import tensorflow as tf
 from bank import in_turns
@@ -63,9 +69,6 @@ def keras_tasks(model: keras.Model, data: tf.data.Dataset) -> list[Callable]:
 
 def torch_tasks(table, batch: int) -> list[Callable]:
     """Return the same two of timm's network."""
-    import timm
-    import torch
-
     model = timm.create_model("tf_efficientnetv2_b2", num_classes=2).train()
     model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adagrad(model.parameters(), 0.002)
@@ -104,10 +107,10 @@ def main() -> None:
             "ours": keras_tasks(ours, features.images(table, SIZE, given.batch)),
             "plain Keras": keras_tasks(plain_network(), plain_data(table, given.batch)),
         }
-    try:
+    if torch:
         peers["timm, no modules"] = torch_tasks(table, given.batch)
-    except ImportError as error:
-        print(f"timm is left out: {error}")
+    else:
+        print("timm is left out: it needs torch, torchvision and timm")
     for number, images in enumerate((given.batch, len(table))):
         tasks = {name: each[number] for name, each in peers.items()}
         seconds = in_turns(tasks, given)
