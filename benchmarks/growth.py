@@ -62,12 +62,12 @@ def main() -> None:
     if given.record:
         with runs.atomic(runs.resolve(TABLE)) as temporary:
             table.to_csv(temporary, index=False, float_format="%.2f")
-        with runs.atomic(runs.resolve(DRAWING)) as temporary:
-            draw(table).savefig(temporary, metadata={"Date": None})
+        draw(table)
 
 
-def draw(table: pd.DataFrame):
-    """Return the figure: seconds above, memory below, a column for what grows."""
+def draw(table: pd.DataFrame) -> None:
+    """Draw seconds above, memory below, a column for what grows."""
+    from gramnb import plots
     from gramnb.plots.style import INK, book_style, new
 
     @book_style
@@ -84,7 +84,7 @@ def draw(table: pd.DataFrame):
         axes[1, 0].set_ylabel("peak memory, MiB")
         return figure
 
-    return growth()
+    plots.save_svg(growth(), DRAWING, "benchmarks/growth.py")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,10 @@ import textwrap
 import numpy as np
 import pandas as pd
 from benchmarks.text_agreement import agreement
-from matplotlib import rc_context
 
 from gramnb import evaluation, paper, plots, runs
 
 ANSWER, DRAWING = "results/answer.csv", "book/images/answer.svg"
-MADE = "<!-- made by studies/pages.py -->"
 MARGIN = 1.0  # points, of results/equivalence/plan.md
 PAIR = ("k = 4", "k = 0")
 KINDS = ("the paper", "k = 4 against k = 0", "one collector left out", "k = 4 against means")
@@ -52,11 +50,7 @@ def main() -> None:
     table = answer()
     with runs.atomic(runs.resolve(ANSWER)) as temporary:
         table.to_csv(temporary, float_format="%.4f")
-    with runs.atomic(runs.resolve(DRAWING)) as temporary:
-        with rc_context({"svg.hashsalt": "gramnb"}):  # the same bytes again
-            plots.estimates(table, MARGIN).savefig(temporary, metadata={"Date": None})
-        drawn = temporary.read_text(encoding="utf-8").replace("<svg", f"{MADE}\n<svg", 1)
-        temporary.write_text(drawn, encoding="utf-8")
+    plots.save_svg(plots.estimates(table, MARGIN), DRAWING, "studies/pages.py")
     fill("README.md", {"results": results()})
 
 

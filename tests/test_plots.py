@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix
 from gramnb import evaluation, paper, plots
 from gramnb.plots.style import CLASS_COLOURS
 
-OTHERS = ("alt_text", "forest", "threshold")
+OTHERS = ("alt_text", "save_svg", "forest", "threshold")
 FUNCTIONS = [each for name, each in vars(plots).items()
              if inspect.isfunction(each) and name not in OTHERS]  # fmt: skip
 ANSWER = pd.DataFrame(

@@ -5,12 +5,13 @@ from functools import wraps
 from io import BytesIO
 from pathlib import Path
 
-from matplotlib import rcParams, style
+from matplotlib import rc_context, rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
+from gramnb import runs
 from gramnb.evaluation import CLASSES
 
 SHEET = Path(__file__).parents[1] / "gramnb.mplstyle"
@@ -65,6 +66,16 @@ def nothing(what: str) -> Figure:
     ax.set_axis_off()
     ax.text(0, 0.5, what, va="center")
     return figure
+
+
+def save_svg(figure: Figure, path: str | Path, maker: str) -> None:
+    """Write a figure of the book, the same bytes every time, with the name of what made it."""
+    with runs.atomic(runs.resolve(path)) as temporary:
+        with rc_context({"svg.hashsalt": "gramnb"}):
+            figure.savefig(temporary, metadata={"Date": None})
+        drawn = temporary.read_text("utf-8")
+        made = f"<!-- made by {maker} -->\n<svg"
+        temporary.write_text(drawn.replace("<svg", made, 1), encoding="utf-8")
 
 
 def look(n: int, **more) -> dict:
