@@ -333,3 +333,12 @@ def test_fused_batch_normalization_is_keras_s():
         sides.append([answer, *slopes, *held, frozen])
     for fused, plain in zip(*sides, strict=True):
         np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+def test_fused_batch_normalization_follows_the_policy(policy):
+    layer = FusedBatchNormalization(dtype=policy)
+    normalised = layer(np.random.default_rng(0).uniform(0, 100, (4, 8, 8, 3)), training=True)
+    assert keras.backend.standardize_dtype(normalised.dtype) == layer.compute_dtype
+    np.testing.assert_allclose(np.mean(normalised, axis=(0, 1, 2), dtype=float), 0, atol=0.01)
+    np.testing.assert_allclose(layer.moving_mean, 0.5, atol=0.05)  # 1 % of the mean of the inputs

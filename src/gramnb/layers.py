@@ -117,12 +117,14 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         from tensorflow.compat.v1.nn import fused_batch_norm
 
+        scale, offset = (ops.cast(weight, "float32") for weight in (self.gamma, self.beta))
         normalised, mean, variance = fused_batch_norm(
-            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+            inputs, scale, offset, epsilon=self.epsilon, is_training=True
         )
         count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
         variance = variance * (count - 1) / count  # the kernel's is the unbiased one, Keras's not
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            now = ops.cast(now, moving.dtype)
             moving.assign(moving * self.momentum + now * (1 - self.momentum))
         return normalised
 
