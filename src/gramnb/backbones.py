@@ -220,8 +220,11 @@ class _Tensor(NamedTuple):
     hooks: OrderedDict
 
 
-class _TensorsOnly(pickle.Unpickler):
-    """An unpickler that knows tensors and the dictionary that holds them, and nothing else."""
+class _TensorsOnly(pickle._Unpickler):
+    """An unpickler that knows tensors and the dictionary that holds them, and nothing else.
+
+    It is Python's own, not C's, which takes gigabytes if six bytes ask for it.
+    """
 
     KNOWN = {
         ("collections", "OrderedDict"): OrderedDict,
