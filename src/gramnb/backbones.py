@@ -223,8 +223,13 @@ class _Tensor(NamedTuple):
 class _TensorsOnly(pickle._Unpickler):
     """An unpickler that knows tensors and the dictionary that holds them, and nothing else.
 
-    It is Python's own, not C's, which takes gigabytes if six bytes ask for it.
+    It is Python's own, without byte arrays: C's, and these, take gigabytes if a few bytes ask.
     """
+
+    dispatch = {
+        code: load for code, load in pickle._Unpickler.dispatch.items()
+        if code != pickle.BYTEARRAY8[0]
+    }  # fmt: skip
 
     KNOWN = {
         ("collections", "OrderedDict"): OrderedDict,
