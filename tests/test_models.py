@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gramnb._keras import keras
+from gramnb._keras import keras, policy
 from gramnb.backbones import build_backbone
 from gramnb.layers import GramBank, GramMatrix, GramModule, SecondOrderPooling
 from gramnb.models import HeadOptions, build_classifier, build_head, join
@@ -191,14 +191,10 @@ def test_join_refuses_another_backbones_head(body, pooled, taps, message):
         join(body, build_head(1, pooled, taps))
 
 
-def test_probabilities_stay_float32(policy="mixed_float16"):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
+def test_probabilities_stay_float32():
+    with policy("mixed_float16"):
         model = build_classifier("EfficientNetLite0", 2, 32, "none")
-    finally:
-        keras.config.set_dtype_policy(before)
-    assert {t.dtype for t in model.get_layer("backbone").outputs} == {policy.removeprefix("mixed_")}
+    assert {t.dtype for t in model.get_layer("backbone").outputs} == {"float16"}
     bank = model.get_layer("head").get_layer("gram1")
     assert isinstance(bank, GramBank) and bank.dense.compute_dtype == "float32"
     images = np.random.default_rng(4).uniform(0, 255, (2, 32, 32, 3)).astype("float32")

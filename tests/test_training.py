@@ -354,6 +354,17 @@ def test_two_replicas_take_the_step_of_one_device_and_train(config, tmp_path, py
         assert np.isfinite(run.history["loss"]).all()
 
 
+def test_precision_and_xla_are_settings(config, tmp_path):
+    assert "precision" not in config.record(1)  # so runs before it keep their names
+    half = config.replace(precision="mixed_bfloat16", xla="on", epochs=1)
+    run = train(half, tmp_path, progress=False)
+    assert run.config["precision"] == "mixed_bfloat16" and run.config["xla"] == "on"
+    bank = model_of(run).get_layer("gram1")
+    assert bank.convolution.compute_dtype == "bfloat16" and bank.dense.compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+    assert run.predictions["p_sadness"].between(0, 1).all()
+
+
 @pytest.mark.parametrize(("count", "batch"), [(100, 64), (64, 64), (29, 28), (30, 30), (1, 1)])
 def test_the_first_batch_divides_among_the_replicas(count, batch):
     assert even_batch(count, 64, replicas=2) == batch

@@ -40,6 +40,17 @@ with quiet():
     from keras import ops
 
 
+@contextmanager
+def policy(name: str) -> Iterator[None]:
+    """Build layers of another dtype policy meanwhile, "mixed_float16" say."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def load_model(path: str | Path, compile: bool = False) -> keras.Model:
     """Return the model in a `.keras` file, compiled as it was saved if that is asked.
 
@@ -58,4 +69,4 @@ def load_model(path: str | Path, compile: bool = False) -> keras.Model:
         raise ValueError(f"{path}: no model of this package or of Keras ({reason})") from error
 
 
-__all__ = ["keras", "load_model", "ops", "quiet"]
+__all__ = ["keras", "load_model", "ops", "policy", "quiet"]

@@ -16,7 +16,7 @@ Amount = Annotated[float, Field(ge=0)]
 Names = Annotated[tuple[str, ...], Strict(False)]  # a list, as JSON and YAML write it, will do
 RandAugment = tuple[Count, Annotated[int, Field(ge=0, le=10)]]
 # Settings that came later are recorded where they are not the default: older runs keep their names.
-LATER = ("validation", "classes", "trained_from")
+LATER = ("validation", "classes", "trained_from", "precision", "xla")
 
 
 class TrainConfig(Settings):
@@ -53,6 +53,9 @@ class TrainConfig(Settings):
     # RandAugment's (N, M), or None; a run on cached features has none
     augment: Annotated[RandAugment, Strict(False)] | None = (3, 7)
     replicas: Whole = 0  # 0: all GPUs, or one CPU; n without GPUs: n logical devices of the CPU
+    # of the network's arithmetic; weights, and what follows a feature map, stay float32
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    xla: Literal["auto", "on", "off"] = "auto"  # compile a step with XLA; "auto": where a GPU is
     evaluate: Literal["best", "last"] = "best"  # epoch that is kept: best validation accuracy
     # share of the training split that is used, drawn by the seed
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0

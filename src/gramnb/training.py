@@ -19,7 +19,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from gramnb import evaluation
-from gramnb._keras import keras, load_model, quiet
+from gramnb._keras import keras, load_model, policy, quiet
 from gramnb.backbones import BACKBONES, above, build_backbone
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
@@ -174,7 +174,10 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
     kind = {"adagrad": keras.optimizers.Adagrad, "adam": keras.optimizers.Adam}[config.optimizer]
     optimizer = kind(rate, weight_decay=config.weight_decay or None)
     _decay_kernels_only(optimizer)
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    compiled = {"auto": "auto", "on": True, "off": False}[config.xla]
+    model.compile(
+        optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=compiled
+    )
     return model
 
 
@@ -218,7 +221,7 @@ def _fit(
     watched = inputs.batches(rows["val"], checked) if config.validation else None
     steps = -(-len(rows["train"]) // size)
     keras.utils.set_random_seed(config.seed)
-    with quiet(), scope.scope():
+    with quiet(), scope.scope(), policy(config.precision):
         if done:
             model = _load(run, done, "state.keras", compile=True)
             _decay_kernels_only(model.optimizer)
