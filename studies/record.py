@@ -80,7 +80,9 @@ def write(
     frame = pd.concat([run.predictions.assign(variant=row) for row, run in found])
     frame = frame[frame[[*wanted]].isin(wanted).all(axis="columns")].round({"p_sadness": 5})
     with atomic(folder / "predictions.parquet") as temporary:
-        frame.to_parquet(temporary, index=False, compression="zstd")
+        names = [name for name in frame if name != "p_sadness"]  # its values are no names
+        small = {"compression": "zstd", "compression_level": 19, "use_dictionary": names}
+        frame.to_parquet(temporary, index=False, **small)
     metrics = evaluation.by_seed(frame[frame["split"] == "test"])
     history = pd.concat([_history(row, run) for row, run in found])
     for file, table in {"metrics.csv": metrics, "history.csv": history}.items():
