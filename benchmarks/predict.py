@@ -2,10 +2,9 @@
 
     python benchmarks/predict.py [FOLDER] [--images 1000] [--rounds 3]
 
-The network alone answers the same pictures, decoded before. Ratios are the point: what of the
-network's own rate is left when files are read, and how ONNX Runtime, which answers, compares with
-Keras on TensorFlow. The peak of memory is the whole process's; without a folder the drawn demo
-images are read.
+The network alone answers the same pictures, decoded before. The ratio is the point: what of the
+network's own rate is left when files are read. The peak of memory is the whole process's; without
+a folder the drawn demo images are read.
 """
 
 import argparse

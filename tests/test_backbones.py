@@ -3,6 +3,7 @@
 import io
 import pickle
 import struct
+import tracemalloc
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -146,6 +147,19 @@ def test_pickles_that_run_code_are_refused(tmp_path, position):
     with pytest.raises(ValueError, match="refused .*open: a weights file holds only tensors"):
         parse_tensors(b"".join(parts))
     assert not witness.exists()
+
+
+@pytest.mark.parametrize(
+    "content",  # a byte array of 256 MiB that is not there; a place far away in the memo
+    [b"\x80\x05\x96" + (1 << 28).to_bytes(8, "little"), b"\x80\x02Nr" + b"\xff\xff\xff\x01."],
+)
+def test_a_few_bytes_take_no_room(content):
+    tracemalloc.start()
+    with pytest.raises((KeyError, pickle.UnpicklingError, EOFError)):
+        parse_tensors(content)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_tensors_outside_their_storage_are_refused():

@@ -7,6 +7,7 @@ import tensorflow as tf
 from layer_checks import check_layer
 
 from gramnb._keras import keras, ops
+from gramnb.backbones import build_backbone
 from gramnb.layers import (
     FUSIONS,
     SCALINGS,
@@ -333,6 +334,12 @@ def test_fused_batch_normalization_is_keras_s():
         sides.append([answer, *slopes, *held, frozen])
     for fused, plain in zip(*sides, strict=True):
         np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-4)
+    layer = FusedBatchNormalization()
+    graph = tf.function(lambda x: layer(x, training=True)).get_concrete_function(features).graph
+    assert "FusedBatchNormV3" in {operation.type for operation in graph.get_operations()}
+    backbone = build_backbone("EfficientNetLite0", 32, "none")
+    kinds = {type(x) for x in backbone.layers if isinstance(x, keras.layers.BatchNormalization)}
+    assert kinds == {FusedBatchNormalization}
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])

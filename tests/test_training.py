@@ -362,6 +362,11 @@ def test_precision_and_xla_are_settings(config, tmp_path):
     bank = model_of(run).get_layer("gram1")
     assert bank.convolution.compute_dtype == "bfloat16" and bank.dense.compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
+    inputs = [np.zeros(shape, "float32") for shape in ((8, 12), (8, 4, 4, 3))]
+    for xla in ("on", "off"):
+        asked = config.replace(xla=xla).resolved(1)
+        model = _build(features.Inputs(pd.DataFrame(), asked, inputs), 1)
+        assert model.jit_compile == (xla == "on")
     assert run.predictions["p_sadness"].between(0, 1).all()
 
 
