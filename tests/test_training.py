@@ -354,19 +354,24 @@ def test_two_replicas_take_the_step_of_one_device_and_train(config, tmp_path, py
         assert np.isfinite(run.history["loss"]).all()
 
 
-def test_precision_and_xla_are_settings(config, tmp_path):
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_precision_and_xla_are_settings(config, tmp_path, kind):
     assert "precision" not in config.record(1)  # so runs before it keep their names
-    half = config.replace(precision="mixed_bfloat16", xla="on", epochs=1)
+    half = config.replace(precision=f"mixed_{kind}", xla="on", epochs=1)
     run = train(half, tmp_path, progress=False)
-    assert run.config["precision"] == "mixed_bfloat16" and run.config["xla"] == "on"
+    assert run.config["precision"] == half.precision and run.config["xla"] == "on"
     bank = model_of(run).get_layer("gram1")
-    assert bank.convolution.compute_dtype == "bfloat16" and bank.dense.compute_dtype == "float32"
+    assert bank.convolution.compute_dtype == kind and bank.dense.compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
     inputs = [np.zeros(shape, "float32") for shape in ((8, 12), (8, 4, 4, 3))]
     for xla in ("on", "off"):
         asked = config.replace(xla=xla).resolved(1)
         model = _build(features.Inputs(pd.DataFrame(), asked, inputs), 1)
         assert model.jit_compile == (xla == "on")
+    inner = keras.optimizers.Adam(weight_decay=1.0)  # as a resumed run in float16 has it
+    _decay_kernels_only(keras.optimizers.LossScaleOptimizer(inner))
+    decayed = {v.name for v in model.trainable_variables if inner._use_weight_decay(v)}
+    assert decayed == {"kernel"}
     assert run.predictions["p_sadness"].between(0, 1).all()
 
 

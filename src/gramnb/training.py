@@ -205,6 +205,7 @@ def _whole(model: keras.Model, config: TrainConfig) -> keras.Model:
 
 def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
     """Name what weight decay leaves alone; a saved optimizer forgets it."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "centres"])
 
 
