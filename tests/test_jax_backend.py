@@ -35,8 +35,12 @@ whole = keras.saving.load_model(folder + "/whole.keras", compile=False)
 np.save(folder + "/whole.npy", whole.predict(data["images"], verbose=0))
 """
 OPTIONS = {  # without dropout: what is drawn would differ
-    "modules": HeadOptions(dropout=0.0, module_fusion="concatenate"),
-    "positions": HeadOptions(dropout=0.0, gram_scaling="positions", branch_fusion="concatenate"),
+    "modules": HeadOptions(
+        dropout=0.0,
+        module_fusion="concatenate",
+        gram_scaling="positions",
+        branch_fusion="concatenate",
+    ),  # fmt: skip
     "means": HeadOptions(dropout=0.0, statistic="mean"),
     "linear": HeadOptions(dropout=0.0, branch="linear", gram_scaling="signed_sqrt", rank=4),
     "root": HeadOptions(

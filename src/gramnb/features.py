@@ -161,7 +161,9 @@ def _batches(
     data = data.apply(tf.data.experimental.assert_cardinality(len(orders) * -(-count // size)))
     both = data.map(lambda keys: (load(keys, keys % count), tf.gather(labels, keys % count)),
                     num_parallel_calls=2)  # fmt: skip
-    return both.prefetch(2)
+    options = tf.data.Options()  # rewriting RandAugment's graph costs seconds, and gains nothing
+    options.experimental_optimization.apply_default_optimizations = False
+    return both.prefetch(2).with_options(options)
 
 
 def shuffled(count: int, seed: int, epochs: range) -> np.ndarray:

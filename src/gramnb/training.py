@@ -175,9 +175,12 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
     optimizer = kind(rate, weight_decay=config.weight_decay or None)
     _decay_kernels_only(optimizer)
     compiled = {"auto": "auto", "on": True, "off": False}[config.xla]
+    # what makes its variables in the first step would have it traced twice
+    accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
     model.compile(
-        optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=compiled
+        optimizer, "sparse_categorical_crossentropy", metrics=[accuracy], jit_compile=compiled
     )
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
