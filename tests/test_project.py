@@ -73,6 +73,14 @@ class TestNotebook:
         lines = [line for line in cell.source.splitlines() if line.strip()]
         assert all(re.match(r"\w+ = .+  # .+", line) for line in lines), cell.source
 
+    def test_shows_eighty_lines_of_code_and_hides_twenty(self, path):
+        lines = {True: 0, False: 0}
+        for cell in self.cells(path):
+            if cell.cell_type == "code":
+                hidden = "remove-input" in cell.metadata.get("tags", [])
+                lines[hidden] += sum(bool(line.strip()) for line in cell.source.splitlines())
+        assert lines[False] <= 80 and lines[True] <= 20
+
     def test_code_cells_are_short(self, path):
         for cell in self.cells(path):
             code = [x for x in cell.source.splitlines() if x.strip() and x.strip()[0] != "#"]
@@ -232,7 +240,7 @@ def test_every_function_on_one_images_way_is_there():
 def test_modules_import_only_what_stands_above_them():
     """The floors of the package, in the order of the design."""
     floors = [
-        "settings", "runs", "paper", "layers", "backbones", "models", "variants",
+        "settings", "parameters", "runs", "paper", "layers", "backbones", "models", "variants",
         "architecture", "evaluation", "data", "config", "replicas", "features",
         "training", "shipped", "networks", "predict", "explain", "interventions", "plots", "cli",
     ]  # fmt: skip

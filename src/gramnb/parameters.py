@@ -1,0 +1,33 @@
+"""An IPython extension of the chapters: `%load_ext gramnb.parameters`.
+
+papermill only warns of a parameter that a notebook lacks, and the run goes on with the defaults.
+"""
+
+import ast
+from itertools import pairwise
+
+
+def load_ipython_extension(shell) -> None:
+    """Check what has been executed so far in this notebook."""
+    refuse_unknown(shell.user_ns["In"])
+
+
+def refuse_unknown(cells: list[str]) -> None:
+    """Raise ValueError if papermill has given a notebook a name that it has no parameter for.
+
+    cells: executed code, in order. papermill's cell begins with "# Parameters" and stands after the
+    notebook's own parameters.
+    """
+    for own, given in pairwise(cells):
+        if given.startswith("# Parameters\n"):
+            known = _assigned(own)
+            if unknown := [name for name in _assigned(given) if name not in known]:
+                raise ValueError(
+                    f"this notebook has no parameter named {', '.join(unknown)}; it has: "
+                    f"{', '.join(known)}"
+                )
+
+
+def _assigned(code: str) -> list[str]:
+    lines = ast.parse(code).body
+    return [line.targets[0].id for line in lines if isinstance(line, ast.Assign)]
