@@ -58,6 +58,16 @@ def test_good_files_get_a_probability_and_bad_ones_a_reason(classifier, photos):
     assert table["conveys"].tolist() == [*expected, "", ""]
 
 
+def test_a_picture_of_one_colour_is_not_judged(classifier, tmp_path):
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "a.jpg")
+    halves = Image.new("L", (40, 40), 0)
+    halves.paste(9, (0, 0, 20, 40))
+    halves.save(tmp_path / "b.png")
+    table = classifier.predict([tmp_path], progress=False)
+    assert table["problem"].tolist() == ["one colour only: nothing to judge", ""]
+    assert table["p_sadness"].isna().tolist() == [True, False]
+
+
 def test_batches_do_not_change_the_answer_which_is_the_networks(classifier, photos, good):
     """Bad files among good ones, and a last batch that is not full, included."""
     paths = [photos, *good[2:11], photos]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gramnb._keras import keras
 
 BATCH = 4  # images at a time
+BLANK = 2  # levels of 256 by which the values of a picture of one colour may differ
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -146,11 +147,11 @@ class SadnessClassifier:
     def predict(
         self, paths: Iterable[str | Path], batch_size: int = BATCH, progress: bool = True
     ) -> pd.DataFrame:
-        """Return one row a file: file, p_sadness (NaN if unreadable), conveys, problem.
+        """Return one row a file: file, p_sadness (NaN if there is none), conveys, problem.
 
         `conveys` is "sadness" where p_sadness is above the threshold, else "others". A file that
-        cannot be read stays in the table with its reason; nothing is lost. Files are read in
-        parallel, two batches ahead of the network.
+        cannot be read, or is of one colour, stays in the table with its reason; nothing is lost.
+        Files are read in parallel, two batches ahead of the network.
         """
         files = find_images(paths)
         p, problems = np.full(len(files), np.nan), [""] * len(files)
@@ -186,7 +187,9 @@ class SadnessClassifier:
     def _read(self, file: Path) -> tuple[np.ndarray | None, str]:
         """Return a file's pixels, or none and why there are none."""
         try:
-            return read_image(file, self.image_size), ""
+            image = read_image(file, self.image_size)
+            blank = np.ptp(image, axis=(0, 1)).max() <= BLANK
+            return (None, "one colour only: nothing to judge") if blank else (image, "")
         except ImageError as error:
             if file.is_dir():
                 link = "link to a folder, not followed: give the folder's own name"
