@@ -30,7 +30,7 @@ def linear(image):
 @pytest.mark.parametrize("name", INTERVENTIONS)
 def test_a_changed_copy_of_the_same_shape_and_none_without_strength(name, picture):
     before = picture.copy()
-    changed = intervene(picture, name)
+    changed = intervene(picture, name, 2)
     assert changed.shape == picture.shape and changed.dtype == np.uint8
     assert (changed != picture).any() and (picture == before).all()
     assert not np.shares_memory(changed, picture)

@@ -1,8 +1,8 @@
 """The command line: `gramnb predict`, `gramnb fetch`, `gramnb audit-list`.
 
 Everything else is papermill, make or snakemake. Results go to standard output, everything said
-about them to standard error; the exit code is 0 if all went well, 1 if some files could not be
-read, 2 if nothing could be done. Rooms are imported when they are needed, so `--help` is quick.
+about them to standard error; the exit code is 0 if all went well, 1 if some files got no answer,
+2 if nothing could be done. Rooms are imported when they are needed, so `--help` is quick.
 """
 
 import argparse

@@ -70,7 +70,7 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         other = self.backbone != "ResNet50" or self.k or self.frozen or self.centre_loss
-        other = other or self.trained_from or len(self.classes) > 2
+        other = other or self.trained_from or len(self.classes) > 2 or self.taps
         if self.network == "multilevel" and (other or self.head != HeadOptions()):
             raise ValueError(
                 "network 'multilevel' is ResNet50 with its own Gram matrices and head, trained "

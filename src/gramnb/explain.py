@@ -2,10 +2,10 @@
 
 The log-odds log(p / (1 - p)) are a sum where the probability is not: biases, plus the backbone's
 branch, plus the Gram modules. `grad_cam` divides the branch among the positions of the top feature
-map, `gram_contributions` the modules' part among those of each tap, `mean_contributions` that of a
-head that reads the taps' means. All are in log-odds: positive speaks for sadness, negative for
-others. All take a classifier with the sub-models "backbone" and "head", as `networks.load_network`
-returns it, and images (B, S, S, 3), values 0-255, some dozens at once.
+map, `gram_contributions` the modules' part among those of each tap. Both are in log-odds: positive
+speaks for sadness, negative for others. Both take a classifier with the sub-models "backbone" and
+"head", as `networks.load_network` returns it, and images (B, S, S, 3), values 0-255, some dozens at
+once.
 """
 
 from typing import NamedTuple
@@ -32,16 +32,12 @@ class Contribution(NamedTuple):
 def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
     """Return all maps of some images, (B, H, W) each, by the title a figure gives them.
 
-    If the head reads no taps, or reads their Gram matrices without modules, it is Grad-CAM alone.
+    If the head has no modules, it is Grad-CAM alone.
     """
     maps = {"Grad-CAM": grad_cam(network, images)}
-    modules = [part.maps for part in gram_contributions(network, images)]
-    for name, parts in {
-        "Gram modules": modules,
-        "means": mean_contributions(network, images),
-    }.items():
-        for i, part in enumerate(parts, 1):
-            maps[name if len(parts) == 1 else f"{name}, tap {i}"] = part
+    taps = gram_contributions(network, images)
+    for i, part in enumerate(taps, 1):
+        maps["Gram modules" if len(taps) == 1 else f"Gram modules, tap {i}"] = part.maps
     return maps
 
 
@@ -54,24 +50,13 @@ def grad_cam(network: keras.Model, images) -> np.ndarray:
     (B, H, W) float32, sums to what the branch adds to the log-odds, but for its biases.
     """
     features = _features(network, images)
-    (gradient,) = _gradients(network, features, slice(1))
+    with tf.GradientTape() as tape:
+        tape.watch(features[0])
+        embedding = _embedding(network, features)
+        log_odds = ops.sum(embedding * _towards_sadness(network, features), axis=-1)
+    gradient = tape.gradient(log_odds, features[0])
     weights = ops.mean(gradient, axis=(1, 2), keepdims=True)  # (B, 1, 1, D)
     return ops.convert_to_numpy(ops.sum(weights * features[0], axis=-1))  # (B, H, W)
-
-
-def mean_contributions(network: keras.Model, images) -> list[np.ndarray]:
-    """Return what each position of each tap adds to the log-odds through the taps' means.
-
-    With `HeadOptions(branch="linear", statistic="mean")` the log-odds are affine in the taps, so
-    the features f_p at position p add f_p times the log-odds' gradient, which is the same at every
-    position: (B, H, W) float32 a tap, no map if the head reads no means.
-    """
-    if all(layer.name != "mean1" for layer in network.get_layer("head").layers):
-        return []
-    features = _features(network, images)
-    gradients = _gradients(network, features, slice(1, None))
-    products = (g * f for g, f in zip(gradients, features[1:], strict=True))
-    return [ops.convert_to_numpy(ops.sum(product, axis=-1)) for product in products]
 
 
 def gram_contributions(network: keras.Model, images) -> list[Contribution]:
@@ -112,15 +97,6 @@ def _features(network: keras.Model, images) -> list:
     """Return the top feature map and the taps that the head reads, float32."""
     maps = keras.tree.flatten(network.get_layer("backbone")(images, training=False))
     return [ops.cast(map_, "float32") for map_ in maps[: len(network.get_layer("head").inputs)]]
-
-
-def _gradients(network: keras.Model, features: list, of: slice) -> list:
-    """Return the gradient of the log-odds with respect to some of the maps that the head reads."""
-    with tf.GradientTape() as tape:
-        tape.watch(features[of])
-        embedding = _embedding(network, features)
-        log_odds = ops.sum(embedding * _towards_sadness(network, features), axis=-1)
-    return tape.gradient(log_odds, features[of])
 
 
 def _embedding(network: keras.Model, features: list):

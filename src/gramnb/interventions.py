@@ -7,9 +7,6 @@ The paper wonders whether its network goes by colours, textures or shapes (Secti
 Light is changed where it adds up, in linear light; `luminance` is measured there too.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageEnhance, ImageFilter
@@ -73,23 +70,15 @@ def shuffled(image: np.ndarray, tiles: float, seed: int = 0) -> np.ndarray:
     return changed
 
 
-class Intervention(NamedTuple):
-    """A change, its usual strength, and what a figure calls it."""
-
-    change: Callable[..., np.ndarray]
-    usual: float
-    label: str
-
-
-INTERVENTIONS = {
-    "darker": Intervention(brightened, 0.5, "darker, light × {:g}"),
-    "lighter": Intervention(brightened, 2, "lighter, light × {:g}"),
-    "desaturated": Intervention(desaturated, 0, "saturation × {:g}"),
-    "cooler": Intervention(cooler, 1.25, "cooler, gain {:g}"),
-    "warmer": Intervention(lambda x, gain: cooler(x, 1 / gain), 1.25, "warmer, gain {:g}"),
-    "blurred": Intervention(blurred, 2, "blurred, {:g} px"),
-    "shuffled": Intervention(shuffled, 4, "{0:g} × {0:g} tiles shuffled"),
-    "mirrored": Intervention(lambda x, _: x[:, ::-1].copy(), 1, "mirrored"),
+INTERVENTIONS = {  # a change, and what a figure calls it
+    "darker": (brightened, "darker, light × {:g}"),
+    "lighter": (brightened, "lighter, light × {:g}"),
+    "desaturated": (desaturated, "saturation × {:g}"),
+    "cooler": (cooler, "cooler, gain {:g}"),
+    "warmer": (lambda x, gain: cooler(x, 1 / gain), "warmer, gain {:g}"),
+    "blurred": (blurred, "blurred, {:g} px"),
+    "shuffled": (shuffled, "{0:g} × {0:g} tiles shuffled"),
+    "mirrored": (lambda x, _: x[:, ::-1].copy(), "mirrored"),
 }
 
 
@@ -97,11 +86,11 @@ def label(intervention: str, strength: float = np.nan) -> str:
     """Return what a figure calls an intervention, its strength with a unit."""
     if intervention not in INTERVENTIONS:
         return intervention
-    return INTERVENTIONS[intervention].label.format(strength)
+    return INTERVENTIONS[intervention][1].format(strength)
 
 
 def intervene(image: np.ndarray, intervention: str, strength: float = np.nan, seed: int = 0):
-    """Return the picture under a named intervention; NaN is its usual strength.
+    """Return the picture under a named intervention of some strength.
 
     Raises:
         ValueError: there is no intervention of this name.
@@ -111,8 +100,7 @@ def intervene(image: np.ndarray, intervention: str, strength: float = np.nan, se
     if intervention not in INTERVENTIONS:
         names = ", ".join(INTERVENTIONS)
         raise ValueError(f"intervention must be one of {names}, got {intervention!r}")
-    change, usual, _ = INTERVENTIONS[intervention]
-    strength = usual if np.isnan(strength) else strength
+    change, _ = INTERVENTIONS[intervention]
     return change(image, strength, *([seed] if change is shuffled else []))
 
 

@@ -58,20 +58,16 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     if not run.complete:
         with run.held():
             if not run.complete:  # by now: another process may have held it
-                _train(run, table, rows, config, progress)
+                history = _last(run, config)
+                inputs = prepare_inputs(table, config, progress, training=True)
+                scope = strategy(config.replicas)
+                if len(history) < config.epochs:
+                    history = _fit(run, inputs, rows, scope, progress, history)
+                _finish(run, inputs, rows, scope, history)
     _remove_checkpoints(run)
     for left in run.path.glob(".*"):  # what a killed process was writing, and who it was
         left.unlink(missing_ok=True)
     return run
-
-
-def _train(run: Run, table: pd.DataFrame, rows: dict, config: TrainConfig, progress: bool) -> None:
-    history = _last(run, config)
-    scope = strategy(config.replicas)
-    inputs = prepare_inputs(table, config, progress, training=True)
-    if len(history) < config.epochs:
-        history = _fit(run, inputs, rows, scope, progress, history)
-    _finish(run, inputs, rows, scope, history)
 
 
 def run_of(config: TrainConfig, folder: str | Path = "runs/demo") -> Run:
@@ -153,8 +149,7 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
     """Return the compiled model of a resolved configuration: of a frozen run the head alone."""
     config = inputs.config
     if config.network == "multilevel":
-        taps = {"taps": config.taps} if config.taps else {}
-        model = build_multilevel_resnet50(config.image_size, config.weights or None, **taps)
+        model = build_multilevel_resnet50(config.image_size, config.weights or None)
     elif inputs.arrays is not None:
         pooled, *taps = inputs.arrays
         # without Gram modules the branch's width still follows from the tap's channels

@@ -4,7 +4,6 @@ The loss (Qi and Su, ICIP 2017) is added to cross-entropy in training. It draws 
 the last layer reads to a learned centre of its own class, and away from those of the others.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from gramnb._keras import keras, ops
@@ -12,13 +11,13 @@ from gramnb.backbones import build_backbone
 from gramnb.layers import GramMatrix, register
 from gramnb.models import join, probabilities, side_by_side
 
+SHALLOW = ("conv2_block3_out", "conv3_block4_out")  # the layers that end the first two stages
+REDUCED = 64  # channels left of each of them before its Gram matrix
+UNITS = 2048  # width of the aggregating layer and of the 1x1 convolution
+
 
 def build_multilevel_resnet50(
-    image_size: int = 256,
-    weights: str | Path | None = None,
-    taps: Sequence[str] = ("conv2_block3_out", "conv3_block4_out"),
-    reduced_channels: int = 64,
-    units: int = 2048,
+    image_size: int = 256, weights: str | Path | None = None
 ) -> keras.Model:
     """Return the multi-level network of Zhang et al., as Sections 2 and 3.1 describe it.
 
@@ -33,28 +32,23 @@ def build_multilevel_resnet50(
 
     Args:
         image_size, weights: as `backbones.build_backbone` takes them.
-        taps: layers that end the shallow stages.
-        reduced_channels: channels left of each tap before its Gram matrix.
-        units: width of the aggregating layer and of the 1x1 convolution.
 
     Raises:
-        ValueError, FileNotFoundError: a size below 1, no tap, or as `build_backbone`.
+        ValueError, FileNotFoundError: as `build_backbone`.
     """
-    if not taps or min(reduced_channels, units) < 1:
-        raise ValueError("the network needs a tap, and 1 or more reduced_channels and units")
-    body = build_backbone("ResNet50", image_size, weights, taps)
+    body = build_backbone("ResNet50", image_size, weights, SHALLOW)
     top, *maps = (
         keras.Input(map_.shape[1:], name=f"map{i}") for i, map_ in enumerate(body.outputs)
     )
     vectors = []
     for i, tapped in enumerate(maps, 1):
-        reduced = keras.layers.Conv2D(reduced_channels, 1, activation="relu", name=f"reduce{i}")
+        reduced = keras.layers.Conv2D(REDUCED, 1, activation="relu", name=f"reduce{i}")
         gram = GramMatrix("positions", name=f"gram{i}")(reduced(tapped))  # (B, R, R)
         flat = keras.layers.Flatten(dtype="float32", name=f"flatten{i}")
         vectors.append(flat(gram))  # (B, R * R)
-    visual = keras.layers.Dense(units, activation="relu", dtype="float32", name="aggregate")
+    visual = keras.layers.Dense(UNITS, activation="relu", dtype="float32", name="aggregate")
     shallow = side_by_side(vectors, "shallow")
-    deep = keras.layers.Conv2D(units, 1, activation="relu", name="deep")(top)  # (B, H, W, units)
+    deep = keras.layers.Conv2D(UNITS, 1, activation="relu", name="deep")(top)  # (B, H, W, units)
     semantic = keras.layers.GlobalAveragePooling2D(dtype="float32", name="semantic")(deep)
     fused = keras.layers.Add(dtype="float32", name="fusion")([visual(shallow), semantic])
     fused = keras.layers.Dropout(0.5, dtype="float32", name="dropout")(fused)  # (B, units)

@@ -1,4 +1,4 @@
-"""Which rows show the same picture: difference hashes, grouped without comparing all pairs.
+"""Which rows show the same picture: difference hashes, compared and grouped.
 
 The hash of a picture is 128 bits: shrunk to 9 x 8 pixels, is each one brighter than its neighbour
 to the left (64 bits), and shrunk to 8 x 9, than the one above (64 bits). Two pictures are
@@ -11,7 +11,6 @@ above the noise of compression, has no hash: it is grouped by its bytes and its 
 """
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -21,8 +20,6 @@ from scipy.sparse.csgraph import connected_components
 
 NOISE = 3  # grey levels of 255; a smaller difference between neighbours says nothing
 DISTINCT = 32  # of 128 differences that must be above the noise
-
-_MIX = np.array([1, 0x9E3779B97F4A7C15], np.uint64)  # two words to one key; collisions do no harm
 
 
 def difference_hash(pixels: np.ndarray) -> str:
@@ -42,28 +39,17 @@ def difference_hash(pixels: np.ndarray) -> str:
 
 
 def near_pairs(hashes: Sequence[str], distance: int) -> np.ndarray:
-    """Return all pairs of near-duplicates among different `hashes`: positions (n, 2), sorted.
-
-    Each direction's bits are dealt in turn into distance + 1 bands, of which two near-duplicates
-    share one (pigeonhole): only hashes that agree in a band of each direction are compared.
-    """
+    """Return all pairs of near-duplicates among different `hashes`: positions (n, 2), sorted."""
     words = np.frombuffer(bytes.fromhex("".join(hashes)), ">u8").astype(np.uint64).reshape(-1, 2)
-    size, parts = len(words), distance + 1
-    bands = [np.uint64(sum(1 << bit for bit in range(n, 64, parts))) for n in range(parts)]
+    across, down = np.ascontiguousarray(words.T)
     found = [np.empty((0, 2), np.int64)]
-    for band in product(bands, repeat=2):
-        key = (words & band) @ _MIX  # (n,)
-        order = np.argsort(key)
-        key, left = key[order], np.arange(size)
-        for step in range(1, size):  # compare each with the step-th after it, while keys agree
-            left = left[left + step < size]
-            left = left[key[left] == key[left + step]]
-            if not len(left):
-                break
-            pair = np.sort(np.stack([order[left], order[left + step]], axis=1), axis=1)
-            differ = np.bitwise_count(words[pair[:, 0]] ^ words[pair[:, 1]])  # (pairs, 2)
-            found.append(pair[(differ <= distance).all(axis=1)])
-    return np.unique(np.concatenate(found), axis=0)
+    for row in range(len(words)):
+        near = (
+            row + 1 + np.flatnonzero(np.bitwise_count(across[row + 1 :] ^ across[row]) <= distance)
+        )
+        near = near[np.bitwise_count(down[near] ^ down[row]) <= distance]
+        found.append(np.stack([np.full(len(near), row), near], axis=1))
+    return np.concatenate(found)
 
 
 def groups(table: pd.DataFrame, distance: int) -> np.ndarray:

@@ -9,26 +9,22 @@ img2dataset, the usual tool, was tried and set aside: it asks again at once, so 
 host that asks for pauses it got 201 (this: 600), and it calls a page or half a picture a success.
 """
 
+import asyncio
 import hashlib
-import socket
 import sqlite3
 import threading
+import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from http.client import IncompleteRead
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+import httpx
 import pandas as pd
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import Retry
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import DecodeError, HTTPError, InvalidHeader, MaxRetryError
-from urllib3.exceptions import NewConnectionError as NotConnected
-from urllib3.exceptions import TimeoutError as NoAnswer
 
 from gramnb import __version__, runs
 from gramnb.data.cached import cached_map
@@ -40,6 +36,7 @@ RANGES = {"workers": (1, 256), "timeout": (0.1, 3600), "retries": (0, 20)}
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that another attempt may change
 MAY_PASS = {"timeout", "no connection", "truncated", *(f"HTTP {code}" for code in BUSY)}
 LONGEST_PAUSE = 60  # seconds between two attempts, whatever the server asks for
+REDIRECTS = 10  # followed, not more
 
 
 def fetch(
@@ -153,158 +150,93 @@ def attrition(table: pd.DataFrame) -> pd.DataFrame:
     return counts
 
 
-class _Retry(Retry):
-    def get_retry_after(self, response) -> float | None:
-        """Return the pause in seconds that a server asks for; nonsense asks for none."""
-        try:
-            return super().get_retry_after(response)
-        except InvalidHeader:
-            return None
-
-
-@contextmanager
-def _within(seconds: float, stop: Callable[[], None]) -> Iterator[None]:
-    """Let the block end in TimeoutError after `seconds`, when another thread calls `stop`.
-
-    A socket's own timeout begins anew with each byte, so one byte a second never ends.
-    """
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        with suppress(Exception):  # what has ended meanwhile cannot be stopped
-            stop()
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if late.is_set():
-            raise TimeoutError("not within the time granted")
-
-
-class _Watched:
-    """A connection of urllib3 whose handshake and headers come in time, or not at all.
-
-    What comes with another answer than 200 is of no use and may have no end: it is not read.
-    """
-
-    line: socket.socket | None = None  # the same connection, whatever encrypts it by now
-
-    def _new_conn(self) -> socket.socket:
-        made = super()._new_conn()
-        self.line = made.dup()
-        return made
-
-    def stop(self) -> None:
-        self.line.shutdown(socket.SHUT_RDWR)
-
-    def connect(self) -> None:
-        with _within(self.timeout, self.stop):
-            super().connect()
-
-    def getresponse(self):
-        with _within(self.timeout, self.stop):
-            response = super().getresponse()
-        if response.status != 200:
-            response.close()
-        return response
-
-    def close(self) -> None:
-        super().close()
-        if self.line:
-            self.line.close()
-
-
-_CONNECTIONS = {
-    "http": type("WatchedHTTP", (_Watched, HTTPConnection), {}),
-    "https": type("WatchedHTTPS", (_Watched, HTTPSConnection), {}),
-}
-
-
-class _Adapter(HTTPAdapter):
-    def get_connection_with_tls_context(self, *args, **kwargs):
-        pool = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = _CONNECTIONS[pool.scheme]
-        return pool
-
-
 class _Download:
     """From an address to its file's bytes, or an `ImageError` that says why not; for many threads.
 
-    One session serves them all: it keeps no cookies, the state that threads would share.
+    One event loop serves them all. There a whole answer, not each byte of it, is granted its time:
+    a socket's own timeout begins anew with each byte, so one byte a second never ends. No cookies
+    are kept.
     """
 
     def __init__(self, timeout: float, retries: int, workers: int):
-        self.timeout, self.session = timeout, requests.Session()
-        self.retry = _Retry(
-            total=None,  # each kind of failure has its own
-            **dict.fromkeys(("connect", "read", "status", "other"), retries),
-            status_forcelist=BUSY,
-            backoff_factor=0.5,  # pauses of 0, 1, 2, 4 ... seconds, unless the server names one
-            backoff_max=LONGEST_PAUSE,
-            retry_after_max=LONGEST_PAUSE,
-            raise_on_status=False,
-        )
-        adapter = _Adapter(workers, workers, self.retry)
-        self.session.mount("http://", adapter)
-        self.session.mount("https://", adapter)
-        self.session.max_redirects = 10
-        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.session.headers["User-Agent"] = f"gramnb/{__version__}"
-        self.session.headers["Accept-Encoding"] = "identity"  # images are compressed already
+        self.timeout, self.retries, self.loop = timeout, retries, asyncio.new_event_loop()
+        headers = {"User-Agent": f"gramnb/{__version__}"}
+        headers["Accept-Encoding"] = "identity"  # images are compressed already
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=workers)
+        self.client = httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits)
+        self.client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
     def __call__(self, url: str) -> bytes:
-        retry = self.retry  # of a file that broke off; what fails before has been tried again
-        while True:
+        for attempt in range(self.retries + 1):
             try:
-                with self.session.get(url, stream=True, timeout=self.timeout) as response:
-                    return self.body(response)
-            except ImageError:
-                raise
-            except (requests.RequestException, ValueError) as error:
-                raise ImageError(_why(error), str(error), url) from None
-            except (HTTPError, TimeoutError) as error:
-                try:
-                    retry = retry.increment("GET", url, error=error)
-                except (HTTPError, TimeoutError):
-                    raise ImageError(_why(error), str(error), url) from None
-                retry.sleep()
+                return asyncio.run_coroutine_threadsafe(self.get(url), self.loop).result()
+            except ImageError as error:
+                if attempt == self.retries or error.reason not in MAY_PASS:
+                    raise
+                # 0, 1, 2, 4 ... seconds, unless the server names a pause
+                pause = getattr(error, "pause", 0) or (2**attempt / 2 if attempt else 0)
+                time.sleep(min(pause, LONGEST_PAUSE))
 
-    def body(self, response: requests.Response) -> bytes:
-        """Return what a response brings within the time granted."""
+    async def get(self, url: str) -> bytes:
+        """Return what one attempt brings; its headers and its body each have the time granted."""
+        try:
+            urlsplit(url)
+            async with asyncio.timeout(2 * self.timeout):  # to connect, and to all of the headers
+                response = await self.answer(url)
+            try:
+                async with asyncio.timeout(self.timeout):
+                    return await self.body(response)
+            finally:
+                await response.aclose()
+        except ImageError:
+            raise
+        except (TimeoutError, httpx.TimeoutException):
+            raise ImageError("timeout", f"not within {self.timeout} s", url) from None
+        except httpx.DecodingError as error:
+            raise ImageError("truncated", str(error), url) from None
+        except httpx.TransportError as error:
+            bad = isinstance(error, httpx.UnsupportedProtocol) or "URL" in str(error)
+            cut = isinstance(error, httpx.RemoteProtocolError) and "body" in str(error)
+            reason = "bad address" if bad else "truncated" if cut else "no connection"
+            raise ImageError(reason, str(error), url) from None
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ImageError("bad address", str(error), url) from None
+
+    async def answer(self, url: str) -> httpx.Response:
+        """Return the answer that an address leads to; bodies on the way to it are not read."""
+        request = self.client.build_request("GET", url)
+        for _ in range(REDIRECTS + 1):
+            response = await self.client.send(request, stream=True)
+            if not (request := response.next_request):
+                return response
+            await response.aclose()
+        raise ImageError("too many redirects", f"over {REDIRECTS}", url)
+
+    async def body(self, response: httpx.Response) -> bytes:
+        """Return the file that an answer holds; of another answer than 200 nothing is read."""
         if response.status_code != 200:
-            raise ImageError(f"HTTP {response.status_code}", response.reason)
+            error = ImageError(f"HTTP {response.status_code}", response.reason_phrase)
+            error.pause = _pause(response.headers.get("Retry-After", ""))
+            raise error
         robots = response.headers.get("X-Robots-Tag", "").lower().replace(":", ",").split(",")
         if {"noai", "noimageai"} & set(map(str.strip, robots)):
             raise ImageError("not allowed", "X-Robots-Tag")
         data = bytearray()
-        with _within(self.timeout, response.raw.shutdown):
-            # whatever has arrived; some servers compress what was asked for as it is
-            while part := response.raw.read1(1 << 16, decode_content=True):
-                data += part
-                if len(data) > MAX_BYTES:
-                    raise ImageError("too large", f"over {MAX_BYTES} bytes")
+        async for part in response.aiter_bytes():  # some servers compress all the same
+            data += part
+            if len(data) > MAX_BYTES:
+                raise ImageError("too large", f"over {MAX_BYTES} bytes")
         if not data:
             raise ImageError("empty file", "0 bytes")
         return bytes(data)
 
 
-def _why(error: Exception) -> str:
-    """Return the status of an address that failed with this error of requests or urllib3."""
-    if isinstance(error, requests.TooManyRedirects):
-        return "too many redirects"
-    if isinstance(error, ValueError):  # how requests refuses what is no address
-        return "bad address"
-    causes = [error, *error.args]
-    causes += [cause.reason for cause in causes if isinstance(cause, MaxRetryError)]
-    if any(isinstance(cause, NotConnected) for cause in causes):  # refused, or no such host
-        return "no connection"
-    if any(isinstance(cause, TimeoutError | NoAnswer | requests.Timeout) for cause in causes):
-        return "timeout"
-    if any(isinstance(cause, IncompleteRead | DecodeError) for cause in causes):
-        return "truncated"
-    return "no connection"
+def _pause(said: str) -> float:
+    """Return the seconds that a server asks to wait; nonsense asks for none."""
+    try:
+        if not said.isdecimal():
+            said = (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
+        return max(float(said), 0.0)
+    except (TypeError, ValueError):
+        return 0.0
