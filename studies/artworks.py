@@ -211,7 +211,7 @@ def write(table: pd.DataFrame, name: str) -> None:
 
 def show(figure: Figure, name: str) -> None:
     """Write a figure as JPEG: of paintings, PNG takes several times as much."""
-    picture = Image.open(BytesIO(figure._repr_png_()[0])).convert("RGB")
+    picture = Image.open(BytesIO(figure.png())).convert("RGB")
     with atomic(resolve(OUT) / f"{name}.jpg") as temporary:
         picture.save(temporary, optimize=True, quality=82, subsampling=0)
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 FIRST = (  # chapter 1 curates what other notebooks read; then what takes longest
     "01_data_curation", "test_webemo_profile", "test_study", "test_training", "03_training",
     "test_browser", "02_gram_module", "test_own_folder", "test_notebooks", "06_artwork_case_study",
-    "studies", "test_results", "test_explain",
+    "studies", "test_results", "test_jax_backend", "test_explain",
 )  # fmt: skip
 CACHE = TemporaryDirectory(prefix="gramnb-tests-")
 

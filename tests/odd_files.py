@@ -50,7 +50,8 @@ def readable():
     exif = Image.Exif()
     exif[274] = 6  # the top of the picture is the stored picture's left side
     grey = np.asarray(plain.convert("L"))
-    deep = Image.frombytes("I;16", plain.size, (grey.astype("<u2") * 257).tobytes())
+    deep, tiff = (Image.frombytes(mode, plain.size, (grey.astype(order) * 257).tobytes())
+                  for mode, order in (("I;16", "<u2"), ("I;16B", ">u2")))  # fmt: skip
     glass, half = plain.convert("RGBA"), plain.copy()
     glass.paste((0, 255, 0, 0), (0, 0, 24, 32))
     half.paste("white", (0, 0, 24, 32))
@@ -61,6 +62,7 @@ def readable():
     return {
         "cmyk.jpg": (encoded(plain.convert("CMYK"), "JPEG", quality=100, subsampling=0), plain),
         "deep.png": (encoded(deep), Image.fromarray(grey).convert("RGB")),
+        "deep.tif": (encoded(tiff, "TIFF"), Image.fromarray(grey).convert("RGB")),
         "phone.heic": (encoded(plain, "HEIF", **exact), plain),
         "glass.png": (encoded(glass), half),
         "palette.png": (encoded(palette, transparency=0), seen),

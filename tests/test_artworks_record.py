@@ -1,14 +1,13 @@
 """The recorded paintings: the tables follow from the answers, the script does what it says."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 from studies import artworks
 
 TWO = ["untouched", "mirrored"]
-FOLDER = Path(__file__).parents[1] / "results" / "artworks"
+FOLDER = ROOT / "results" / "artworks"
 
 
 @pytest.fixture(scope="module")

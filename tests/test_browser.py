@@ -4,18 +4,17 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "runs" / "published" / "_build" / "html"
 TOC = (ROOT / "_toc.yml").read_text(encoding="utf-8")
 PAGES = re.findall(r"(?:file|root): (\S+)", TOC)
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
-WIDTHS = {"desk": 1280, "phone": 390}  # CSS pixels
+WIDTHS = {"phone": 390, "desk": 1280}  # CSS pixels
 
 # What a reader sees of a page. A wide box may scroll by itself; nothing else may pass the edge.
 LOOK = """() => {
@@ -64,10 +63,11 @@ def browser(book):
         chromium.close()
 
 
-@pytest.fixture(params=WIDTHS)
+@pytest.fixture
 def window(request, browser):
-    """A window of that width, and the errors and the requests to elsewhere of what it shows."""
-    page = browser.new_page(viewport={"width": WIDTHS[request.param], "height": 844})
+    """A window, as wide as a phone's if nothing is asked; its errors, its requests to elsewhere."""
+    width = WIDTHS[getattr(request, "param", "phone")]
+    page = browser.new_page(viewport={"width": width, "height": 844})
     page.errors, page.elsewhere = [], []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda said: said.type == "error" and page.errors.append(said.text))
@@ -80,15 +80,17 @@ def window(request, browser):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_whole(window, name):
     window.goto((BOOK / f"{name}.html").as_uri())
-    seen = window.evaluate(LOOK)
-    assert not window.elsewhere and not window.errors
-    assert not seen["broken"] and not seen["formulas"]
-    assert seen["headings"][0] == 1 and seen["headings"].count(1) == 1
-    steps = zip(seen["headings"], seen["headings"][1:], strict=False)
-    assert all(after <= before + 1 for before, after in steps), seen["headings"]
-    assert all(len(alt) > 40 and " " in alt for alt in seen["alts"]), seen["alts"]
-    assert seen["made"] >= seen["shown"]
-    assert not seen["cut"] and seen["overflow"] <= 0
+    for width in WIDTHS.values():
+        window.set_viewport_size({"width": width, "height": 844})
+        seen = window.evaluate(LOOK)
+        assert not window.elsewhere and not window.errors
+        assert not seen["broken"] and not seen["formulas"]
+        assert seen["headings"][0] == 1 and seen["headings"].count(1) == 1
+        steps = zip(seen["headings"], seen["headings"][1:], strict=False)
+        assert all(after <= before + 1 for before, after in steps), seen["headings"]
+        assert all(len(alt) > 40 and " " in alt for alt in seen["alts"]), seen["alts"]
+        assert seen["made"] >= seen["shown"]
+        assert not seen["cut"] and seen["overflow"] <= 0, width
 
 
 def test_figures_are_on_white_in_the_dark(browser):
@@ -102,6 +104,7 @@ def test_figures_are_on_white_in_the_dark(browser):
     page.close()
 
 
+@pytest.mark.parametrize("window", WIDTHS, indirect=True)
 def test_the_slider_moves_the_confusion_matrix(window):
     window.goto((BOOK / "book" / "threshold.html").as_uri())
     read = "[...document.querySelectorAll('#threshold .heatmap-label, #threshold .gtitle')]"

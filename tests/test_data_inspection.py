@@ -2,15 +2,12 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gramnb.data import images, inspection, manifest
-from gramnb.data.cached import cached_map
 
 
 @pytest.fixture
@@ -140,20 +137,3 @@ def test_a_share_above_its_limit_settles_a_picture(read, monkeypatch):
     np.testing.assert_array_equal(read.shares["face"], alone)
     monkeypatch.setitem(inspection.READERS, "face", ("face 2.0", inspection.READERS["face"][1]))
     assert read(text=1, face=1) == (0, 6, 6)
-
-
-def test_processes_that_share_a_cache_lose_nothing(tmp_path):
-    script = """
-import sys
-from pathlib import Path
-from gramnb.data.cached import cached_map
-file, part = sys.argv[1:]
-keys = [f"{part} {n}" for n in range(500)]
-cached_map(Path(file), lambda key, _: {"length": len(key)}, keys, ["length"], "", progress=False)
-"""
-    file = tmp_path / "cache.sqlite"
-    many = [subprocess.Popen([sys.executable, "-c", script, file, part]) for part in "abc"]
-    assert [process.wait(timeout=120) for process in many] == [0, 0, 0]
-    keys = [f"{part} {n}" for part in "abc" for n in range(500)]
-    found = cached_map(file, lambda key, _: {}, keys, ["length"], "", progress=False)
-    assert all(found[key] == {"length": len(key)} for key in keys)

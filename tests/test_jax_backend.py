@@ -38,11 +38,10 @@ OPTIONS = {  # without dropout: what is drawn would differ
     "modules": HeadOptions(
         dropout=0.0,
         module_fusion="concatenate",
-        gram_scaling="positions",
+        gram_scaling="signed_sqrt",
         branch_fusion="concatenate",
     ),  # fmt: skip
     "means": HeadOptions(dropout=0.0, statistic="mean"),
-    "linear": HeadOptions(dropout=0.0, branch="linear", gram_scaling="signed_sqrt", rank=4),
     "root": HeadOptions(
         dropout=0.0, branch="linear", statistic="covariance", gram_scaling="matrix_sqrt", rank=4
     ),

@@ -151,7 +151,6 @@ MODULES = "module_fusion and module_activation are of modules"
         (lambda: build_head(-2, 8, [(4, 4, 3)]), "k must be 0 or more, got -2"),
         (lambda: build_head(1, 8, []), "a head needs a tap"),
         (lambda: build_head(0, 8, []), "a head needs a tap"),
-        (lambda: build_classifier("B2"), "backbone must be one of EfficientNetV2B0"),
         (lambda: HeadOptions(statistic="mean", gram_scaling="positions"), "'positions' scales G"),
         (lambda: HeadOptions(rank=8), "rank is of the linear branch's Gram matrix"),
         (lambda: HeadOptions(branch="linear", rank=8, statistic="mean"), "rank is of the linear"),
@@ -204,6 +203,7 @@ def test_probabilities_stay_float32():
 
 
 def test_what_was_saved_loads_in_a_fresh_process(tmp_path, python):
+    """Without network Lite0's weights are at hand, without torch; of others it says what to do."""
     (images,) = draw(6, (2, 32, 32, 3))
     np.save(tmp_path / "images.npy", images)
     options = HeadOptions(module_fusion="concatenate", branch_fusion="concatenate", pooled_units=64)
@@ -219,14 +219,27 @@ def test_what_was_saved_loads_in_a_fresh_process(tmp_path, python):
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")
     script = """
-import sys, numpy as np, gramnb.models
+import os, socket, sys
+os.environ["KERAS_HOME"] = sys.argv[1]
+import numpy as np, gramnb.models
 from gramnb._keras import keras
 images = np.load(sys.argv[1] + "/images.npy")
 for name in sys.argv[2:]:
     model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
     np.save(f"{sys.argv[1]}/{name}.npy", model(images))
 assert "keras_cv" not in sys.modules
+
+def refuse(*_, **__): raise OSError("no network")
+socket.socket.connect = socket.getaddrinfo = refuse
+gramnb.models.build_backbone("EfficientNetLite0", 64)
+assert "torch" not in sys.modules
+try:
+    gramnb.models.build_backbone("EfficientNetV2B0", 64)
+except FileNotFoundError as error:
+    print(error)
 """
-    python(script, tmp_path, *models)
+    line = python(script, tmp_path, *models).splitlines()[-1]
+    assert line.startswith("EfficientNetV2B0: its ImageNet weights could not be fetched (")
+    assert "weights=<a file>" in line and "EfficientNetLite0" in line
     for name, model in models.items():
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), model(images), rtol=1e-4)

@@ -140,7 +140,7 @@ def test_figures_fit_the_page_and_can_be_read(figures):
 
 
 def test_a_figure_shows_itself_and_leaves_settings_as_they_were(figures):
-    png, shown = figures["differences"]._repr_png_()
+    (png,), (shown,) = (each.values() for each in figures["differences"]._repr_mimebundle_())
     assert png.startswith(b"\x89PNG")
     said = plots.alt_text(plots.differences)
     assert shown == {"alt": f"{said} Panels: Accuracy; AUC. Rows: k = 4."}

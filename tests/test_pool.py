@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from studies import pool
+from conftest import ROOT
+from studies import curate, pool
 
 from gramnb.data import curation
 from gramnb.data import manifest as manifests
 
-RECORD = Path(__file__).parents[1] / "results" / "pool" / "images.csv"
+RECORD = ROOT / "results" / "pool" / "images.csv"
 
 
 @pytest.fixture
@@ -57,3 +58,17 @@ def test_no_recorded_picture_is_kept_by_two_collectors_or_under_two_labels():
     groups = images[images["dropped"] == ""].groupby("group")
     assert (groups["source"].nunique() == 1).all() and (groups["sadness"].nunique() == 1).all()
     assert np.sort(images["row"]).tolist() == list(range(len(images)))
+
+
+def test_folds_without_strata_hold_whole_groups_of_all_images():
+    """Of forty kept images, the first eight in two groups, and a dropped one."""
+    groups = [0] * 4 + [1] * 4 + list(range(2, 35))
+    rows = pd.DataFrame({"group": groups, "sadness": [0, 1] * 20 + [1], "label": "sad"})
+    rows["image_id"] = [f"{n:016x}" for n in range(len(rows))]
+    grouped = manifests.new(rows.assign(dropped=[""] * 40 + ["text"]))
+    folded = curate.unstratified(grouped, curation.Recipe(folds=5))
+    assert folded["fold"].iloc[-1] == -1 and set(folded["fold"].iloc[:-1]) == set(range(5))
+    assert (manifests.kept(folded).groupby("group")["fold"].nunique() == 1).all()
+    assert manifests.kept(folded).groupby("fold").size().between(6, 10).all()
+    assert folded.drop(columns="fold").equals(grouped.drop(columns="fold"))
+    assert curate.unstratified(grouped, curation.Recipe(folds=5)).equals(folded)

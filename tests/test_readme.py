@@ -1,14 +1,15 @@
-"""What the README says of the recorded studies is what a command makes of them."""
+"""What README and book say is what a command makes of it; what is promised has its test."""
 
-from pathlib import Path
+import re
 
 import pandas as pd
 import pytest
-from studies import pages
+from conftest import ROOT
+from studies import pages, scale
 
 from gramnb import paper, runs
 
-README = Path(__file__).parents[1] / "README.md"
+README = ROOT / "README.md"
 
 
 def test_the_results_are_what_the_command_writes():
@@ -32,3 +33,16 @@ def test_the_answer_is_what_the_studies_say():
     assert found.loc["paper", "low"] > 0
     drawn = runs.resolve(pages.DRAWING).read_text(encoding="utf-8")
     assert all(name in drawn for name in found.index)
+
+
+def test_every_promise_has_a_test():
+    promises = re.findall(r"^\| [A-Z].*", (ROOT / "book/promises.md").read_text(), re.MULTILINE)[1:]
+    assert len(promises) > 20
+    for promise in promises:
+        file, name = re.search(r"`(tests/\S+\.py)::(test_\w+)`", promise).groups()
+        assert f"\ndef {name}(" in (ROOT / file).read_text(), promise
+
+
+def test_the_scale_is_what_the_command_computes():
+    said = (ROOT / scale.PAGE).read_text(encoding="utf-8")
+    assert pages.filled(said, {"scale": scale.scale()}) == said

@@ -1,16 +1,19 @@
 """What is recorded follows from the recorded predictions, by the commands that wrote it."""
 
-from pathlib import Path
+import re
 
 import pandas as pd
 import pytest
+from conftest import ROOT
 from studies import record
 from studies.experiment import Experiment
 
 from gramnb import evaluation, runs
+from gramnb.config import TrainConfig
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = ROOT / "results"
 RECORDED = sorted(file.parent.name for file in RESULTS.glob("*/metrics.csv"))
+STUDIES = sorted(file.parent.name for file in RESULTS.glob("*/study.yaml"))
 STATES = ("choices", "confirm", "finetuned", "frozen", "shipped", "width")
 IMAGES = pd.read_csv(RESULTS / "states_curation" / "images.csv")
 IMAGES = IMAGES[IMAGES["dropped"].isna()].set_index("image_id")
@@ -29,24 +32,30 @@ class TestStudy:
         again = evaluation.by_seed(answers.query("split == 'test'"))
         pd.testing.assert_frame_equal(again, written, rtol=1e-5, check_dtype=False)
 
-    def test_every_configuration_of_the_study_is_there_once(self, name):
-        if not (RESULTS / name / "study.yaml").exists():
-            pytest.skip("a profile's runs, recorded without a study's file")
-        wanted = {
-            (row, config.k, config.seed, config.fold)
-            for row, configs in Experiment.study(name).configs().items()
-            for config in configs
-        }
-        written = pd.read_csv(RESULTS / name / "metrics.csv").query("dataset == 'own'")
-        found = list(written[["variant", "k", "seed", "fold"]].itertuples(index=False, name=None))
-        assert set(found) == wanted and len(found) == len(wanted)
-
     def test_the_configurations_are_kept_with_versions_and_commit(self, name):
         kept = runs.Run(RESULTS / name)._json("runs.json")
         history = pd.read_csv(RESULTS / name / "history.csv")
         runs_ = {run: {**kept["all"], **own} for run, own in kept["runs"].items()}
-        assert all({"packages", "commit", "cores", "data", "k"} <= set(r) for r in runs_.values())
         assert history.groupby(["variant", "seed", "fold"]).ngroups == len(runs_)
+        for known in runs_.values():
+            assert {"packages", "commit", "cores", "data", "k"} <= set(known)
+            config = TrainConfig.model_validate(known, extra="ignore")
+            assert config.k == known["k"] and config.variant == known["variant"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_is_what_its_file_says(name):
+    """Each configuration is recorded once, on a manifest below `runs`; no two are the same run."""
+    rows = Experiment.study(name).configs()
+    configs = [config for each in rows.values() for config in each]
+    assert all(re.fullmatch(r"runs/[-\w/.]+", config.manifest) for config in configs)
+    assert len(set(map(repr, configs))) == len(configs), "two rows are the same run"
+    if name not in RECORDED:
+        return
+    wanted = {(row, c.k, c.seed, c.fold) for row, each in rows.items() for c in each}
+    written = pd.read_csv(RESULTS / name / "metrics.csv").query("dataset == 'own'")
+    found = list(written[["variant", "k", "seed", "fold"]].itertuples(index=False, name=None))
+    assert set(found) == wanted and len(found) == len(wanted)
 
 
 @pytest.mark.parametrize("name", STATES)

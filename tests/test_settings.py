@@ -1,7 +1,6 @@
 """Settings check themselves: one line a mistake, whatever is given."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,6 @@ from gramnb.config import TrainConfig
 from gramnb.data.curation import Recipe
 from gramnb.runs import Run
 
-RESULTS = Path(__file__).parents[1] / "results"
 NAN, INF = float("nan"), float("inf")
 MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0}
 
@@ -44,6 +42,7 @@ MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0}
             ({"trained_from": "a", **more}, "trained_from keeps trained weights below a layer")
             for more in ({"frozen": True}, {"centre_loss": 0.1}, {"weights": "none"})
         ),
+        ({**MULTILEVEL, "taps": ("a",)}, "network 'multilevel' is ResNet50 with its own"),
         ({**MULTILEVEL, "trained_from": "a"}, "network 'multilevel' is ResNet50 with its own"),
         ({"classes": ["sadness", "fear"]}, "classes must be different, the second of them sadness"),
     ],
@@ -88,12 +87,3 @@ def test_a_runs_name_follows_from_settings_however_they_are_written(tmp_path):
         (linear, "EfficientNetV2B2-k4-s0-e3bbe6aa"),
     ):
         assert Run.of(tmp_path, config.replace(**more).record(1)).path.name == name
-
-
-@pytest.mark.parametrize("study", sorted(file.parent.name for file in RESULTS.glob("*/runs.json")))
-def test_recorded_settings_can_still_be_read(study):
-    recorded = json.loads((RESULTS / study / "runs.json").read_text())
-    for own in recorded["runs"].values():
-        known = recorded["all"] | own
-        config = TrainConfig.model_validate(known, extra="ignore")
-        assert config.k == known["k"] and config.variant == known["variant"]

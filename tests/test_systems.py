@@ -3,12 +3,12 @@
 import ast
 import re
 from collections import Counter
-from pathlib import Path
 
 import pandas as pd
 import papermill
 import pytest
 import yaml
+from conftest import ROOT
 from studies import costs
 from studies.experiment import Experiment
 
@@ -17,7 +17,6 @@ from gramnb._keras import keras
 from gramnb.backbones import BACKBONES
 from gramnb.models import HeadOptions
 
-ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "results" / "systems"
 TAPS = {
     "EfficientNetV2B2": ("block3b_project_conv", 56),

@@ -86,11 +86,11 @@ def test_the_loop_of_the_chapter_is_what_train_does(config, tmp_path):
     size, batch = 32, 8
     whole = config.replace(
         k=1, frozen=False, image_size=size, epochs=1, train_share=0.3, batch_size=batch,
-        optimizer="adagrad", learning_rate=0.002, evaluate="last", augment=(3, 7),
+        optimizer="adagrad", learning_rate=0.002, evaluate="last", validation=False, augment=(1, 7),
     )  # fmt: skip
     run = train(whole, tmp_path, progress=False)
-    assert run.environment["augmentation"] == "RandAugment N = 3, M = 7"
-    used = share_of(splits(kept(config))["train"], 0.3, 0)
+    assert run.environment["augmentation"] == "RandAugment N = 1, M = 7"
+    used = share_of(splits(kept(config), validation=False)["train"], 0.3, 0)
 
     keras.utils.set_random_seed(0)
     model = build_classifier(BACKBONE, k=1, image_size=size, options=config.head)
@@ -100,7 +100,7 @@ def test_the_loop_of_the_chapter_is_what_train_does(config, tmp_path):
     for i, state in enumerate(states):  # dropout's masks of the first epoch
         state.assign(np.random.SeedSequence((0, 0, i)).generate_state(2))
     order = features.shuffled(len(used), 0, range(1))
-    batches = features.images(kept(config).iloc[used], size, batch, order, augment=(3, 7))
+    batches = features.images(kept(config).iloc[used], size, batch, order, augment=(1, 7))
     model.fit(batches, verbose=0)
 
     moved = [np.abs(a - b).max() for a, b in zip(model.get_weights(), start, strict=True)]
@@ -286,10 +286,9 @@ def test_killed_at_any_write_or_short_of_disk_it_goes_on(config, tmp_path, life,
 # Steps, decay and devices
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
-def test_weight_decay_shrinks_kernels_alone(config, optimizer, tmp_path):
+def test_weight_decay_shrinks_kernels_alone(config, tmp_path):
     """Without a gradient (no weight on any image), a step is the decay and nothing else."""
-    decayed = config.replace(weight_decay=5.0, optimizer=optimizer, learning_rate=0.01,
+    decayed = config.replace(weight_decay=5.0, optimizer="adagrad", learning_rate=0.01,
                              centre_loss=0.1, schedule="constant")  # fmt: skip
     random = np.random.default_rng(0)
     inputs = [random.normal(size=shape).astype("float32") for shape in ((8, 12), (8, 4, 4, 3))]
@@ -354,14 +353,13 @@ def test_two_replicas_take_the_step_of_one_device_and_train(config, tmp_path, py
         assert np.isfinite(run.history["loss"]).all()
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
-def test_precision_and_xla_are_settings(config, tmp_path, kind):
+def test_precision_and_xla_are_settings(config, tmp_path):
     assert "precision" not in config.record(1)  # so runs before it keep their names
-    half = config.replace(precision=f"mixed_{kind}", xla="on", epochs=1)
+    half = config.replace(precision="mixed_float16", xla="on", epochs=1)
     run = train(half, tmp_path, progress=False)
     assert run.config["precision"] == half.precision and run.config["xla"] == "on"
     bank = model_of(run).get_layer("gram1")
-    assert bank.convolution.compute_dtype == kind and bank.dense.compute_dtype == "float32"
+    assert bank.convolution.compute_dtype == "float16" and bank.dense.compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
     inputs = [np.zeros(shape, "float32") for shape in ((8, 12), (8, 4, 4, 3))]
     for xla in ("on", "off"):
@@ -409,22 +407,17 @@ def test_bad_files_are_named_before_anything_is_built(config, tmp_path, content,
 
 
 @pytest.mark.parametrize(
-    ("content", "change", "message"),
+    ("change", "message"),
     [
-        (None, {}, "m.parquet: no such manifest"),
-        (b"row,path", {}, "m.parquet: not a manifest"),
-        (..., {"taps": ("block3z",)}, "block3z.*the last of each stage"),
-        (..., {"train_share": 0.001}, "split 'train, 0.001 of it' holds only images with sadness"),
+        ({"manifest": "absent.parquet"}, "absent.parquet: no such manifest"),
+        ({"taps": ("block3z",)}, "block3z.*the last of each stage"),
+        ({"train_share": 0.001}, "split 'train, 0.001 of it' holds only images with sadness"),
     ],
 )
-def test_a_run_that_cannot_be_trained_is_one_line(config, tmp_path, content, change, message):
-    file = tmp_path / "m.parquet"
-    if isinstance(content, bytes):
-        file.write_bytes(content)
-    wrong = config.replace(**({} if content is ... else {"manifest": str(file)}), **change)
+def test_a_run_that_cannot_be_trained_is_one_line(config, tmp_path, change, message):
     with pytest.raises((ValueError, OSError), match=message) as error:
-        train(wrong, tmp_path / "runs", progress=False)
-    assert "\n" not in str(error.value) and not list(tmp_path.glob("runs/*/metrics.json"))
+        train(config.replace(**change), tmp_path, progress=False)
+    assert "\n" not in str(error.value) and not list(tmp_path.glob("*/metrics.json"))
 
 
 def test_a_split_needs_both_classes():
@@ -458,7 +451,7 @@ def folded(config, tmp_path):
     path = tmp_path / "folds.parquet"
     table = manifests.read(config.manifest)
     manifests.write(table.assign(fold=table["group"] % 3), path, {})
-    return config.replace(manifest=str(path), fold=0, evaluate="last", validation=False, epochs=2)
+    return config.replace(manifest=str(path), fold=0, evaluate="last", validation=False, epochs=1)
 
 
 def test_without_validation_all_other_folds_train_and_emotions_are_classes(config, tmp_path):
@@ -480,7 +473,8 @@ def test_a_network_trained_above_a_layer_keeps_what_is_below(config, tmp_path, k
     cut = "block5c_add"
     config = folded(config, tmp_path).replace(frozen=False, trained_from=cut, k=k)
     run = train(config, tmp_path / "runs", progress=False)
-    trained = model_of(run).get_layer("backbone")
+    network = load_network(run)
+    trained = network.get_layer("backbone")
     fresh = build_classifier(BACKBONE, k, config.image_size).get_layer("backbone")
     names = [layer.name for layer in fresh.layers]
     for layer in (layer for layer in fresh.layers if layer.trainable_weights):
@@ -489,6 +483,6 @@ def test_a_network_trained_above_a_layer_keeps_what_is_below(config, tmp_path, k
         below = names.index(layer.name) <= names.index(cut)
         assert all(same) if below else not any(same), layer.name
     images = np.stack([read_image(path, config.image_size) for path in kept(config)["path"]])
-    p = features.probabilities(load_network(run), images.astype("float32"))[:, 1]
+    p = features.probabilities(network, images.astype("float32"))[:, 1]
     asked = run.predictions.set_index("image_id")["p_sadness"]
     np.testing.assert_allclose(p[kept(config)["fold"] == 0], asked, atol=1e-5)

@@ -16,7 +16,6 @@ from studies.experiment import Experiment
 from gramnb import cli
 from gramnb._keras import keras
 from gramnb.data import manifest as manifests
-from gramnb.models import build_head
 from gramnb.predict import SadnessClassifier
 
 
@@ -39,22 +38,12 @@ def nan(file):
     model.save(file)
 
 
-def saved(make):
-    return lambda file: make().save(file)
-
-
-def one_output():
-    return keras.Sequential([keras.Input((48, 48, 3)), keras.layers.Flatten(),
-                             keras.layers.Dense(1)])  # fmt: skip
-
-
 def folder(file):
     file.unlink()
     file.mkdir()
 
 
 MODELS = {
-    "empty": ("config.json", b"", "damaged"),
     "no text": ("config.json", b"\xff\xfe\0", "damaged"),
     "cut": ("config.json", b'{"k": 4', "damaged"),
     "a list": ("config.json", b"[]", "damaged"),
@@ -68,11 +57,8 @@ MODELS = {
     "no config": ("config.json", Path.unlink, "not there"),
     "no model": ("model.keras", Path.unlink, "no such file"),
     "a folder": ("model.keras", folder, "no such file"),
-    "empty model": ("model.keras", b"", "no model"),
     "HDF5": ("model.keras", b"\x89HDF\r\n\x1a\n" + bytes(99), "no model"),
     "no numbers": ("model.keras", nan, "weights that are no numbers"),
-    "another head": ("model.keras", saved(lambda: build_head(1, 7, [(3, 3, 5)])), "not the netw"),
-    "one output": ("model.keras", saved(one_output), "not the network"),
     "not finished": ("metrics.json", Path.unlink, "no finished run there"),
 }  # fmt: skip
 
@@ -90,23 +76,6 @@ def test_a_damaged_model_is_one_line(case, run, photo, tmp_path, capfd):
     assert line.startswith("gramnb predict: ") and message in line and "a run" in line and not out
     assert line.isprintable() and len(line) < 600
     assert sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*")) == before
-
-
-QUIET = """
-import os, sys
-from gramnb.cli import main
-os.chdir(sys.argv[1])
-print(main(["predict", *sys.argv[2:]]))
-"""
-
-
-def test_a_relative_model_is_the_callers_and_no_library_says_a_word(run, photo):
-    command = [sys.executable, "-c", QUIET, run.path.parent, photo, "--model", run.path.name]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.stdout.splitlines()[-1] == "0"
-    first, *bar = done.stderr.splitlines()
-    assert first.startswith(f"gramnb predict: run {run.path.name}")
-    assert all("image" in line or not line for line in bar), done.stderr
 
 
 # What a caller does
@@ -169,7 +138,6 @@ def study(**changes):
 STUDIES = [
     (b"", "lacks data, baseline, runs, seeds"),
     (b"5", "settings by name are expected, not 5"),
-    (b"[1]", "settings by name are expected"),
     (b"\xff\xfe\0", "unacceptable character"),
     (b"a: b: c", "mapping values are not allowed"),
     (b"a: !!python/object:os.system x", "could not determine a constructor"),
@@ -188,8 +156,10 @@ STUDIES = [
     (study(rows={"a": {"folds": []}}), "row 'a': seeds and folds must be lists"),
     (study(rows={1: {}}), "rows.1"),
     (study(rows={"k = 0": {"k": 2}}), "row 'k = 0' is made by `k` too"),
+    (study(k=[]), "the baseline 'k = 0' is no row"),
+    (study(rows={"a": {"epoch": 3}}), "row 'a': .*epoch"),
+    (study(row={}), "Experiment has no setting row"),
     (study(chapters={}), "Experiment has no setting chapters"),
-    (study(file="x"), "Experiment has no setting file"),
 ]
 
 

@@ -34,10 +34,9 @@ class Interactive:
         size = {"autosize": True, "margin": {"l": 8, "r": 8, "b": 8}}
         self.figure.update_layout(template="plotly_white", font={"color": INK, "size": 13}, **size)
         drawn = self.figure.to_json().replace("</", "<\\/")
-        png, alt = self.still._repr_png_()
-        still = f"data:image/png;base64,{b64encode(png).decode()}"
+        still = f"data:image/png;base64,{b64encode(self.still.png()).decode()}"
         return (
-            f'<div class="interactive" id="{self.name}"><img alt="{escape(alt["alt"])}" '
+            f'<div class="interactive" id="{self.name}"><img alt="{escape(self.still.alt)}" '
             f'src="{still}"></div><script>if (window.Plotly) {{\n'
             f'const box = document.getElementById("{self.name}"), drawn = {drawn};\n'
             "box.replaceChildren();\n"

@@ -32,12 +32,16 @@ class BookFigure(Figure):
 
     alt = ""
 
-    def _repr_png_(self) -> tuple[bytes, dict]:
+    def _repr_mimebundle_(self, **_) -> tuple[dict, dict]:  # goes before what pyplot registers
+        return {"image/png": self.png()}, {"image/png": {"alt": self.alt}}
+
+    def png(self) -> bytes:
+        """Return the figure as a page shows it."""
         width, height = self.get_size_inches()
         page = Bbox.from_extents(0, 0, max(width, WIDTH), height)
         with style.context(SHEET, after_reset=True), BytesIO() as buffer:
             self.savefig(buffer, format="png", dpi=self.dpi, bbox_inches=page)
-            return buffer.getvalue(), {"alt": self.alt}
+            return buffer.getvalue()
 
 
 def book_style(draw: Callable[..., Figure]) -> Callable[..., Figure]:
