@@ -69,6 +69,7 @@ def test_answers_are_the_networks_in_the_files_order(classifier, photos, good):
     images = [predict.read_image(x, classifier.image_size) for x in table["file"][read]]
     p = classifier.network.predict_on_batch(np.stack(images))[:, 1]
     np.testing.assert_allclose(table["p_sadness"][read], p, atol=1e-5)
+    assert classifier.predict([], progress=False).empty
     assert p.std() > 1e-3 and table["p_sadness"][~read].isna().all()
     said = np.where(table["p_sadness"] > 0.5, "sadness", "others")
     assert table["conveys"].tolist() == np.where(read, said, "").tolist()

@@ -366,6 +366,7 @@ def test_precision_and_xla_are_settings(config, tmp_path):
         asked = config.replace(xla=xla).resolved(1)
         model = _build(features.Inputs(pd.DataFrame(), asked, inputs), 1)
         assert model.jit_compile == (xla == "on")
+        assert model.optimizer.built  # so that a step is traced once
     inner = keras.optimizers.Adam(weight_decay=1.0)  # as a resumed run in float16 has it
     _decay_kernels_only(keras.optimizers.LossScaleOptimizer(inner))
     decayed = {v.name for v in model.trainable_variables if inner._use_weight_decay(v)}

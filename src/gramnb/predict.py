@@ -153,10 +153,11 @@ class SadnessClassifier:
         files = find_images(paths)
         bar = partial(tqdm, total=len(files), unit="image", disable=not progress)
         with ThreadPool(os.cpu_count()) as pool:
-            p, problems = zip(*bar(pool.imap(self._answered, files)), strict=True)
-        p = np.array(p)
-        table = pd.DataFrame({"file": map(str, files), "p_sadness": p, "problem": problems})
-        nothing = table["p_sadness"].isna() & (table["problem"] == "")
+            answers = list(bar(pool.imap(self._answered, files)))
+        table = pd.DataFrame(answers, columns=["p_sadness", "problem"]).astype({"p_sadness": float})
+        table.insert(0, "file", [*map(str, files)])
+        p = table["p_sadness"]
+        nothing = p.isna() & (table["problem"] == "")
         table.loc[nothing, "problem"] = f"the answer of {self.name} is no number"
         conveys = np.where(p > self.threshold, "sadness", np.where(np.isnan(p), "", "others"))
         table.insert(2, "conveys", conveys)

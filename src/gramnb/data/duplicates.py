@@ -44,9 +44,8 @@ def near_pairs(hashes: Sequence[str], distance: int) -> np.ndarray:
     across, down = np.ascontiguousarray(words.T)
     found = [np.empty((0, 2), np.int64)]
     for row in range(len(words)):
-        near = (
-            row + 1 + np.flatnonzero(np.bitwise_count(across[row + 1 :] ^ across[row]) <= distance)
-        )
+        differ = np.bitwise_count(across[row + 1 :] ^ across[row])
+        near = row + 1 + np.flatnonzero(differ <= distance)
         near = near[np.bitwise_count(down[near] ^ down[row]) <= distance]
         found.append(np.stack([np.full(len(near), row), near], axis=1))
     return np.concatenate(found)
