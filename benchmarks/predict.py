@@ -2,8 +2,9 @@
 
     python benchmarks/predict.py [FOLDER] [--images 1000] [--rounds 3]
 
-The network alone answers the same pictures, decoded before, as `predict` asks it: one a thread. The
-ratio is the point: what of the network's own rate is left when files are read. The peak of memory
+The network alone answers the same pictures, decoded before, in three ways: as `predict` asks it,
+one picture a thread; and as ONNX Runtime works by itself, all threads on one picture or on 32. The
+ratios are the point: what of the network's own rate is left when files are read. The peak of memory
 is the whole process's; without a folder the drawn demo images are read.
 """
 
@@ -14,6 +15,7 @@ import time
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
+import onnxruntime
 
 began = time.perf_counter()
 
@@ -24,6 +26,7 @@ def said() -> str:
     return f"after {time.perf_counter() - began:.1f} s, peak memory {peak:.0f} MiB"
 
 
+from gramnb import shipped  # noqa: E402
 from gramnb.data.images import read_image  # noqa: E402
 from gramnb.data.sources import read  # noqa: E402
 from gramnb.predict import SadnessClassifier, find_images  # noqa: E402
@@ -41,19 +44,32 @@ def main() -> None:
     classifier.predict(files[:1], progress=False)
     print("the first answer is there", said())
     images = [read_image(file, classifier.image_size) for file in files]
-    seconds = {"network": [], "predict": []}
-    for _ in range(given.rounds):
-        start = time.perf_counter()
+    session = onnxruntime.InferenceSession(shipped.content(shipped.MODELS[0], "onnx"))
+    pixels = np.asarray(images, np.float32)
+
+    def in_batches(size):
+        for start in range(0, len(pixels), size):
+            session.run(None, {"image": pixels[start : start + size]})
+
+    def one_a_thread():
         with ThreadPool(os.cpu_count()) as pool:
             pool.map(lambda image: classifier.answer(image[None]), images)
-        seconds["network"].append(time.perf_counter() - start)
-        start = time.perf_counter()
-        classifier.predict(files, progress=False)
-        seconds["predict"].append(time.perf_counter() - start)
-    for name, each in seconds.items():
-        print(f"{name}: {len(files) / np.median(each):.0f} images/s (median of {len(each)})")
-    ratios = np.divide(seconds["network"], seconds["predict"])
-    print("predict at", ", ".join(f"{ratio:.0%}" for ratio in ratios), "of the network's rate")
+
+    ways = {
+        "predict": lambda: classifier.predict(files, progress=False),
+        "network, one picture a thread": one_a_thread,
+        "network, all threads on one picture": lambda: in_batches(1),
+        "network, all threads on 32 pictures": lambda: in_batches(32),
+    }
+    seconds = {way: [] for way in ways}
+    for _ in range(given.rounds):
+        for way, run in ways.items():
+            start = time.perf_counter()
+            run()
+            seconds[way].append(time.perf_counter() - start)
+    for way, each in seconds.items():
+        ratio = np.median(np.divide(each, seconds["predict"]))
+        print(f"{way}: {len(files) / np.median(each):.0f} images/s; predict at {ratio:.0%} of it")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Every way an image file can be odd: it is read as a viewer shows it, or refused with a reason."""
 
+import io
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -180,9 +181,17 @@ def test_colours_are_converted_to_srgb(tmp_path, mode):
         assert linear[0] > 1.5 * (((128 / 255 + 0.055) / 1.055) ** 2.4) and got[1] < 64
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_the_strict_decoder_gives_the_pixels_of_pillow(mode, progressive):
+    data = encoded(picture().resize((61, 43)).convert(mode), "JPEG", progressive=progressive)
+    with Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(images.decode(data), np.asarray(image.convert("RGB")))
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_damage_in_the_middle_of_a_jpeg_is_found(progressive):
-    """By a second decoder, strict: Pillow alone reads most of these; a few nobody can tell."""
+    """By the strict decoder: Pillow alone reads most of these; a few nobody can tell."""
     random = np.random.default_rng(0)
     found = []
     for _ in range(12):

@@ -172,8 +172,8 @@ class SadnessClassifier:
         """Return a file's pixels, or none and why there are none."""
         try:
             image = read_image(file, self.image_size)
-            colours = np.ascontiguousarray(image.reshape(-1, 3).T)  # else NumPy takes a millisecond
-            blank = np.ptp(colours, axis=1).max() <= BLANK
+            # a few pixels are asked first: it saves most pictures a millisecond
+            blank = all(np.ptp(x, axis=(0, 1)).max() <= BLANK for x in (image[::8, ::8], image))
             return (None, "one colour only: nothing to judge") if blank else (image, "")
         except ImageError as error:
             if file.is_dir():

@@ -6,8 +6,8 @@ and colour profiles converted to sRGB) or raises `ImageError`; nothing comes bac
 functions may be called from any number of threads: all together decode at most MAX_PIXELS at a
 time. `find_pictures` says for all of the package which files of a folder are asked for one.
 
-What cannot be detected: damage that leaves a file well formed. A JPEG's data are read twice, the
-second time by a decoder that takes its warnings as errors; it finds 95 % of the pictures with 200
+What cannot be detected: damage that leaves a file well formed. JPEGs are read by a
+decoder that takes its warnings as errors; it finds 95 % of the pictures with 200
 random bytes, 300 zeros or a cut of 500 bytes in their middle. PNG and WebP have checksums or fail
 by themselves; BMP, PPM and plain TIFF have nothing that could tell.
 """
@@ -47,6 +47,8 @@ SUFFIXES = frozenset(x for x, kind in Image.registered_extensions().items() if k
 _UNREAD = frozenset(".jxl .jp2 .j2k .psd .svg .dng .cr2 .cr3 .nef .arw .orf .raf .rw2".split())
 _IN_FLIGHT, _CHANGED = [], threading.Condition()  # pixels of the pictures being decoded
 _SAME = 3  # levels of 255; a profile that moves no colour further says sRGB in its own words
+# A picture's mode: the strict decoder's name of such pixels, and Pillow's of what comes out of it.
+_STRICT = {"RGB": ("RGBX", "RGBX"), "L": ("GRAY", "L"), "CMYK": ("CMYK", "CMYK;I")}
 _LEVELS = np.rint(np.arange(1 << 16) / 257).astype(int).tolist()  # from 16 bits to 8
 
 
@@ -172,9 +174,9 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
             if image.mode in ("F", "LAB"):
                 raise ImageError("not an image", f"pixels of mode {image.mode}, not RGB", name)
             with _room(width * height):
-                image.load()
                 if image.format in ("JPEG", "MPO"):
-                    _check_jpeg(data, image.mode)
+                    image = _strict_jpeg(data, image)
+                image.load()
                 _turn_upright(image)
                 picture = _rgb(image)
                 if size is not None:
@@ -194,14 +196,25 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
         raise ImageError("truncated", str(error) or type(error).__name__, name) from None
 
 
-def _check_jpeg(data: bytes, mode: str) -> None:
-    """Raise ValueError where a JPEG's data do not fit together, which most decoders gloss over."""
+def _strict_jpeg(data: bytes, image: Image.Image) -> Image.Image:
+    """Return a JPEG decoded by who reports damage that most decoders gloss over.
+
+    The pixels are Pillow's, in half its time. Where the strict decoder does not know a version or
+    a mark, the picture comes back as it was opened, for Pillow to load.
+
+    Raises:
+        ValueError: the data do not fit together.
+    """
+    colours, raw = _STRICT[image.mode]
     try:
-        colours = "CMYK" if mode == "CMYK" else "GRAY"
-        simplejpeg.decode_jpeg(data, colours, fastdct=True, min_height=1, min_width=1, strict=True)
+        pixels = simplejpeg.decode_jpeg(data, colours, strict=True)
     except ValueError as error:
-        if str(error).startswith("Corrupt JPEG data"):  # not of a version or a mark unknown to it
+        if str(error).startswith("Corrupt JPEG data"):
             raise
+        return image
+    picture = Image.frombuffer(image.mode, image.size, pixels, "raw", raw, 0, 1)
+    picture.info = image.info  # its colour profile, and how it is to be turned
+    return picture
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -216,7 +229,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
