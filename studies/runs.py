@@ -66,8 +66,8 @@ def train(experiment: Experiment, part: int = 1, parts: int = 1, threads: int = 
             continue
         began = time.perf_counter()
         run = training.train(config, experiment.runs, progress=False)
-        for name, file in experiment.others.items():
-            networks.transfer(run, file, name, progress=False)
+        if experiment.others:
+            networks.transfer(run, experiment.others, progress=False)
         keras.backend.clear_session()
         gc.collect()
         where = f", fold {config.fold}" if config.fold >= 0 else ""

@@ -78,7 +78,8 @@ def reproduced(tmp_path_factory):
     targets = [f"runs/webemo/notebooks/{chapter}.ipynb" for chapter in chapters]
     command = [
         str(Path(sys.executable).with_name("snakemake")), "--cores", "2", "--quiet", "all",
-        "--configfile", "profiles/webemo.yaml", "small.yaml", "--config", "profile=webemo",
+        "--configfile", "profiles/webemo.yaml", "small.yaml",
+        "--config", "profile=webemo", "parts=1",
         f"data={data / 'webemo'}", f"transfer={data / 'UnBiasedEmo'},{data / 'Emotion-6'}",
         "--", *targets,
     ]  # fmt: skip

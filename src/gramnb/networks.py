@@ -1,11 +1,12 @@
 """Trained networks read back in Keras: a run's, or one that ships; and a run asked again.
 
-Every answer in Keras is by `features.probabilities`. `transfer` asks a run about another data set,
+Every answer in Keras is by `features.probabilities`. `transfer` asks a run about other data sets,
 as training asks it about validation and test (`features.Inputs.predict`): a frozen head reads
 cached features, which many heads share.
 """
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -80,23 +81,27 @@ def load_shipped(name: str = shipped.MODELS[0]) -> keras.Model:
     return network
 
 
-def transfer(run: Run, manifest: str | Path, dataset: str, progress: bool = True) -> pd.DataFrame:
-    """Predict another data set's kept rows with a run's network and keep them in the run.
+def transfer(
+    run: Run, others: Mapping[str, str | Path], progress: bool = True
+) -> dict[str, pd.DataFrame]:
+    """Predict other data sets' kept rows with a run's network and keep the answers in the run.
 
     Args:
         run: a finished run.
-        manifest: the data set's manifest; relative to the project root.
-        dataset: the name its predictions get in the run and in tables.
+        others: manifests by the name that a data set's predictions get in the run and in tables;
+            relative to the project root.
         progress: whether to show a progress bar.
 
     Returns:
-        image_id, split ("test"), fold, group, y, p_sadness.
+        Of each data set image_id, split ("test"), fold, group, y, p_sadness.
     """
-    table = manifests.kept(manifests.read(resolve(manifest))).reset_index(drop=True)
-    check_files(table, str(manifest))
-    inputs = prepare_inputs(table, TrainConfig.of(run), progress)
+    config, answers = TrainConfig.of(run), {}
     with quiet():
         model = load_model(run.path / "model.keras")
-    predicted = inputs.predict(model, np.arange(len(table)), "test")
-    run.write_predictions(predicted, dataset)
-    return predicted
+    for dataset, manifest in others.items():
+        table = manifests.kept(manifests.read(resolve(manifest))).reset_index(drop=True)
+        check_files(table, str(manifest))
+        inputs = prepare_inputs(table, config, progress)
+        answers[dataset] = inputs.predict(model, np.arange(len(table)), "test")
+        run.write_predictions(answers[dataset], dataset)
+    return answers
