@@ -72,11 +72,19 @@ def readable():
     }  # fmt: skip
 
 
+def many_scans():
+    """A JPEG of a thousand scans; a megabyte of them can take half a minute to decode."""
+    data = encoded(picture(), "JPEG", progressive=True)
+    scans = data[data.index(b"\xff\xda") : -2]
+    return data[:-2] + 100 * scans + data[-2:]
+
+
 def unreadable():
     """Files by name, each with the reason to give for it."""
     return {
         "bomb.bmp": (bomb(), "too large"),
         "cut.jpg": (encoded(picture(), "JPEG")[:-200], "truncated"),
+        "scans.jpg": (many_scans(), "too large"),
         "page.jpg": (b"<!DOCTYPE html><html><body>404</body></html>", "not an image"),
         "cut.heic": (encoded(picture(), "HEIF")[:-200], "not an image"),
         "phone.jxl": (b"\xff\x0a\xfa\x1f", "unsupported format"),

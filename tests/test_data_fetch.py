@@ -166,10 +166,11 @@ def test_every_line_gets_its_status(server, tmp_path):
         unused.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/1.jpg"
         urls = [f"{server.url}/{kind}/{n}.jpg" for n, kind in enumerate(KINDS)]
-        urls += [nobody, "http://[broken/1.jpg", urls[0], "no address"]
+        odd = ["http://[broken/1.jpg", "http://127.0.0.1:99999/1.jpg"]
+        urls += [nobody, *odd, urls[0], "no address"]
         listed = write_list(tmp_path / "train25.txt", urls)
         table = fetch.fetch(listed, tmp_path / "out", 32, LIMIT, retries=1, progress=False)
-    ends = ["no connection", "bad address", "ok", "malformed line"]
+    ends = ["no connection", *["bad address"] * 2, "ok", "malformed line"]
     assert table["status"].tolist() == [*KINDS.values(), *ends]
     assert table["url"].tolist() == [*urls[:-1], ""]
     assert table["line"].tolist() == list(range(1, len(urls) + 1))
@@ -184,7 +185,7 @@ def test_every_line_gets_its_status(server, tmp_path):
     assert len(list((tmp_path / "out" / "images").rglob("*.*"))) == 9
 
     counts = fetch.attrition(table)
-    assert counts.loc["ok", "total"] == 10 and counts.loc["total", "total"] == len(table) == 29
+    assert counts.loc["ok", "total"] == 10 and counts.loc["total", "total"] == len(table) == 30
     assert counts.loc["malformed line"].tolist() == [0, 0, 1]
     assert counts.loc["total", "sadness"] == table["label"].isin([4, 13, 19, 20, 21, 23]).sum() == 6
     written = pd.read_csv(tmp_path / "out" / "attrition.csv", index_col="status")
@@ -205,6 +206,13 @@ def test_what_is_settled_is_not_asked_again(server, tmp_path):
     second = fetch.fetch(listed, tmp_path / "out", **options)
     pd.testing.assert_frame_equal(first, second)
     assert [server.hits[f"/{kind}/{n}.jpg"] for n, kind in enumerate(kinds)] == [1, 1, 1, 2, 2]
+    with sqlite3.connect(tmp_path / "out" / "fetch.sqlite") as store:  # damaged: asked again
+        store.execute(
+            "update found set value = ? where key = ?", ['["ok", "/etc/passwd"]', urls[1]]
+        )
+        store.execute("update found set value = 'garbage' where key = ?", [urls[2]])
+    pd.testing.assert_frame_equal(first, fetch.fetch(listed, tmp_path / "out", **options))
+    assert [server.hits[f"/{kind}/{n}.jpg"] for n, kind in enumerate(kinds)] == [1, 2, 2, 3, 3]
     (tmp_path / "out" / first["path"][0]).unlink()
     fetch.fetch(listed, tmp_path / "out", **options)
     assert server.hits["/good/0.jpg"] == 2 and (tmp_path / "out" / first["path"][0]).is_file()
@@ -227,7 +235,7 @@ def test_shards_in_one_folder_lose_no_row(server, tmp_path):
     whole = fetch.fetch(listed, tmp_path / "out", progress=False)
     assert sum(server.hits.values()) == 30 and len(whole) == 41
     pd.testing.assert_frame_equal(written.sort_values("line", ignore_index=True), whole)
-    with pytest.raises(ValueError, match="shard must be one of 1/3 to 3/3, got 4/3"):
+    with pytest.raises(ValueError, match="shard must be I/N, I from 1 to N, got 4/3"):
         fetch.fetch(listed, tmp_path / "out", shard=(4, 3))
 
 

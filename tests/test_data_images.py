@@ -189,6 +189,13 @@ def test_the_strict_decoder_gives_the_pixels_of_pillow(mode, progressive):
         np.testing.assert_array_equal(images.decode(data), np.asarray(image.convert("RGB")))
 
 
+def test_what_is_appended_to_a_jpeg_is_not_looked_at():
+    """As telephones append a film, whose bytes look like some scans."""
+    data = encoded(picture(), "JPEG")
+    film = data + images._SCAN * 2 * images.MAX_SCANS
+    np.testing.assert_array_equal(images.decode(film), images.decode(data))
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_damage_in_the_middle_of_a_jpeg_is_found(progressive):
     """By the strict decoder: Pillow alone reads most of these; a few nobody can tell."""

@@ -16,6 +16,7 @@ MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0}
     "values, message",
     [
         *(({"k": k}, "k must be a valid integer, got ") for k in (2.5, True)),
+        ({"k": 10**30, "\x1b[2J": 1}, "k must be .*; TrainConfig has no setting '.x1b"),
         ({"k": -1}, "k must be greater than or equal to 0, got -1"),
         *(({"seed": s}, "seed must be ") for s in (2**40, "x")),
         *(({"learning_rate": r}, "learning_rate must be .* number|than 0") for r in (NAN, INF)),

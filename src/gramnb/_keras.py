@@ -25,6 +25,8 @@ def quiet() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except ValueError:  # has said itself what is wrong
+            raise
         except BaseException:
             held.seek(0)
             os.write(real, held.read())
@@ -60,12 +62,14 @@ def load_model(path: str | Path, compile: bool = False) -> keras.Model:
     Raises:
         ValueError: there is no such file, or it holds anything else; one line that names it.
     """
+    if not Path(path).is_file():  # a pipe would wait
+        raise ValueError(f"{path}: no model: no such file")
     try:
         return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:  # Keras, zipfile and h5py raise a handful of types
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        if not Path(path).is_file():
-            reason = "no such file"
+        if reason.startswith("File not found"):  # what Keras says of a file that is no archive
+            reason = "damaged"
         raise ValueError(f"{path}: no model of this package or of Keras ({reason})") from error
 
 

@@ -28,13 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         code = given.run(given)
-        sys.stdout.flush()
+        print(end="", flush=True)  # whatever standard output is, also closed
         return code
     except BrokenPipeError:  # whoever reads has seen enough, as `head` has; nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"gramnb {given.command}: {_said(error)}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print(f"gramnb {given.command}: not enough memory", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         again = "; call again to go on" if given.command == "fetch" else ""
@@ -117,6 +120,7 @@ def _predict(given: argparse.Namespace) -> int:
         print(shown.to_csv(index=False), end="")
     else:
         print(_aligned(shown, classifier.threshold))
+    _name_others(given.paths)
     bad = shown[shown["problem"] != ""]
     if given.explain:
         _explain(classifier, table.drop(bad.index), given.explain)
@@ -127,6 +131,16 @@ def _predict(given: argparse.Namespace) -> int:
             f"{len(bad)} of {len(table)} files have a problem; the table names all", file=sys.stderr
         )
     return 1 if len(bad) else 0
+
+
+def _name_others(paths: Sequence[str]) -> None:
+    """Say which files of the folders are no pictures, so that none is left out without a word."""
+    from gramnb.data.images import find_pictures
+
+    others = [name for path in paths if os.path.isdir(path) for name in find_pictures(path).others]
+    if others:
+        names = ", ".join(map(_printable, others[:NAMED])) + (", ..." if others[NAMED:] else "")
+        print(f"left out, no pictures: {len(others)} ({names})", file=sys.stderr)
 
 
 def _said(error: Exception) -> str:

@@ -11,10 +11,10 @@ from gramnb.runs import Run, resolve
 from gramnb.settings import Settings
 
 Count = Annotated[int, Field(ge=1)]
-Whole = Annotated[int, Field(ge=0)]
+Whole = Annotated[int, Field(ge=0, lt=2**31)]
 Amount = Annotated[float, Field(ge=0)]
 Names = Annotated[tuple[str, ...], Strict(False)]  # a list, as JSON and YAML write it, will do
-RandAugment = tuple[Count, Annotated[int, Field(ge=0, le=10)]]
+RandAugment = tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=0, le=10)]]
 # Settings that came later are recorded where they are not the default: older runs keep their names.
 LATER = ("validation", "classes", "trained_from", "precision", "xla")
 
@@ -29,7 +29,7 @@ class TrainConfig(Settings):
     manifest: str = "runs/demo/manifest.parquet"  # the data; relative to the project root
     # parallel Gram modules; 0 is the baseline. With head.branch "linear", which has no modules,
     # what reads the taps is as wide as so many
-    k: Whole = 4
+    k: Annotated[int, Field(ge=0, le=1000)] = 4
     # of initial weights, dropout, shuffling and augmentation
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     # the paper's (k = 0: its baseline), or Zhang et al.'s (`variants`), which takes k = 0
@@ -37,7 +37,7 @@ class TrainConfig(Settings):
     backbone: Literal[*BACKBONES] = "EfficientNetV2B2"
     weights: str = ""  # "imagenet", "none" or a file; empty: the backbone's own default
     taps: Names = ()  # layers whose maps are read beside the top; (): the backbone's default
-    image_size: Annotated[int, Field(ge=32)] = 256  # side of the square input, in pixels
+    image_size: Annotated[int, Field(ge=32, le=8192)] = 256  # side of the square input, in pixels
     epochs: Count = 25  # passes over the training split
     batch_size: Count = 64  # images a replica takes in a step, if global_batch is 0
     global_batch: Whole = 0  # images all replicas take in a step; 0: batch_size x replicas

@@ -56,7 +56,10 @@ def _onnx(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
     """Return what answers by ONNX Runtime: each thread that asks computes its own answer."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options)
+    try:
+        session = onnxruntime.InferenceSession(model, options)
+    except Exception as error:  # of ONNX Runtime's own types
+        raise MemoryError if "bad_alloc" in str(error) else error from None
     return lambda images: session.run(None, {"image": images.astype(np.float32)})[0]
 
 

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 PACKAGES = ("gramnb", "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn")
 VARIANT = ["variant", "backbone", "k", "seed"]
@@ -189,6 +190,12 @@ class Run:
                 pd.read_parquet(file).assign(**known, dataset=name)[COLUMNS]
                 for name, file in files.items()
             ]
+        except pa.ArrowException as error:
+            why = str(error).splitlines()[0]
+            raise ValueError(
+                f"{self.path.name}: predictions damaged ({why}); remove the directory and train "
+                "again"
+            ) from None
         except KeyError as error:
             raise ValueError(
                 f"{self.path.name}: trained by an earlier version, without {error}; remove the "
@@ -232,7 +239,7 @@ class Run:
 
     def _file(self, name: str) -> Path:
         file = self.path / name
-        if not file.exists():
+        if not file.is_file():  # a pipe would wait
             raise FileNotFoundError(f"{self.path.name}/{name}: not there; the run is not finished")
         return file
 

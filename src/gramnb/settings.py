@@ -43,6 +43,7 @@ def one_line(error: ValidationError) -> str:
     found = []
     for each in error.errors():
         name = ".".join(map(str, each["loc"]))
+        name = name if name.isprintable() else ascii(name)
         if each["type"] == "extra_forbidden":
             found.append(f"{error.title} has no setting {name}")
         elif each["type"] == "value_error":  # of a validator of ours, which has said it in words

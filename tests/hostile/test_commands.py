@@ -32,6 +32,12 @@ def changed(**settings):
     return lambda file: file.write_text(json.dumps(json.loads(file.read_text()) | settings))
 
 
+def pipe(file):
+    """Put a pipe, into which nobody writes, in a file's place."""
+    file.unlink()
+    os.mkfifo(file)
+
+
 def nan(file):
     model = keras.models.load_model(file, compile=False)
     model.set_weights([np.full(weight.shape, np.nan) for weight in model.get_weights()])
@@ -59,6 +65,9 @@ MODELS = {
     "a folder": ("model.keras", folder, "no such file"),
     "HDF5": ("model.keras", b"\x89HDF\r\n\x1a\n" + bytes(99), "no model"),
     "no numbers": ("model.keras", nan, "weights that are no numbers"),
+    "a pipe": ("config.json", pipe, "not there"),
+    "a model's pipe": ("model.keras", pipe, "no such file"),
+    "answers cut": ("predictions.parquet", b"x", "predictions damaged"),
     "not finished": ("metrics.json", Path.unlink, "no finished run there"),
 }  # fmt: skip
 
@@ -86,9 +95,11 @@ def test_many_problems_are_counted_and_the_first_ten_named(run, tmp_path, capfd,
     monkeypatch.setattr(SadnessClassifier, "load", lambda *_: asked)
     for n in range(13):
         (tmp_path / f"{n:02}\x1b[2J.jpg").touch()
+    (tmp_path / "notes\x1b[2J").touch()
     assert cli.main(["predict", str(tmp_path)]) == 1
     out, err = capfd.readouterr()
     assert out.count("empty file") == 13 and err.count("empty file") == 10
+    assert f"left out, no pictures: 1 ({tmp_path}/notes\\x1b[2J)" in err.splitlines()
     assert err.splitlines()[-1] == "13 of 13 files have a problem; the table names all"
     assert (out + err).replace("\n", "").replace("\r", "").isprintable()
 

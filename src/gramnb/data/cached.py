@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,10 @@ def cached_map(
             store.execute(f"create table if not exists found ({columns}) without rowid")
             for reader in readers:
                 rows = store.execute("select key, value from found where reader = ?", [reader])
-                for key, text in rows:
-                    if key in known and settled(value := json.loads(text)):
-                        known[key][reader] = value
+                for key, text in rows:  # what is damaged is asked again
+                    with suppress(ValueError, TypeError, LookupError, RecursionError):
+                        if key in known and settled(value := json.loads(text)):
+                            known[key][reader] = value
             todo = [key for key, values in known.items() if len(values) < len(readers)]
             bar = tqdm(None, title, len(todo), unit="file", disable=not (progress and todo))
             with ThreadPool(workers or os.cpu_count()) as pool, bar:

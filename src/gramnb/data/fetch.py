@@ -11,6 +11,7 @@ host that asks for pauses it got 201 (this: 600), and it calls a page or half a 
 
 import asyncio
 import hashlib
+import re
 import sqlite3
 import threading
 import time
@@ -76,7 +77,7 @@ def fetch(
             raise ValueError(f"{name} must be from {low} to {high}, got {value}")
     part, parts = shard
     if not 1 <= part <= parts:
-        raise ValueError(f"shard must be one of 1/{parts} to {parts}/{parts}, got {part}/{parts}")
+        raise ValueError(f"shard must be I/N, I from 1 to N, got {part}/{parts}")
 
     def mine(urls: pd.Series) -> pd.Series:
         return urls.map(lambda url: zlib.crc32(url.encode()) % parts == part - 1).astype(bool)
@@ -85,9 +86,12 @@ def fetch(
     table = table[mine(table["url"])].reset_index(drop=True)
     out = runs.resolve(out)
     out.mkdir(parents=True, exist_ok=True)
-    file = out / "fetch.parquet"
-    if file.is_file():
-        read_fetched(file, COLUMNS)  # refused, if it is damaged, before any download
+    file, summary = out / "fetch.parquet", out / "attrition.csv"
+    for place in (file, summary):  # refused before any download
+        if place.is_dir():
+            raise IsADirectoryError(f"{place}: a folder, where a table is to be written")
+    if file.exists():
+        read_fetched(file, COLUMNS)
     download = _Download(timeout, retries, workers)
 
     def keep(url: str, _: dict) -> dict:
@@ -103,13 +107,19 @@ def fetch(
             temporary.write_bytes(data)
         return {"fetch": ("ok", path)}
 
+    def settled(ended: list[str]) -> bool:
+        status, path = ended
+        if status != "ok":
+            return path == "" and status not in MAY_PASS
+        return re.fullmatch(r"images/\w\w/\w{16}(\.\w+)?", path) and (out / path).is_file()
+
     found = cached_map(
         out / "fetch.sqlite",
         keep,
         table.loc[table["label"] >= 0, "url"],
         ["fetch"],
         "fetching",
-        settled=lambda x: x[0] not in MAY_PASS and (x[0] != "ok" or (out / x[1]).is_file()),
+        settled=settled,
         workers=workers,
         progress=progress,
     )
@@ -122,7 +132,7 @@ def fetch(
         whole = pd.concat([before[~old], table])
         with runs.atomic(file) as temporary:
             whole.to_parquet(temporary, index=False)
-        with runs.atomic(out / "attrition.csv") as temporary:
+        with runs.atomic(summary) as temporary:
             attrition(whole).to_csv(temporary)
     return table
 
@@ -200,7 +210,7 @@ class _Download:
             cut = isinstance(error, httpx.RemoteProtocolError) and "body" in str(error)
             reason = "bad address" if bad else "truncated" if cut else "no connection"
             raise ImageError(reason, str(error), url) from None
-        except (httpx.InvalidURL, ValueError) as error:
+        except (httpx.InvalidURL, ValueError, OverflowError, ExceptionGroup) as error:  # port 99999
             raise ImageError("bad address", str(error), url) from None
 
     async def answer(self, url: str) -> httpx.Response:

@@ -15,8 +15,10 @@ by themselves; BMP, PPM and plain TIFF have nothing that could tell.
 import hashlib
 import io
 import os
+import re
 import stat
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ENOMEM
@@ -36,10 +38,12 @@ MIN_SIDE = 8  # pixels; a difference hash has eight rows, and a tracking pixel h
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # 89 million, Pillow's own line against decompression bombs
 
 MAX_BYTES = 128 << 20  # of a file; the largest cameras' pictures take half of it
+MAX_SCANS = 100  # of a JPEG: each costs as much as the picture, and encoders make about ten
 
 # Formats decoded by a library in this process; Pillow would hand PostScript to another program.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "PPM")
 register_heif_opener()
+warnings.filterwarnings("ignore", "Corrupt EXIF", UserWarning)  # which then says nothing
 Image.core.set_block_size(64 << 20)  # bytes; of smaller blocks malloc keeps some for every thread
 SUFFIXES = frozenset(x for x, kind in Image.registered_extensions().items() if kind in _FORMATS)
 
@@ -47,6 +51,7 @@ SUFFIXES = frozenset(x for x, kind in Image.registered_extensions().items() if k
 _UNREAD = frozenset(".jxl .jp2 .j2k .psd .svg .dng .cr2 .cr3 .nef .arw .orf .raf .rw2".split())
 _IN_FLIGHT, _CHANGED = [], threading.Condition()  # pixels of the pictures being decoded
 _SAME = 3  # levels of 255; a profile that moves no colour further says sRGB in its own words
+_MARKER, _SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL), b"\xff\xda"  # of JPEG
 # A picture's mode: the strict decoder's name of such pixels, and Pillow's of what comes out of it.
 _STRICT = {"RGB": ("RGBX", "RGBX"), "L": ("GRAY", "L"), "CMYK": ("CMYK", "CMYK;I")}
 _LEVELS = np.rint(np.arange(1 << 16) / 257).astype(int).tolist()  # from 16 bits to 8
@@ -122,15 +127,21 @@ def read_bytes(path: str | Path) -> bytes:
     if not str(path):
         raise ImageError("missing", "no file for this row")
     try:
-        mode = os.stat(path).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe waits, a device may never end
+        about = os.stat(path)
+        # a pipe waits, a device may never end
+        if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
             raise ImageError("not an image", "not a regular file", path)
+        if about.st_size > MAX_BYTES:
+            raise ImageError("too large", f"over {MAX_BYTES} bytes", path)
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ImageError("missing", error.strerror or str(error), path) from None
-    if len(data) > MAX_BYTES:
-        raise ImageError("too large", f"over {MAX_BYTES} bytes", path)
+            data = file.read(about.st_size)
+    except MemoryError:
+        raise OSError(ENOMEM, "not enough memory to read a picture", str(path)) from None
+    except ImageError:
+        raise
+    except (OSError, ValueError) as error:  # a name may hold what no system allows
+        why = getattr(error, "strerror", "") or str(error)
+        raise ImageError("missing", why, path) from None
     if not data:
         raise ImageError("empty file", "0 bytes", path)
     return data
@@ -175,6 +186,8 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
                 raise ImageError("not an image", f"pixels of mode {image.mode}, not RGB", name)
             with _room(width * height):
                 if image.format in ("JPEG", "MPO"):
+                    if data.count(_SCAN) > MAX_SCANS and (scans := _scans(data)) > MAX_SCANS:
+                        raise ImageError("too large", f"{scans} scans", name)
                     image = _strict_jpeg(data, image)
                 image.load()
                 _turn_upright(image)
@@ -194,6 +207,15 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
         raise OSError(ENOMEM, "not enough memory to decode a picture", str(name)) from None
     except Exception as error:  # decoders raise a dozen types on damaged data
         raise ImageError("truncated", str(error) or type(error).__name__, name) from None
+
+
+def _scans(data: bytes) -> int:
+    """Return how many scans a JPEG has; what is appended to it, a film say, is not looked at."""
+    scans, place = 0, 2
+    while (marker := _MARKER.search(data, place)) and marker[0] != b"\xff\xd9":
+        scans += marker[0] == _SCAN
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+    return scans
 
 
 def _strict_jpeg(data: bytes, image: Image.Image) -> Image.Image:

@@ -32,6 +32,7 @@ LABELS, EMOTIONS = (np.array(names, object) for names in zip(*CATEGORIES, strict
 LEVEL_2 = "level-2"  # names, where labels are asked for, all six of level-2 class sadness
 MALFORMED = "malformed line"  # status, or reason to drop, of a line that is not `URL label`
 SADNESS = tuple(LABELS[EMOTIONS == "sadness"])
+MAX_LIST = 1 << 30  # bytes; the published ones have some five million
 _LINE = r"^\s*(?P<url>https?://\S+)\s+0*(?P<label>2[0-4]|1?[0-9])\s*$"
 
 
@@ -90,6 +91,8 @@ def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
     for path in paths:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such list; WEBEmo's are train25.txt, test25.txt")
+        if path.stat().st_size > MAX_LIST:
+            raise ValueError(f"{path}: over {MAX_LIST} bytes, which no such list has")
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
         text = re.sub("[\udc80-\udcff]", lambda odd: f"%{ord(odd[0]) - 0xDC00:02X}", text)
         lines = pd.Series(text.split("\n"), dtype=object)
@@ -104,8 +107,12 @@ def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
 def read_fetched(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Return columns of what `gramnb fetch` wrote; ValueError names a file that is damaged."""
     try:
-        return pd.read_parquet(file, columns=list(columns), partitioning=None)
-    except (pa.ArrowException, OSError) as error:
+        table = pd.read_parquet(file, columns=list(columns), partitioning=None)
+        numbers = table["line"].dtype.kind == "i" and table["url"].notna().all()
+        if not (numbers and table.get("label", pd.Series([0])).isin(range(-1, 25)).all()):
+            raise ValueError("lines, labels or addresses are none")
+        return table
+    except (ValueError, pa.ArrowException, OSError) as error:
         why = f"not a table of gramnb fetch ({str(error).splitlines()[0][:120]})"
         raise ValueError(f"{file}: {why}; move it away, fetch again: images stay") from None
 

@@ -104,8 +104,12 @@ def read(path: str | Path) -> pd.DataFrame:
             row = wrong.index[0]  # NaN would train as others
             raise ValueError(f"row {row}: sadness is {wrong[row]}, not 0 or 1")
         table = new(content.select(COLUMNS).cast(_SCHEMA).to_pandas())
+        if len(odd := table["dropped"][lambda x: ~x.isin(["", *REASONS])]):
+            raise ValueError(f"row {odd.index[0]}: dropped is {odd.iloc[0]!r}, no known reason")
         _check_splits(table)
-    except (pa.ArrowException, OSError, ValueError, LookupError, AttributeError) as error:
+    except (
+        pa.ArrowException, OSError, ValueError, LookupError, AttributeError, RecursionError
+    ) as error:  # fmt: skip
         why = str(error).splitlines()[0][:200]
         raise ValueError(f"{path}: not a manifest: {why}; notebook 01 makes one") from None
     table["path"] = [os.path.normpath(path.parent / p) if p else "" for p in table["path"]]
