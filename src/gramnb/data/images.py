@@ -43,7 +43,7 @@ MAX_SCANS = 100  # of a JPEG: each costs as much as the picture, and encoders ma
 # Formats decoded by a library in this process; Pillow would hand PostScript to another program.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "PPM")
 register_heif_opener()
-warnings.filterwarnings("ignore", "Corrupt EXIF", UserWarning)  # which then says nothing
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL.TiffImagePlugin")  # of EXIF
 Image.core.set_block_size(64 << 20)  # bytes; of smaller blocks malloc keeps some for every thread
 SUFFIXES = frozenset(x for x, kind in Image.registered_extensions().items() if kind in _FORMATS)
 
