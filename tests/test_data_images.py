@@ -45,8 +45,9 @@ def test_odd_pictures_are_read_as_a_viewer_shows_them(tmp_path):
         assert reason(tmp_path / name)[0] == why
     assert reason(tmp_path / "page.jpg")[1] == "starts with b'<!DOCTYPE html><html'"
     assert reason(tmp_path / "absent.jpg")[0] == reason(tmp_path)[0] == "missing"
-    with pytest.raises(ImageError, match="missing"):
-        read_image("")
+    for none in ("", "a\0b"):
+        with pytest.raises(ImageError, match="missing"):
+            read_image(none)
 
 
 def test_size_squashes_and_antialiases(tmp_path):

@@ -190,16 +190,10 @@ class Run:
                 pd.read_parquet(file).assign(**known, dataset=name)[COLUMNS]
                 for name, file in files.items()
             ]
-        except pa.ArrowException as error:
-            why = str(error).splitlines()[0]
+        except (pa.ArrowException, KeyError) as error:
             raise ValueError(
-                f"{self.path.name}: predictions damaged ({why}); remove the directory and train "
-                "again"
-            ) from None
-        except KeyError as error:
-            raise ValueError(
-                f"{self.path.name}: trained by an earlier version, without {error}; remove the "
-                "directory and train again"
+                f"{self.path.name}: predictions damaged, or of an earlier version "
+                f"({str(error).splitlines()[0]}); remove the directory and train again"
             ) from None
         return pd.concat(frames, ignore_index=True)
 

@@ -124,7 +124,7 @@ def read_bytes(path: str | Path) -> bytes:
     Raises:
         ImageError: there is no such file, nothing in it or too much, or it is a pipe or device.
     """
-    if not str(path):
+    if not str(path) or "\0" in str(path):
         raise ImageError("missing", "no file for this row")
     try:
         about = os.stat(path)
@@ -135,13 +135,8 @@ def read_bytes(path: str | Path) -> bytes:
             raise ImageError("too large", f"over {MAX_BYTES} bytes", path)
         with open(path, "rb") as file:
             data = file.read(about.st_size)
-    except MemoryError:
-        raise OSError(ENOMEM, "not enough memory to read a picture", str(path)) from None
-    except ImageError:
-        raise
-    except (OSError, ValueError) as error:  # a name may hold what no system allows
-        why = getattr(error, "strerror", "") or str(error)
-        raise ImageError("missing", why, path) from None
+    except OSError as error:
+        raise ImageError("missing", error.strerror or str(error), path) from None
     if not data:
         raise ImageError("empty file", "0 bytes", path)
     return data
