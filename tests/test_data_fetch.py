@@ -324,13 +324,20 @@ def test_a_journal_that_finds_no_room_says_so(server, tmp_path, monkeypatch):
 def test_errors_name_what_is_wrong(tmp_path):
     listed = write_list(tmp_path / "a.txt", ["http://127.0.0.1:1/1.jpg"])
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "fetch.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match="out/fetch.parquet: not a table of gramnb fetch"):
+    file = tmp_path / "out" / "fetch.parquet"
+    file.write_bytes(b"PAR1")
+    row = pd.DataFrame([["a.txt", 1, "http://h", 3, "ok", ""]], columns=fetch.COLUMNS)
+    for damage in ({}, {"label": 99}, {"line": "one"}, {"url": None}):
+        if damage:
+            row.assign(**damage).to_parquet(file)
+        with pytest.raises(ValueError, match="out/fetch.parquet: not a table of gramnb fetch"):
+            fetch.fetch(listed, tmp_path / "out")
+    assert [*file.parent.iterdir()] == [file]  # before any download
+    file.unlink()
+    (tmp_path / "out" / "attrition.csv").mkdir()
+    with pytest.raises(IsADirectoryError, match="out/attrition.csv: a folder"):
         fetch.fetch(listed, tmp_path / "out")
-    assert [x.name for x in (tmp_path / "out").iterdir()] == [
-        "fetch.parquet"
-    ]  # before any download
-    (tmp_path / "out" / "fetch.parquet").unlink()
+    (tmp_path / "out" / "attrition.csv").rmdir()
     (tmp_path / "out" / "fetch.sqlite").write_text("this is no database, only a note" * 40)
     with pytest.raises(ValueError, match="out/fetch.sqlite: file is not a database; remove it"):
         fetch.fetch(listed, tmp_path / "out")

@@ -17,6 +17,8 @@ MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0}
     [
         *(({"k": k}, "k must be a valid integer, got ") for k in (2.5, True)),
         ({"k": 10**30, "\x1b[2J": 1}, "k must be .*; TrainConfig has no setting '.x1b"),
+        ({"image_size": 10**9}, "image_size must be .* equal to 8192, got"),
+        ({"augment": (10**9, 7)}, "augment.0 must be .* equal to 100, got"),
         ({"k": -1}, "k must be greater than or equal to 0, got -1"),
         *(({"seed": s}, "seed must be ") for s in (2**40, "x")),
         *(({"learning_rate": r}, "learning_rate must be .* number|than 0") for r in (NAN, INF)),

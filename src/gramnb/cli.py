@@ -120,7 +120,9 @@ def _predict(given: argparse.Namespace) -> int:
         print(shown.to_csv(index=False), end="")
     else:
         print(_aligned(shown, classifier.threshold))
-    _name_others(given.paths)
+    if others := table.attrs["others"]:
+        names = ", ".join(map(_printable, others[:NAMED])) + (", ..." if others[NAMED:] else "")
+        print(f"left out, no pictures: {len(others)} ({names})", file=sys.stderr)
     bad = shown[shown["problem"] != ""]
     if given.explain:
         _explain(classifier, table.drop(bad.index), given.explain)
@@ -131,16 +133,6 @@ def _predict(given: argparse.Namespace) -> int:
             f"{len(bad)} of {len(table)} files have a problem; the table names all", file=sys.stderr
         )
     return 1 if len(bad) else 0
-
-
-def _name_others(paths: Sequence[str]) -> None:
-    """Say which files of the folders are no pictures, so that none is left out without a word."""
-    from gramnb.data.images import find_pictures
-
-    others = [name for path in paths if os.path.isdir(path) for name in find_pictures(path).others]
-    if others:
-        names = ", ".join(map(_printable, others[:NAMED])) + (", ..." if others[NAMED:] else "")
-        print(f"left out, no pictures: {len(others)} ({names})", file=sys.stderr)
 
 
 def _said(error: Exception) -> str:

@@ -38,7 +38,12 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     Raises:
         FileNotFoundError: a path does not exist, or a folder holds no image.
     """
-    found = []
+    return _find(paths)[0]
+
+
+def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
+    """Return what `find_images` does, and the other files of the folders."""
+    found, left = [], []
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
@@ -46,10 +51,11 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         if path.is_dir():
             pictures, unread, others, closed = find_pictures(path)
             inside = sorted(map(Path, pictures + unread + closed))
+            left += others
         if not inside:
             raise FileNotFoundError(f"{path}: no image in it ({len(others)} files that are none)")
         found += inside
-    return found
+    return found, left
 
 
 def _onnx(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
@@ -151,9 +157,10 @@ class SadnessClassifier:
 
         `conveys` is "sadness" where p_sadness is above the threshold, else "others". A file that
         cannot be read, or is of one colour, stays in the table with its reason; nothing is lost.
+        `attrs["others"]` names the files of the folders that are no pictures.
         Each thread, one a core, reads a file and asks the network.
         """
-        files = find_images(paths)
+        files, others = _find(paths)
         bar = partial(tqdm, total=len(files), unit="image", disable=not progress)
         with ThreadPool(os.cpu_count()) as pool:
             answers = list(bar(pool.imap(self._answered, files)))
@@ -164,6 +171,7 @@ class SadnessClassifier:
         table.loc[nothing, "problem"] = f"the answer of {self.name} is no number"
         conveys = np.where(p > self.threshold, "sadness", np.where(np.isnan(p), "", "others"))
         table.insert(2, "conveys", conveys)
+        table.attrs["others"] = others
         return table
 
     def _answered(self, file: Path) -> tuple[float, str]:

@@ -63,6 +63,7 @@ MODELS = {
     "no config": ("config.json", Path.unlink, "not there"),
     "no model": ("model.keras", Path.unlink, "no such file"),
     "a folder": ("model.keras", folder, "no such file"),
+    "empty": ("model.keras", b"", "Keras (damaged)"),
     "HDF5": ("model.keras", b"\x89HDF\r\n\x1a\n" + bytes(99), "no model"),
     "no numbers": ("model.keras", nan, "weights that are no numbers"),
     "a pipe": ("config.json", pipe, "not there"),
@@ -124,6 +125,12 @@ def test_interrupted_says_whether_to_call_again(command, photo, tmp_path, capfd,
     assert cli.main([command, str(photo), *more]) == 130
     again = "; call again to go on" if command == "fetch" else ""
     assert capfd.readouterr().err == f"gramnb {command}: interrupted{again}\n"
+
+
+def test_short_of_memory_is_one_line(photo, capfd, monkeypatch):
+    monkeypatch.setattr(SadnessClassifier, "load", lambda *_: np.empty(1 << 60, np.uint8))
+    assert cli.main(["predict", str(photo)]) == 2
+    assert capfd.readouterr().err == "gramnb predict: not enough memory\n"
 
 
 def test_a_closed_pipe_ends_quietly(tmp_path):

@@ -6,10 +6,10 @@ and colour profiles converted to sRGB) or raises `ImageError`; nothing comes bac
 functions may be called from any number of threads: all together decode at most MAX_PIXELS at a
 time. `find_pictures` says for all of the package which files of a folder are asked for one.
 
-What cannot be detected: damage that leaves a file well formed. JPEGs are read by a
-decoder that takes its warnings as errors; it finds 95 % of the pictures with 200
-random bytes, 300 zeros or a cut of 500 bytes in their middle. PNG and WebP have checksums or fail
-by themselves; BMP, PPM and plain TIFF have nothing that could tell.
+What cannot be detected: damage that leaves a file well formed. JPEGs are read by a decoder that
+takes its warnings as errors; it finds 95 % of the pictures with 200 random bytes, 300 zeros or a
+cut of 500 bytes in their middle. PNG and WebP have checksums or fail by themselves; BMP, PPM and
+plain TIFF have nothing that could tell.
 """
 
 import hashlib
@@ -216,8 +216,8 @@ def _scans(data: bytes) -> int:
 def _strict_jpeg(data: bytes, image: Image.Image) -> Image.Image:
     """Return a JPEG decoded by who reports damage that most decoders gloss over.
 
-    The pixels are Pillow's, in half its time. Where the strict decoder does not know a version or
-    a mark, the picture comes back as it was opened, for Pillow to load.
+    The pixels are Pillow's. Where the strict decoder does not know a version or a mark, the picture
+    comes back as it was opened, for Pillow to load.
 
     Raises:
         ValueError: the data do not fit together.

@@ -32,7 +32,7 @@ LABELS, EMOTIONS = (np.array(names, object) for names in zip(*CATEGORIES, strict
 LEVEL_2 = "level-2"  # names, where labels are asked for, all six of level-2 class sadness
 MALFORMED = "malformed line"  # status, or reason to drop, of a line that is not `URL label`
 SADNESS = tuple(LABELS[EMOTIONS == "sadness"])
-MAX_LIST = 1 << 30  # bytes; the published ones have some five million
+MAX_LIST = 1 << 30  # bytes; room for ten million lines
 _LINE = r"^\s*(?P<url>https?://\S+)\s+0*(?P<label>2[0-4]|1?[0-9])\s*$"
 
 
