@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from gramnb.data import images, inspection, manifest
 
@@ -137,3 +139,33 @@ def test_a_share_above_its_limit_settles_a_picture(read, monkeypatch):
     np.testing.assert_array_equal(read.shares["face"], alone)
     monkeypatch.setitem(inspection.READERS, "face", ("face 2.0", inspection.READERS["face"][1]))
     assert read(text=1, face=1) == (0, 6, 6)
+
+
+def test_shards_together_know_what_one_pass_would_find(tmp_path, monkeypatch):
+    """Three processes, one cache: afterwards no picture is opened, and the shares are the same."""
+    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "all").mkdir()
+    for n, text in enumerate(["NEVER GIVE UP", "", "stay a while", "", "HELLO"]):
+        picture = Image.new("RGB", (160, 80 + n), "teal")
+        ImageDraw.Draw(picture).text((9, 20), text, font_size=20)
+        picture.save(tmp_path / "all" / f"{n}.png")
+    (tmp_path / "all" / "page.jpg").write_text("<html></html>")
+    command = "import sys; from gramnb.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = [sys.executable, "-c", command, "measure", tmp_path / "all", "--shard"]
+    parts = [
+        subprocess.Popen([*arguments, f"{n}/3"], stdout=subprocess.PIPE, text=True)
+        for n in (1, 2, 3)
+    ]
+    said = [part.communicate(timeout=120)[0] for part in parts]
+    assert said == ["2 images read, 0 that cannot be\n"] * 2 + ["1 images read, 1 that cannot be\n"]
+
+    reader = inspection.READERS["text"][1]()
+    alone = [reader(images.read_image(tmp_path / "all" / f"{n}.png")) for n in range(5)]
+    assert sum(share > 0.02 for share in alone) == 3
+    monkeypatch.setattr(inspection, "decode", None)
+    monkeypatch.setattr(inspection, "read_image", None)
+    table = look(manifest.new({"path": images.find_pictures(tmp_path / "all").pictures}))
+    assert list(table["dropped"]) == [""] * 5 + ["not an image"]
+    kept = manifest.kept(table)
+    measured = inspection.measure(kept["path"], kept["image_id"], {"text": 0.02}, progress=False)
+    np.testing.assert_allclose(measured["text"], alone, rtol=1e-6)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from gramnb import features
+from gramnb import cli, features
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.images import read_image
@@ -67,6 +67,27 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(table, counted, monkeypatc
     whole = features.extract(many, BACKBONE, 44, layers=BOTH, progress=False)
     for one, other in zip(resumed, whole, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_shards_together_compute_what_one_pass_would(
+    table, demo_manifest, counted, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "shards"))
+    asked = ["features", str(demo_manifest), "--backbone", BACKBONE, "--image-size", "36"]
+    for part in ("2/2", "1/2"):
+        assert cli.main([*asked, "--shard", part]) == 0
+        size = len(table) // 2 + (part == "1/2") * (len(table) % 2)
+        assert capsys.readouterr().out == f"{size} images: {BACKBONE} at 36 px\n"
+    assert sum(counted) == table["image_id"].nunique()
+    shards = features.extract(table, BACKBONE, 36, layers=BOTH, progress=False)
+    assert sum(counted) == table["image_id"].nunique()
+    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "whole"))
+    whole = features.extract(table, BACKBONE, 36, layers=BOTH, progress=False)
+    for one, other in zip(shards, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-3)
+    with pytest.raises(SystemExit):
+        cli.main([*asked, "--shard", "3/2"])
+    assert "must be I/N, I from 1 to N, got 3/2" in capsys.readouterr().err
 
 
 def test_layers_are_cached_each_on_its_own(table, counted):

@@ -1,4 +1,5 @@
-"""The command line: `gramnb predict`, `gramnb fetch`, `gramnb audit-list`.
+"""The command line: `gramnb predict`, and what large collections need: `fetch`, `audit-list`,
+`measure`, `features`.
 
 Everything else is papermill, make or snakemake. Results go to standard output, everything said
 about them to standard error; the exit code is 0 if all went well, 1 if some files got no answer,
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of all three commands."""
+    """Return the parser of all commands."""
     top = argparse.ArgumentParser(prog="gramnb", description="Does this image convey sadness?")
     commands = top.add_subparsers(dest="command", required=True)
 
@@ -84,14 +85,27 @@ def parser() -> argparse.ArgumentParser:
     fetch.add_argument("--workers", type=int, default=16, help="downloads at a time")
     fetch.add_argument("--timeout", type=float, default=10.0, help="seconds a download may take")
     fetch.add_argument("--retries", type=int, default=3, help="further attempts that may help")
-    fetch.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="part I of N")
     fetch.set_defaults(run=_fetch)
+
+    measure = commands.add_parser("measure", help="read the text in images, ahead of curation")
+    measure.add_argument("folder", metavar="DIR", help="folder of the images")
+    measure.set_defaults(run=_measure)
+
+    features = commands.add_parser("features", help="cache a frozen backbone's answers to images")
+    features.add_argument("manifest", metavar="MANIFEST", help="parquet file, as chapter 1 writes")
+    features.add_argument("--backbone", default="EfficientNetV2B2", metavar="NAME")
+    features.add_argument("--image-size", type=int, default=256, metavar="S", help="pixels a side")
+    features.set_defaults(run=_features)
+    for one in (fetch, measure, features):
+        one.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="part I of N")
     return top
 
 
 def shard(text: str) -> tuple[int, int]:
     """Return the numbers of a part, as "2/3" says them; argparse tells of a ValueError."""
     part, parts = map(int, text.split("/"))
+    if not 1 <= part <= parts:
+        raise argparse.ArgumentTypeError(f"must be I/N, I from 1 to N, got {text}")
     return part, parts
 
 
@@ -201,4 +215,40 @@ def _fetch(given: argparse.Namespace) -> int:
     how = (given.workers, given.timeout, given.retries)
     table = fetch(given.lists, given.out, *how, shard=given.shard)
     print(attrition(table).to_string())
+    return 0
+
+
+def _measure(given: argparse.Namespace) -> int:
+    from gramnb.data import manifest
+    from gramnb.data.filters import TEXT_THRESHOLD
+    from gramnb.data.images import find_pictures
+    from gramnb.data.inspection import inspect_all, measure
+
+    if not os.path.isdir(given.folder):
+        raise FileNotFoundError(f"{given.folder}: no such folder")
+    part, parts = given.shard
+    found = find_pictures(os.path.abspath(given.folder)).pictures[part - 1 :: parts]
+    kept = manifest.kept(inspect_all(manifest.new({"path": found})))
+    measure(kept["path"], kept["image_id"], {"text": TEXT_THRESHOLD})
+    print(f"{len(kept)} images read, {len(found) - len(kept)} that cannot be")
+    return 0
+
+
+def _features(given: argparse.Namespace) -> int:
+    from gramnb._keras import quiet
+
+    with quiet():
+        from gramnb import features, training
+    from gramnb.backbones import BACKBONES
+    from gramnb.config import TrainConfig
+    from gramnb.data import manifest
+
+    part, parts = given.shard
+    asked = TrainConfig(backbone=given.backbone, image_size=given.image_size, frozen=True)
+    table = manifest.kept(manifest.read(os.path.abspath(given.manifest)))
+    table = table.iloc[part - 1 :: parts].reset_index(drop=True)
+    training.check_files(table, given.manifest)
+    layers = (features.POOLED, BACKBONES[asked.backbone].tap)
+    features.compute(table, asked.backbone, asked.image_size, layers=layers)
+    print(f"{len(table)} images: {asked.backbone} at {asked.image_size} px")
     return 0

@@ -76,8 +76,6 @@ def fetch(
         if not low <= value <= high:
             raise ValueError(f"{name} must be from {low} to {high}, got {value}")
     part, parts = shard
-    if not 1 <= part <= parts:
-        raise ValueError(f"shard must be I/N, I from 1 to N, got {part}/{parts}")
 
     def mine(urls: pd.Series) -> pd.Series:
         return urls.map(lambda url: zlib.crc32(url.encode()) % parts == part - 1).astype(bool)
