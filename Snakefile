@@ -220,13 +220,15 @@ rule gram:
 
 def train(output, part, parts, threads=1):
     """Train one part of the runs, or compute what all of them read of frozen backbones."""
+    if part:  # TensorFlow reads both when it first runs
+        os.environ |= {f"TF_NUM_{kind}OP_THREADS": str(threads) for kind in ("INTRA", "INTER")}
     from gramnb._keras import quiet
 
     with quiet():
         from studies import runs
     try:
         if part:
-            files = runs.train(EXPERIMENT, int(part), int(parts), threads)
+            files = runs.train(EXPERIMENT, int(part), int(parts))
             Path(output).write_text("".join(f"{file}\n" for file in files))
         else:
             runs.compute_features(EXPERIMENT)

@@ -32,13 +32,14 @@ ROWS = [
 ]
 RESULTS = """\
 On {pool} photographs of six collectors, with a frozen EfficientNetLite0, four Gram modules change
-accuracy by **{planned} points** (95 % interval). The probability of a gain above one point is
-{better}, of a difference within one point {equivalent}: the shaded band of the figure, in which a
-difference does not matter. The paper's own gain, {gain} points on its images, is neither shown nor
-excluded. The plan (`results/equivalence/plan.md`) was committed before the first run. On the larger
-EfficientNetLite2 the modules change AUC by {larger} points, but Gram matrices in place of plain
-means by {against_means}. On drawn textures that differ only in correlations, the modules do see
-the difference.
+accuracy by **{planned} points** (95 % interval). The paper's own gain, {gain} points on its images,
+is neither shown nor excluded. The plan (`results/equivalence/plan.md`) was committed before the
+first run. The probability of a gain above one point is {better}. That of a difference within one
+point, the shaded band of the figure, is {equivalent}: such a difference does not matter.
+
+On the larger EfficientNetLite2 the modules change AUC by {larger} points. Gram matrices in place of
+plain means change it by {against_means}. On drawn textures that differ only in correlations, the
+modules do see the difference.
 
 The text filter (RapidOCR reads what it finds) agrees with eyes on {text[agree]:.1f} %
 ({text[low]:.1f} to {text[high]:.1f}) of {eyes} photographs that were labelled after its threshold

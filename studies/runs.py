@@ -52,13 +52,12 @@ def in_order(experiment: Experiment) -> list[tuple[str, TrainConfig, Run]]:
     return sorted(runs.values(), key=lambda each: [getattr(each[1], name) for name in shared])
 
 
-def train(experiment: Experiment, part: int = 1, parts: int = 1, threads: int = 1) -> list[Path]:
-    """Train what is missing of one part of the runs, on so many threads; return its files.
+def train(experiment: Experiment, part: int = 1, parts: int = 1) -> list[Path]:
+    """Train what is missing of one part of the runs; return its files.
 
     Raises:
         ValueError, FileNotFoundError: as `training.train`.
     """
-    _limit(threads)
     runs = in_order(experiment)
     own = runs[len(runs) * (part - 1) // parts : len(runs) * part // parts]
     for row, config, run in own:
@@ -74,17 +73,6 @@ def train(experiment: Experiment, part: int = 1, parts: int = 1, threads: int = 
         seconds = time.perf_counter() - began
         print(f"{row}, seed {config.seed}{where}: {seconds:.0f} s", flush=True)
     return [file for _, _, run in own for file in files(experiment, run)]
-
-
-def _limit(threads: int) -> None:
-    """Give this process so many threads, if TensorFlow has not counted the cores yet."""
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-    except RuntimeError:
-        return
 
 
 def compute_features(experiment: Experiment) -> None:
