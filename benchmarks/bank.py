@@ -23,8 +23,9 @@ import pandas as pd
 import tensorflow as tf
 
 from gramnb._keras import keras
+from gramnb.choices import HeadOptions
 from gramnb.layers import GramBank, GramModule
-from gramnb.models import HeadOptions, build_classifier
+from gramnb.models import build_classifier
 from gramnb.runs import atomic, resolve
 
 TAP, BATCH, SIZE = (32, 32, 56), 16, 256

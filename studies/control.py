@@ -35,7 +35,8 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from gramnb._keras import keras, quiet
-from gramnb.backbones import BACKBONES, build_backbone
+from gramnb.backbones import build_backbone
+from gramnb.choices import BACKBONES
 from gramnb.data import curation, inspection, manifest, sources
 from gramnb.runs import atomic, resolve
 

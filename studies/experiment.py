@@ -9,16 +9,14 @@ import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, Field, NonNegativeInt
 
+from gramnb.config import TrainConfig
 from gramnb.runs import resolve
 from gramnb.settings import Settings
-
-if TYPE_CHECKING:
-    from gramnb.config import TrainConfig
 
 STUDY = "results/{}/study.yaml"
 CHAPTER = re.compile(r"\d\d_\w+")
@@ -148,16 +146,12 @@ class Experiment(Settings):
             ]
         return found
 
-    def configs(self) -> dict[str, list["TrainConfig"]]:
+    def configs(self) -> dict[str, list[TrainConfig]]:
         """Return each row's configurations, one a fold and seed.
 
         Raises:
             ValueError: a setting that there is not or that cannot be, with file and row.
         """
-        from gramnb._keras import quiet
-
-        with quiet():
-            from gramnb.config import TrainConfig
         found = {}
         for row, each in self.expanded().items():
             try:

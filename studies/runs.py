@@ -12,7 +12,7 @@ from studies.experiment import Experiment
 
 from gramnb import features, networks, training
 from gramnb._keras import keras, quiet
-from gramnb.backbones import BACKBONES
+from gramnb.choices import BACKBONES
 from gramnb.config import TrainConfig
 from gramnb.data import manifest
 from gramnb.runs import Run, resolve

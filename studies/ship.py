@@ -22,19 +22,15 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from sklearn.metrics import log_loss, roc_auc_score
-from studies import runs as trained
 from studies.experiment import Experiment
 from studies.pages import fill
 
-from gramnb import cli, evaluation, runs
-from gramnb._keras import load_model, quiet
+from gramnb import TrainConfig, cli, evaluation, runs
 from gramnb.data import demo
 from gramnb.evaluation import Calibration, log_odds
-from gramnb.networks import load_shipped
 from gramnb.predict import SadnessClassifier
 from gramnb.runs import Run
 from gramnb.shipped import MODELS, SHIPPED, card
-from gramnb.training import TrainConfig, classifier
 
 CANDIDATES, RELEASED = "candidates", "released"
 GRAM = "k = 4, seven emotions"
@@ -52,6 +48,8 @@ METRICS = ("accuracy", "auc", "precision_sadness", "recall_sadness", "brier", "e
 
 
 def main() -> None:
+    from studies import runs as trained  # TensorFlow, which the pages that read answers do not need
+
     found = answers()
     tried = {row: scores(found, row) for row in found["variant"].unique()}
     rows = {"best": chosen(tried), "gram": GRAM}
@@ -165,6 +163,9 @@ def earlier() -> dict[str, dict[str, float]]:
 
 def write_weights(run: Run, file: Path) -> None:
     """Write the weights that a run's training changed, as `networks.load_shipped` reads them."""
+    from gramnb._keras import load_model, quiet
+    from gramnb.training import classifier
+
     with quiet():
         before = classifier(TrainConfig.of(run)).get_weights()
         after = load_model(run.path / "model.keras").get_weights()
@@ -187,6 +188,9 @@ def write_onnx(name: str, file: Path) -> None:
     import onnx
     import tensorflow as tf
     import tf2onnx
+
+    from gramnb._keras import quiet
+    from gramnb.networks import load_shipped
 
     with quiet():
         network = load_shipped(name)

@@ -18,7 +18,8 @@ from sklearn.datasets import load_sample_image
 
 from gramnb import backbones
 from gramnb._keras import keras
-from gramnb.backbones import BACKBONES, LITE, build_backbone, parse_tensors, read_lite_weights
+from gramnb.backbones import LITE, build_backbone, parse_tensors, read_lite_weights
+from gramnb.choices import BACKBONES
 from gramnb.paper import SETTINGS
 
 # million parameters with ImageNet's classifier of 1,000, as published; channels of the top map

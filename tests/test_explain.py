@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from gramnb._keras import keras, ops
+from gramnb.choices import HeadOptions
 from gramnb.explain import contribution_maps, grad_cam, gram_contributions
-from gramnb.models import HeadOptions, build_head, join
+from gramnb.models import build_head, join
 
 CHOICES = [
     {"module_fusion": "multiply"},

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gramnb._keras import keras
-from gramnb.models import HeadOptions, build_classifier, build_head
+from gramnb.choices import HeadOptions
+from gramnb.models import build_classifier, build_head
 from gramnb.variants import WithCentres
 
 pytest.importorskip("jax")

@@ -9,9 +9,8 @@ import tensorflow as tf
 
 from gramnb._keras import keras, ops
 from gramnb.backbones import build_backbone
+from gramnb.choices import FUSIONS, SCALINGS
 from gramnb.layers import (
-    FUSIONS,
-    SCALINGS,
     FusedBatchNormalization,
     GramBank,
     GramMatrix,

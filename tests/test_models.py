@@ -5,8 +5,9 @@ import pytest
 
 from gramnb._keras import keras, policy
 from gramnb.backbones import build_backbone
+from gramnb.choices import HeadOptions
 from gramnb.layers import GramBank, GramMatrix, GramModule, SecondOrderPooling
-from gramnb.models import HeadOptions, build_classifier, build_head, join
+from gramnb.models import build_classifier, build_head, join
 
 B2 = 8_769_374  # EfficientNetV2B2 without its classifier, as Keras builds it
 D, C = 1408, 56  # B2's pooled channels and its tap's

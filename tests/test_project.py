@@ -235,8 +235,8 @@ def test_every_function_on_one_images_way_is_there():
 def test_modules_import_only_what_stands_above_them():
     """The floors of the package, in the order of the design."""
     floors = [
-        "settings", "parameters", "runs", "paper", "layers", "backbones", "models", "variants",
-        "architecture", "evaluation", "data", "config", "replicas", "features",
+        "settings", "parameters", "choices", "runs", "config", "paper", "layers", "backbones",
+        "models", "variants", "architecture", "evaluation", "data", "replicas", "features",
         "training", "shipped", "networks", "predict", "explain", "interventions", "plots", "cli",
     ]  # fmt: skip
     found = graph.imports()

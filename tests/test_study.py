@@ -17,9 +17,9 @@ from studies import runs as batch
 from studies.experiment import STUDY, Experiment
 
 from gramnb import evaluation, runs, training
+from gramnb.choices import HeadOptions
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
-from gramnb.models import HeadOptions
 
 FILE = {
     "data": "drawn",

@@ -14,8 +14,7 @@ from studies.experiment import Experiment
 
 from gramnb import paper
 from gramnb._keras import keras
-from gramnb.backbones import BACKBONES
-from gramnb.models import HeadOptions
+from gramnb.choices import BACKBONES, HeadOptions
 
 FOLDER = ROOT / "results" / "systems"
 TAPS = {

@@ -314,7 +314,8 @@ import json, sys
 import numpy as np
 from gramnb import TrainConfig, train
 from gramnb.replicas import strategy
-from gramnb.models import HeadOptions, build_head
+from gramnb.models import build_head
+from gramnb.choices import HeadOptions
 import keras
 
 x = np.random.default_rng(0).normal(size=(16, 12)).astype("float32")

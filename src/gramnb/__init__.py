@@ -16,6 +16,7 @@ _ROOMS = {
     "build_classifier": "models",
     "TrainConfig": "config",
     "train": "training",
+    "transfer": "networks",
     "curate": "data.curation",
     "SadnessClassifier": "predict",
 }

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gramnb._keras import keras, ops, quiet
-from gramnb.layers import FusedBatchNormalization, check_choice
+from gramnb.choices import BACKBONES, check_choice
+from gramnb.layers import FusedBatchNormalization
 
 WEIGHTS_FILES = (".weights.h5", ".h5")
 
@@ -44,39 +45,13 @@ LITE = {
 }
 
 
-class Backbone(NamedTuple):
-    """What there is to know of a network before it is built: the tap, and its sub-maps C.
-
-    The tap is the layer that the Gram modules read by default: the projection of the second block
-    of stage 3, stride 8, before its batch normalisation (Section 3.1). ResNet50 has no such
-    projection; there it is the 3 x 3 convolution of that block.
-    """
-
-    tap_channels: int
-    tap: str = "block3b_project_conv"
-
-
-BACKBONES = {
-    "EfficientNetV2B0": Backbone(48),
-    "EfficientNetV2B1": Backbone(48),
-    "EfficientNetV2B2": Backbone(56),
-    "EfficientNetV2B3": Backbone(56),
-    "EfficientNetV2S": Backbone(64),
-    "EfficientNetV2M": Backbone(80),
-    "EfficientNetV2L": Backbone(96),
-    "ResNet50": Backbone(128, "conv3_block2_2_conv"),
-    "EfficientNetLite0": Backbone(40),
-    "EfficientNetLite2": Backbone(48),
-}
-
-
 def build_backbone(
     name: str, image_size: int, weights: str | Path | None = None, taps: Sequence[str] | None = None
 ) -> keras.Model:
     """Return a backbone as a model named "backbone": images in, feature maps out.
 
     Args:
-        name: in `BACKBONES`.
+        name: in `choices.BACKBONES`.
         image_size: side S of the square images, in pixels; 32 or more.
         weights: "imagenet", "none" (random), or a file (.weights.h5, .h5) that holds this
             backbone's weights; None means "imagenet".

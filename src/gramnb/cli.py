@@ -239,7 +239,7 @@ def _features(given: argparse.Namespace) -> int:
 
     with quiet():
         from gramnb import features, training
-    from gramnb.backbones import BACKBONES
+    from gramnb.choices import BACKBONES
     from gramnb.config import TrainConfig
     from gramnb.data import manifest
 

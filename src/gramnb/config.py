@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
-from gramnb.backbones import BACKBONES
-from gramnb.models import HeadOptions
+from gramnb.choices import BACKBONES, HeadOptions
 from gramnb.runs import Run, resolve
 from gramnb.settings import Settings
 

@@ -22,7 +22,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from gramnb._keras import keras, quiet
-from gramnb.backbones import BACKBONES, build_backbone
+from gramnb.backbones import build_backbone
+from gramnb.choices import BACKBONES
 from gramnb.config import TrainConfig
 from gramnb.data.images import read_image
 from gramnb.runs import atomic, cache_dir, fingerprint

@@ -4,28 +4,18 @@ Whatever the dtype policy, everything after the feature map is float32: a sum ov
 overflows float16. Only the 1x1 convolution follows the policy. Defaults are the paper's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from gramnb._keras import keras, ops
-
-SCALINGS = ("none", "positions", "signed_sqrt")  # of one entry of G at a time
-NORMALISATIONS = (*SCALINGS, "signed_sqrt_l2", "matrix_sqrt")  # the last two look at all of G
-STATISTICS = ("gram", "mean")
-FUSIONS = ("multiply", "add", "concatenate", "average")
+from gramnb.choices import FUSIONS, NORMALISATIONS, SCALINGS, STATISTICS, check_choice
 
 _SOFTENING = 1e-3  # keeps the slope of the signed square root finite where G is zero
 _SMALLEST = 1e-6  # the same of the matrix square root and of the norm
 ITERATIONS = 5  # of Newton and Schulz, as iSQRT-COV takes (Li et al., CVPR 2018, Section 4.2)
 
 register = keras.saving.register_keras_serializable(package="gramnb")
-
-
-def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
-    """Raise ValueError, listing the valid values, if an argument has none of them."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
 def _rows(features):
@@ -277,7 +267,7 @@ class GramBank(GramModule):
 class SecondOrderPooling(_Float32Layer):
     """The upper triangle of G, row by row: (B, H, W, C) -> (B, R (R + 1) / 2), R = rank or C.
 
-    A variant beside the paper's module, for `models.HeadOptions(branch="linear")`. The signed
+    A variant beside the paper's module, for `choices.HeadOptions(branch="linear")`. The signed
     square root evens out entries that span decades, as in bilinear pooling (Lin et al., ICCV 2015);
     centred, with a rank and the matrix square root it is iSQRT-COV.
 

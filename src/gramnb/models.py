@@ -7,72 +7,13 @@ head computes in float32 whatever the dtype policy; it is too small to gain from
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
-from gramnb import layers
 from gramnb._keras import keras
 from gramnb.backbones import build_backbone
+from gramnb.choices import HeadOptions
 from gramnb.layers import GramBank, SecondOrderPooling
-from gramnb.settings import Settings
 
 Shape = tuple[int, int, int]
-Units = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class HeadOptions(Settings):
-    """The choices the paper leaves open or mentions without numbers; the defaults are ours.
-
-    Raises:
-        ValueError: a value out of range, in one line.
-    """
-
-    # width of the baseline's compressing layer; None: 3 * C, the 168 of Section 4.2. With Gram
-    # modules the width follows from them
-    head_units: Units | None = None
-    # a fully connected layer after pooling ("Stage 7", Table 2: 1408); None: none
-    pooled_units: Units | None = None
-    # leaky ReLU before the compressing layer (Section 4.2's order) or after it
-    activation: Literal["before", "after"] = "before"
-    module_activation: bool = True  # whether the Gram modules have leaky ReLUs
-    # of G, as `layers.GramMatrix` takes it; the last two in the linear branch alone
-    gram_scaling: Literal[*layers.NORMALISATIONS] = "none"
-    module_fusion: Literal[*layers.FUSIONS] = "multiply"  # of a module's two sides (Figure 3)
-    # of the backbone's branch and the modules' (Figure 2)
-    branch_fusion: Literal["add", "concatenate"] = "add"
-    # "mean": sub-map means in place of G, the first-order control; "covariance": G of centred
-    # sub-maps, in the linear branch alone
-    statistic: Literal[*layers.STATISTICS, "covariance"] = "gram"
-    # what reads the taps; "linear" is ours: the statistic, standardised, dropout, a dense layer
-    branch: Literal["modules", "linear"] = "modules"
-    rank: Units | None = None  # the linear branch projects taps onto so many sub-maps first
-    momentum: Share = 0.99  # of the modules' batch normalisation
-    dropout: Share = 0.5  # rate after pooling (Section 4.2)
-    negative_slope: Annotated[float, Field(ge=0)] = 0.2  # of every leaky ReLU (Section 4.2)
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.rank and (self.branch != "linear" or self.statistic == "mean"):
-            raise ValueError("rank is of the linear branch's Gram matrix: branch='linear'")
-        whole = self.statistic == "covariance" or self.gram_scaling not in layers.SCALINGS
-        if whole and self.branch != "linear":
-            raise ValueError(
-                "statistic 'covariance' and gram_scaling 'signed_sqrt_l2' and 'matrix_sqrt' are of "
-                "the linear branch: branch='linear'"
-            )
-        modules = self.module_fusion == "multiply" and self.module_activation
-        if self.branch == "linear" and not modules:
-            raise ValueError(
-                "module_fusion and module_activation are of modules; branch 'linear' has none"
-            )
-        if self.statistic == "mean" and self.gram_scaling != "none":
-            raise ValueError(
-                f"gram_scaling {self.gram_scaling!r} scales G; statistic 'mean' has none"
-            )
-        return self
-
 
 DEFAULTS = HeadOptions()
 

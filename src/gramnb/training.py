@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from gramnb import evaluation
 from gramnb._keras import keras, load_model, policy, quiet
-from gramnb.backbones import BACKBONES, above, build_backbone
+from gramnb.backbones import above, build_backbone
+from gramnb.choices import BACKBONES
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.curation import SPLITS

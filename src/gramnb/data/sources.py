@@ -183,8 +183,8 @@ def _missing(source: str, found: pd.Series) -> list[str]:
 def transfer_sets(text: str) -> dict[str, tuple[str, str]]:
     """Return name -> (source, root) of the transfer sets that a parameter names.
 
-    A set is a folder, or `name:source:folder`; several stand between commas. A folder alone is
-    named after itself. One named as a published set has that layout, another holds class folders.
+    A set is a folder, or `name:source:folder`; several stand between commas, and no name at all
+    means the two drawn sets. A folder alone is named after itself. One named as a published set has that layout, another holds class folders.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -204,7 +204,7 @@ def transfer_sets(text: str) -> dict[str, tuple[str, str]]:
             f"{root}: no such folder of a transfer set; give folders, or name:source:folder, "
             f"between commas (sources: {', '.join(SOURCES)})"
         )
-    return sets
+    return sets or {name: (name, "") for name in ("demo-unbiased", "demo-emotion6")}
 
 
 def _transfer_set(entry: str) -> tuple[str, str, str]:

@@ -1,0 +1,103 @@
+"""What can be chosen by name, known without TensorFlow: backbones, forms of the module, a head.
+
+So settings are checked, and mistakes in them refused, before anything long is loaded.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from gramnb.settings import Settings
+
+SCALINGS = ("none", "positions", "signed_sqrt")  # of one entry of G at a time
+NORMALISATIONS = (*SCALINGS, "signed_sqrt_l2", "matrix_sqrt")  # the last two look at all of G
+STATISTICS = ("gram", "mean")
+FUSIONS = ("multiply", "add", "concatenate", "average")
+
+Units = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Raise ValueError, listing the valid values, if an argument has none of them."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+class Backbone(NamedTuple):
+    """What there is to know of a network before it is built: the tap, and its sub-maps C.
+
+    The tap is the layer that the Gram modules read by default: the projection of the second block
+    of stage 3, stride 8, before its batch normalisation (Section 3.1). ResNet50 has no such
+    projection; there it is the 3 x 3 convolution of that block.
+    """
+
+    tap_channels: int
+    tap: str = "block3b_project_conv"
+
+
+BACKBONES = {
+    "EfficientNetV2B0": Backbone(48),
+    "EfficientNetV2B1": Backbone(48),
+    "EfficientNetV2B2": Backbone(56),
+    "EfficientNetV2B3": Backbone(56),
+    "EfficientNetV2S": Backbone(64),
+    "EfficientNetV2M": Backbone(80),
+    "EfficientNetV2L": Backbone(96),
+    "ResNet50": Backbone(128, "conv3_block2_2_conv"),
+    "EfficientNetLite0": Backbone(40),
+    "EfficientNetLite2": Backbone(48),
+}
+
+
+class HeadOptions(Settings):
+    """The choices the paper leaves open or mentions without numbers; the defaults are ours.
+
+    Raises:
+        ValueError: a value out of range, in one line.
+    """
+
+    # width of the baseline's compressing layer; None: 3 * C, the 168 of Section 4.2. With Gram
+    # modules the width follows from them
+    head_units: Units | None = None
+    # a fully connected layer after pooling ("Stage 7", Table 2: 1408); None: none
+    pooled_units: Units | None = None
+    # leaky ReLU before the compressing layer (Section 4.2's order) or after it
+    activation: Literal["before", "after"] = "before"
+    module_activation: bool = True  # whether the Gram modules have leaky ReLUs
+    # of G, as `layers.GramMatrix` takes it; the last two in the linear branch alone
+    gram_scaling: Literal[*NORMALISATIONS] = "none"
+    module_fusion: Literal[*FUSIONS] = "multiply"  # of a module's two sides (Figure 3)
+    # of the backbone's branch and the modules' (Figure 2)
+    branch_fusion: Literal["add", "concatenate"] = "add"
+    # "mean": sub-map means in place of G, the first-order control; "covariance": G of centred
+    # sub-maps, in the linear branch alone
+    statistic: Literal[*STATISTICS, "covariance"] = "gram"
+    # what reads the taps; "linear" is ours: the statistic, standardised, dropout, a dense layer
+    branch: Literal["modules", "linear"] = "modules"
+    rank: Units | None = None  # the linear branch projects taps onto so many sub-maps first
+    momentum: Share = 0.99  # of the modules' batch normalisation
+    dropout: Share = 0.5  # rate after pooling (Section 4.2)
+    negative_slope: Annotated[float, Field(ge=0)] = 0.2  # of every leaky ReLU (Section 4.2)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.rank and (self.branch != "linear" or self.statistic == "mean"):
+            raise ValueError("rank is of the linear branch's Gram matrix: branch='linear'")
+        whole = self.statistic == "covariance" or self.gram_scaling not in SCALINGS
+        if whole and self.branch != "linear":
+            raise ValueError(
+                "statistic 'covariance' and gram_scaling 'signed_sqrt_l2' and 'matrix_sqrt' are of "
+                "the linear branch: branch='linear'"
+            )
+        modules = self.module_fusion == "multiply" and self.module_activation
+        if self.branch == "linear" and not modules:
+            raise ValueError(
+                "module_fusion and module_activation are of modules; branch 'linear' has none"
+            )
+        if self.statistic == "mean" and self.gram_scaling != "none":
+            raise ValueError(
+                f"gram_scaling {self.gram_scaling!r} scales G; statistic 'mean' has none"
+            )
+        return self
