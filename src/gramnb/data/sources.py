@@ -183,8 +183,9 @@ def _missing(source: str, found: pd.Series) -> list[str]:
 def transfer_sets(text: str) -> dict[str, tuple[str, str]]:
     """Return name -> (source, root) of the transfer sets that a parameter names.
 
-    A set is a folder, or `name:source:folder`; several stand between commas, and no name at all
-    means the two drawn sets. A folder alone is named after itself. One named as a published set has that layout, another holds class folders.
+    A set is a folder, or `name:source:folder`; several stand between commas, and none at all means
+    the two drawn sets. A folder alone is named after itself. One named as a published set has that
+    layout, another holds class folders.
 
     Raises:
         FileNotFoundError: no such folder.
