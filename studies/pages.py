@@ -27,6 +27,7 @@ ROWS = [
     ("frozen Lite2", KINDS[1], "equivalence_lite2", PAIR),
     ("paper's recipe", KINDS[1], "equivalence_more", tuple(f"{k}, paper's recipe" for k in PAIR)),
     ("whole network", KINDS[1], "whole", PAIR),
+    ("whole, paper's recipe", KINDS[1], "whole", tuple(f"{k}, paper's recipe" for k in PAIR)),
     ("means instead of G", KINDS[3], "equivalence_means", ("k = 4", "k = 4, means")),
     ("the same, Lite2", KINDS[3], "equivalence_lite2_means", ("k = 4", "k = 4, means")),
 ]

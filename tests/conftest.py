@@ -1,8 +1,10 @@
 """What several test modules share: a small drawn data set, curated once a session."""
 
+import fcntl
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +18,18 @@ FIRST = (  # chapter 1 curates what other notebooks read; then what takes longes
     "test_browser", "02_gram_module", "test_own_folder", "test_notebooks", "06_artwork_case_study",
     "studies", "test_results", "test_jax_backend", "test_explain",
 )  # fmt: skip
-CACHE = TemporaryDirectory(prefix="gramnb-tests-")
+if "TESTS_FOLDER" not in os.environ:  # pytest's first process; those it starts share the folder
+    MADE = TemporaryDirectory(prefix="gramnb-tests-")
+    os.environ["TESTS_FOLDER"] = MADE.name
+SHARED = Path(os.environ["TESTS_FOLDER"])
+
+
+@contextmanager
+def one_at_a_time():
+    """Let one process make what all read; the others find it made."""
+    with open(SHARED / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def pytest_collection_modifyitems(items):
@@ -35,19 +48,19 @@ def pytest_runtest_protocol(item):
         for name in [name for name in os.environ if name.startswith("GRAMNB_")]:
             patch.delenv(name)
         if item.path.suffix == ".py":
-            patch.setenv("GRAMNB_CACHE", CACHE.name)
+            patch.setenv("GRAMNB_CACHE", str(SHARED / "cache"))
         return (yield)
 
 
 @pytest.fixture(scope="session")
-def demo_manifest(tmp_path_factory):
+def demo_manifest():
     """A manifest of 90 drawn images with splits, curated without the text filter."""
-    folder = tmp_path_factory.mktemp("demo")
     recipe = curation.Recipe(
-        root=str(folder / "images"), count=90, text_threshold=None, sadness_share=None
+        root=str(SHARED / "images"), count=90, text_threshold=None, sadness_share=None
     )
-    curation.curate(folder / "manifest.parquet", recipe, progress=False)
-    return folder / "manifest.parquet"
+    with one_at_a_time():
+        curation.curate(SHARED / "manifest.parquet", recipe, progress=False)
+    return SHARED / "manifest.parquet"
 
 
 @pytest.fixture(scope="session")
@@ -62,11 +75,12 @@ def config(demo_manifest):
 
 
 @pytest.fixture(scope="session")
-def run(config, tmp_path_factory):
+def run(config):
     """That run, trained; tests leave it as it is."""
     from gramnb import train
 
-    return train(config, tmp_path_factory.mktemp("runs"), progress=False)
+    with one_at_a_time():
+        return train(config, SHARED / "runs", progress=False)
 
 
 @pytest.fixture

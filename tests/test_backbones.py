@@ -20,6 +20,7 @@ from gramnb import backbones
 from gramnb._keras import keras
 from gramnb.backbones import LITE, build_backbone, parse_tensors, read_lite_weights
 from gramnb.choices import BACKBONES
+from gramnb.layers import FusedBatchNormalization
 from gramnb.paper import SETTINGS
 
 # million parameters with ImageNet's classifier of 1,000, as published; channels of the top map
@@ -55,6 +56,8 @@ def test_tap_and_top_of_every_backbone(name):
     assert model.input_shape == (None, 64, 64, 3)
     assert model.output_names == [model.layers[-1].name, backbone.tap]
     assert isinstance(model.get_layer(backbone.tap), keras.layers.Conv2D)
+    normalising = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert normalising and {type(layer) for layer in normalising} == {FusedBatchNormalization}
     million, channels = PUBLISHED[name]
     top, tap = model.output_shape
     assert top == (None, 2, 2, channels)
@@ -65,12 +68,10 @@ def test_tap_and_top_of_every_backbone(name):
 
 
 def test_resnet50_prepares_its_images():
-    images = draw(0, (2, 32, 32, 3))
-    bare = keras.applications.ResNet50(include_top=False, weights=None)
-    model = build_backbone("ResNet50", 32, "none")
-    bare.set_weights(model.get_weights())
-    expected = bare(keras.applications.resnet.preprocess_input(images.copy()))
-    np.testing.assert_allclose(model(images)[0], expected, rtol=1e-3, atol=1e-3)
+    images, model = draw(0, (2, 64, 64, 3)), outline("ResNet50")
+    prepare = keras.Model(model.inputs, model.get_layer("conv1_pad").input)
+    expected = keras.applications.resnet.preprocess_input(images.copy())
+    np.testing.assert_allclose(prepare(images), expected, atol=1e-3)
 
 
 PHOTOGRAPHS = {  # ImageNet's classes, and how sure the network is of them at least
@@ -89,7 +90,8 @@ def test_lite_recognises_photographs(name, size, share):
     """As sure as it only is with its own scaling of the image, and with tensors read by stride."""
     pictures = [Image.fromarray(load()).convert("RGB") for load, *_ in PHOTOGRAPHS.values()]
     images = np.stack([picture.resize((size, size), 2) for picture in pictures])
-    top, _ = build_backbone(name, size).predict_on_batch(images)
+    network = build_backbone(name, size)
+    top = np.asarray(network(images)[0])
     weights = read_lite_weights(name)
     logits = top.mean(axis=(1, 2)) @ weights["_fc.weight"].T + weights["_fc.bias"]
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -97,8 +99,7 @@ def test_lite_recognises_photographs(name, size, share):
     for photograph, row in zip(PHOTOGRAPHS, sure, strict=True):
         _, classes, least = PHOTOGRAPHS[photograph]
         assert row[list(classes)].sum() > share * least, (photograph, row[list(classes)].sum())
-    rescaling = build_backbone(name, 32, "none").layers[1]
-    np.testing.assert_allclose(rescaling(np.array([[-1.0, 127, 255]])), [[-1, 0, 1]])
+    np.testing.assert_allclose(network.layers[1](np.array([[-1.0, 127, 255]])), [[-1, 0, 1]])
 
 
 def test_lite_weights_are_whole_and_tampered_ones_are_refused(tmp_path, monkeypatch):

@@ -13,12 +13,10 @@ from gramnb.models import build_head, join
 
 CHOICES = [
     {"module_fusion": "multiply"},
-    {"module_fusion": "add"},
-    {"gram_scaling": "signed_sqrt"},
     {"module_fusion": "concatenate", "branch_fusion": "concatenate"},
     {"statistic": "mean", "module_fusion": "add"},
-    {"module_activation": False},
-    {"activation": "after", "pooled_units": 7},
+    {"module_fusion": "add", "module_activation": False},
+    {"gram_scaling": "signed_sqrt", "activation": "after", "pooled_units": 7},
 ]
 
 

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from gramnb import cli, features
+from gramnb._keras import keras
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 from gramnb.data.images import read_image
@@ -20,8 +21,26 @@ def table(demo_manifest):
 
 
 @pytest.fixture
-def counted(monkeypatch):
-    """Count the images that go through the backbone."""
+def small(monkeypatch):
+    """A backbone of three convolutions, under Lite0's name: it is quick to build and to trace."""
+
+    def build(name, image_size, weights=None, taps=None):
+        image = keras.Input((image_size, image_size, 3))
+        x, maps = keras.layers.Rescaling(1 / 255)(image), []
+        for width, stride in ((24, 4), (40, 2), (1280, 4)):
+            start = keras.initializers.GlorotUniform(seed=width)
+            x = keras.layers.Conv2D(width, 1, stride, kernel_initializer=start)(x)
+            maps.append(x)
+        tapped = dict(zip(TAPS, maps, strict=False))
+        return keras.Model(image, [x, *(tapped[name] for name in taps or ())])
+
+    monkeypatch.setattr(features, "build_backbone", build)
+
+
+@pytest.fixture
+def counted(monkeypatch, tmp_path):
+    """Count the images that go through the backbone; nothing is known of them before."""
+    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "counted"))
     seen, images = [], features.images
     monkeypatch.setattr(
         features, "images", lambda part, *size: seen.append(len(part)) or images(part, *size)
@@ -46,7 +65,7 @@ def test_features_are_the_backbones_outputs_each_computed_once(table, counted):
     np.testing.assert_array_equal(more[1][2], maps[0])
 
 
-def test_an_interrupted_pass_goes_on_where_it_stopped(table, counted, monkeypatch, tmp_path):
+def test_an_interrupted_pass_goes_on_where_it_stopped(table, small, counted, monkeypatch, tmp_path):
     monkeypatch.setattr(features, "SHARD", 4)
     many = table.head(12)
     write, left = features._write_shard, iter([None] * 3)  # a part writes its top, then its tap
@@ -70,7 +89,7 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(table, counted, monkeypatc
 
 
 def test_shards_together_compute_what_one_pass_would(
-    table, demo_manifest, counted, monkeypatch, tmp_path, capsys
+    table, demo_manifest, small, counted, monkeypatch, tmp_path, capsys
 ):
     monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "shards"))
     asked = ["features", str(demo_manifest), "--backbone", BACKBONE, "--image-size", "36"]
@@ -90,7 +109,7 @@ def test_shards_together_compute_what_one_pass_would(
     assert "must be I/N, I from 1 to N, got 3/2" in capsys.readouterr().err
 
 
-def test_layers_are_cached_each_on_its_own(table, counted):
+def test_layers_are_cached_each_on_its_own(table, small, counted):
     """Any set of layers reads what others have computed; a new one costs one pass."""
     few = table.head(6)
     (bare,) = features.extract(few, BACKBONE, 36, progress=False)

@@ -26,7 +26,7 @@ def test_papermill_trains_a_new_k(demo_manifest, tmp_path):
     shown = re.compile("mirrored|batches|rand_augment")
     chapter.cells = [cell for cell in chapter.cells if not shown.search(cell.source)]
     nbformat.write(chapter, tmp_path / "03_training.ipynb")
-    given = {"k": 5, "seed": 3, "image_size": 32, "epochs": 1, "manifest": str(demo_manifest),
+    given = {"k": 5, "seed": 3, "image_size": 48, "epochs": 1, "manifest": str(demo_manifest),
              "runs": str(tmp_path / "runs")}  # fmt: skip
     done = papermill(tmp_path / "03_training.ipynb", tmp_path, **given)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -49,7 +49,7 @@ def test_what_is_reported_is_the_cards_calibration_of_what_the_network_says(clas
     card = CARDS[name_of(classifier)]
     table = classifier.predict([paintings], progress=False)
     images = np.stack([read_image(file, 224) for file in table["file"]])
-    sadness = classifier.network.predict_on_batch(images)[:, 1].astype(float)
+    sadness = np.asarray(classifier.network(images))[:, 1].astype(float)
     slope, intercept, low, high = (
         card["calibration"][key] for key in ("slope", "intercept", "low", "high")
     )

@@ -30,7 +30,7 @@ FILE = {
     "base": {
         "manifest": "runs/images.parquet",
         "backbone": "EfficientNetLite0",
-        "image_size": 32,
+        "image_size": 48,
         "frozen": True,
         "epochs": 1,
         "batch_size": 32,
@@ -61,7 +61,7 @@ def snakemake(**given):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "GRAMNB_PARTS": "1"}
     environment |= {f"GRAMNB_{name.upper()}": value for name, value in given.items()}
     command = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", "--quiet", "all",
-               "--", "study"]  # fmt: skip
+               "--force-use-threads", "--", "study"]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
@@ -216,7 +216,7 @@ def test_rows_are_settings_over_the_shared_ones_by_seed_and_fold(project):
     found = Experiment.study("rows").configs()
     assert list(found) == ["k = 0", "k = 4", "own", "plain"]
     assert [(c.fold, c.seed) for c in found["k = 0"]] == [(0, 0), (0, 1), (3, 0), (3, 1)]
-    shared = dict(manifest="runs/images.parquet", backbone="EfficientNetLite0", image_size=32,
+    shared = dict(manifest="runs/images.parquet", backbone="EfficientNetLite0", image_size=48,
                   epochs=1, batch_size=32, optimizer="adam", fold=3)  # fmt: skip
     head = HeadOptions(momentum=0.9, dropout=0.2)
     assert found["k = 0"][3] == TrainConfig(**shared, head=head, seed=1, k=0)

