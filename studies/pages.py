@@ -20,14 +20,15 @@ from gramnb import evaluation, paper, plots, runs
 ANSWER, DRAWING = "results/answer.csv", "book/images/answer.svg"
 MARGIN = 1.0  # points, of results/equivalence/plan.md
 PAIR = ("k = 4", "k = 0")
+BY_PAPER = tuple(f"{name}, paper's recipe" for name in PAIR)
 KINDS = ("the paper", "k = 4 against k = 0", "one collector left out", "k = 4 against means")
 # What each study adds to the answer: name, kind, study, pair of rows.
 ROWS = [
     ("frozen Lite0", KINDS[1], "equivalence", PAIR),
     ("frozen Lite2", KINDS[1], "equivalence_lite2", PAIR),
-    ("paper's recipe", KINDS[1], "equivalence_more", tuple(f"{k}, paper's recipe" for k in PAIR)),
+    ("frozen, paper's recipe", KINDS[1], "equivalence_more", BY_PAPER),
     ("whole network", KINDS[1], "whole", PAIR),
-    ("whole, paper's recipe", KINDS[1], "whole", tuple(f"{k}, paper's recipe" for k in PAIR)),
+    ("whole, paper's recipe", KINDS[1], "whole", BY_PAPER),
     ("means instead of G", KINDS[3], "equivalence_means", ("k = 4", "k = 4, means")),
     ("the same, Lite2", KINDS[3], "equivalence_lite2_means", ("k = 4", "k = 4, means")),
 ]

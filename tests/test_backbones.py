@@ -69,7 +69,7 @@ def test_tap_and_top_of_every_backbone(name):
 
 def test_resnet50_prepares_its_images():
     images, model = draw(0, (2, 64, 64, 3)), outline("ResNet50")
-    prepare = keras.Model(model.inputs, model.get_layer("conv1_pad").input)
+    prepare = keras.Model(model.inputs[0], model.get_layer("conv1_pad").input)
     expected = keras.applications.resnet.preprocess_input(images.copy())
     np.testing.assert_allclose(prepare(images), expected, atol=1e-3)
 

@@ -235,6 +235,8 @@ def test_shards_in_one_folder_lose_no_row(server, tmp_path):
     whole = fetch.fetch(listed, tmp_path / "out", progress=False)
     assert sum(server.hits.values()) == 30 and len(whole) == 41
     pd.testing.assert_frame_equal(written.sort_values("line", ignore_index=True), whole)
+    with pytest.raises(ValueError, match="shard must be I/N, I from 1 to N, got 4/3"):
+        fetch.fetch(listed, tmp_path / "out", shard=(4, 3))
 
 
 def test_a_killed_run_ends_with_the_same_result(server, tmp_path):

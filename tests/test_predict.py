@@ -150,7 +150,7 @@ os.chdir(sys.argv[1])
 code = main(sys.argv[2:])
 from gramnb import *
 assert GramBank.__module__ == "gramnb.layers" and callable(train) and callable(curate)
-assert "torch" not in sys.modules  # whose weights are read here
+assert "torch" not in sys.modules  # Lite0's weights, a file of torch, are read without it
 sys.exit(code)
 """
 

@@ -25,6 +25,12 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
+def check_shard(part: int, parts: int) -> None:
+    """Raise ValueError unless there is such a part of so many, counted from 1."""
+    if not 1 <= part <= parts:
+        raise ValueError(f"shard must be I/N, I from 1 to N, got {part}/{parts}")
+
+
 class Backbone(NamedTuple):
     """What there is to know of a network before it is built: the tap, and its sub-maps C.
 

@@ -104,8 +104,6 @@ def parser() -> argparse.ArgumentParser:
 def shard(text: str) -> tuple[int, int]:
     """Return the numbers of a part, as "2/3" says them; argparse tells of a ValueError."""
     part, parts = map(int, text.split("/"))
-    if not 1 <= part <= parts:
-        raise argparse.ArgumentTypeError(f"must be I/N, I from 1 to N, got {text}")
     return part, parts
 
 
@@ -219,6 +217,7 @@ def _fetch(given: argparse.Namespace) -> int:
 
 
 def _measure(given: argparse.Namespace) -> int:
+    from gramnb.choices import check_shard
     from gramnb.data import manifest
     from gramnb.data.filters import TEXT_THRESHOLD
     from gramnb.data.images import find_pictures
@@ -226,6 +225,7 @@ def _measure(given: argparse.Namespace) -> int:
 
     if not os.path.isdir(given.folder):
         raise FileNotFoundError(f"{given.folder}: no such folder")
+    check_shard(*given.shard)
     part, parts = given.shard
     found = find_pictures(os.path.abspath(given.folder)).pictures[part - 1 :: parts]
     kept = manifest.kept(inspect_all(manifest.new({"path": found})))
@@ -239,10 +239,11 @@ def _features(given: argparse.Namespace) -> int:
 
     with quiet():
         from gramnb import features, training
-    from gramnb.choices import BACKBONES
+    from gramnb.choices import BACKBONES, check_shard
     from gramnb.config import TrainConfig
     from gramnb.data import manifest
 
+    check_shard(*given.shard)
     part, parts = given.shard
     asked = TrainConfig(backbone=given.backbone, image_size=given.image_size, frozen=True)
     table = manifest.kept(manifest.read(os.path.abspath(given.manifest)))

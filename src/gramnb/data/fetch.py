@@ -28,6 +28,7 @@ import httpx
 import pandas as pd
 
 from gramnb import __version__, runs
+from gramnb.choices import check_shard
 from gramnb.data.cached import cached_map
 from gramnb.data.images import MAX_BYTES, SUFFIXES, ImageError, decode
 from gramnb.data.lists import EMOTIONS, MALFORMED, read_fetched, read_lists
@@ -75,6 +76,7 @@ def fetch(
         low, high = RANGES[name]
         if not low <= value <= high:
             raise ValueError(f"{name} must be from {low} to {high}, got {value}")
+    check_shard(*shard)
     part, parts = shard
 
     def mine(urls: pd.Series) -> pd.Series:
