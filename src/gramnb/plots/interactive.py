@@ -72,7 +72,7 @@ def forest(table: pd.DataFrame, margin: float, still: Figure) -> Interactive:
         )  # fmt: skip
     drawn.update_yaxes(autorange="reversed", automargin=True, ticklabelstandoff=6)
     drawn.update_yaxes(categoryorder="array", categoryarray=table.index.tolist())
-    drawn.update_xaxes(title="change of accuracy, points", zeroline=False)
+    drawn.update_xaxes(title="change of accuracy, points", title_font_size=13, zeroline=False)
     drawn.update_layout(margin={"t": 8})
     below = {"orientation": "h", "x": 0, "xref": "container", "y": 0, "yref": "container"}
     drawn.update_layout(height=170 + 30 * len(table), legend=below)
