@@ -12,11 +12,12 @@ import argparse
 import os
 import resource
 import time
-from multiprocessing.pool import ThreadPool
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
 
+PAUSE = 0.1  # seconds; threads of ONNX Runtime turn idle for a while and would slow who comes next
 began = time.perf_counter()
 
 
@@ -32,6 +33,25 @@ from gramnb.data.sources import read  # noqa: E402
 from gramnb.predict import SadnessClassifier, find_images  # noqa: E402
 
 
+def ways(classifier, session, files, images) -> dict:
+    """Return by name what is timed, each a call that answers these images."""
+
+    def in_batches(size):
+        for start in range(0, len(images), size):
+            session.run(None, {"image": np.asarray(images[start : start + size], np.float32)})
+
+    def one_a_thread():
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda image: classifier.answer(image[None]), images))
+
+    return {
+        "predict": lambda: classifier.predict(files, progress=False),
+        "network, one picture a thread": one_a_thread,
+        "network, all threads on one picture": lambda: in_batches(1),
+        "network, all threads on 32 pictures": lambda: in_batches(32),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", nargs="?")
@@ -45,31 +65,20 @@ def main() -> None:
     print("the first answer is there", said())
     images = [read_image(file, classifier.image_size) for file in files]
     session = onnxruntime.InferenceSession(shipped.content(shipped.MODELS[0], "onnx"))
-    pixels = np.asarray(images, np.float32)
-
-    def in_batches(size):
-        for start in range(0, len(pixels), size):
-            session.run(None, {"image": pixels[start : start + size]})
-
-    def one_a_thread():
-        with ThreadPool(os.cpu_count()) as pool:
-            pool.map(lambda image: classifier.answer(image[None]), images)
-
-    ways = {
-        "predict": lambda: classifier.predict(files, progress=False),
-        "network, one picture a thread": one_a_thread,
-        "network, all threads on one picture": lambda: in_batches(1),
-        "network, all threads on 32 pictures": lambda: in_batches(32),
-    }
-    seconds = {way: [] for way in ways}
-    for _ in range(given.rounds):
-        for way, run in ways.items():
-            start = time.perf_counter()
-            run()
-            seconds[way].append(time.perf_counter() - start)
-    for way, each in seconds.items():
-        ratio = np.median(np.divide(each, seconds["predict"]))
-        print(f"{way}: {len(files) / np.median(each):.0f} images/s; predict at {ratio:.0%} of it")
+    for count in (4, 16, 64, len(files)):
+        asked = ways(classifier, session, files[:count], images[:count])
+        seconds = {way: [] for way in asked}
+        for _ in range(given.rounds * max(1, 64 // count)):
+            for way, run in asked.items():
+                time.sleep(PAUSE)
+                start = time.perf_counter()
+                run()
+                seconds[way].append(time.perf_counter() - start)
+        print(f"{min(count, len(files))} images")
+        for way, each in seconds.items():
+            ratio = np.median(np.divide(each, seconds["predict"]))
+            print(f"  {way}: {count / np.median(each):.0f} a second; predict at {ratio:.0%} of it")
+    print("all is done", said())
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ answers in Keras (`networks`), which is imported when it is needed.
 
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,23 +161,26 @@ class SadnessClassifier:
         Each thread, one a core, reads a file and asks the network.
         """
         files, others = _find(paths)
-        bar = partial(tqdm, total=len(files), unit="image", disable=not progress)
-        with ThreadPool(os.cpu_count()) as pool:
-            answers = list(bar(pool.imap(self._answered, files)))
-        table = pd.DataFrame(answers, columns=["p_sadness", "problem"]).astype({"p_sadness": float})
-        table.insert(0, "file", [*map(str, files)])
-        p = table["p_sadness"]
-        nothing = p.isna() & (table["problem"] == "")
-        table.loc[nothing, "problem"] = f"the answer of {self.name} is no number"
-        conveys = np.where(p > self.threshold, "sadness", np.where(np.isnan(p), "", "others"))
-        table.insert(2, "conveys", conveys)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            answers = pool.map(self._answered, files)
+            answers = list(tqdm(answers, total=len(files), unit="image", disable=not progress))
+        p = np.array([p for p, _ in answers], float)
+        table = pd.DataFrame({
+            "file": [*map(str, files)],
+            "p_sadness": p,
+            "conveys": np.where(p > self.threshold, "sadness", np.where(p >= 0, "others", "")),
+            "problem": [problem for _, problem in answers],
+        })  # fmt: skip
         table.attrs["others"] = others
         return table
 
     def _answered(self, file: Path) -> tuple[float, str]:
         """Return the probability that a file conveys sadness, or NaN, and why there is none."""
         image, problem = self._read(file)
-        return (np.nan, problem) if image is None else (float(self.ask(image[None])[0]), "")
+        if image is None:
+            return np.nan, problem
+        p = float(self.ask(image[None])[0])
+        return p, f"the answer of {self.name} is no number" if np.isnan(p) else ""
 
     def _read(self, file: Path) -> tuple[np.ndarray | None, str]:
         """Return a file's pixels, or none and why there are none."""
