@@ -69,11 +69,10 @@ def assert_equal_to_rounding(sums, expected, maps):
 def test_contributions_sum_to_what_they_explain(options):
     classifier, images = network(taps=2, **options), draw()
     images[:, 2:5, 3:] = 0
-    parts = gram_contributions(classifier, images)
-    assert [part.maps.shape for part in parts] == [(3, 8, 8), (3, 4, 4)]
-    assert (parts[0].maps[:, 2:5, 3:] == 0).all()  # where the feature map is zero
-    maps = [part.maps for part in parts]
-    sums = np.stack([part.maps.sum(axis=(1, 2)) + part.constant for part in parts], axis=1)
+    maps, constants = zip(*gram_contributions(classifier, images), strict=True)
+    assert [each.shape for each in maps] == [(3, 8, 8), (3, 4, 4)]
+    assert (maps[0][:, 2:5, 3:] == 0).all()  # where the feature map is zero
+    sums = np.stack([each.sum(axis=(1, 2)) for each in maps], axis=1) + np.stack(constants, axis=1)
     assert_equal_to_rounding(sums, parts_of_the_modules(classifier, images), maps)
     assert np.abs(sums).max() > 0.001  # nothing is explained by being zero
 
@@ -109,7 +108,7 @@ def test_products_are_shared_as_shapley_values():
         sides = (d0 + d_p[members].sum(axis=0)) * (m0 + m_p[members].sum(axis=0))
         return sides @ (last[:, 1] - last[:, 0])
 
-    (part,) = gram_contributions(classifier, image)
+    ((shares, constant),) = gram_contributions(classifier, image)
     for p in range(4):
         others = [q for q in range(4) if q != p]
         gains = [
@@ -117,19 +116,18 @@ def test_products_are_shared_as_shapley_values():
             for size in range(4)
             for group in combinations(others, size)
         ]
-        assert part.maps[0, *where[p]] == pytest.approx(sum(gains), rel=1e-4)
-    assert part.constant[0] == pytest.approx(value(()), rel=1e-5)
+        assert shares[0, *where[p]] == pytest.approx(sum(gains), rel=1e-4)
+    assert constant[0] == pytest.approx(value(()), rel=1e-5)
 
 
 def test_grad_cam_is_its_definition():
     """A sub-map's weight is what raising all of it changes, by position."""
     classifier, images = network(k=0), draw()
-    weights = np.empty((3, 3))
-    for c in range(3):
-        step = np.zeros(3)
-        step[c] = 0.001
-        change = log_odds(classifier, images + step) - log_odds(classifier, images - step)
-        weights[:, c] = change / 0.002 / 4  # 4 positions
+    changes = [
+        log_odds(classifier, images + step) - log_odds(classifier, images - step)
+        for step in 0.001 * np.eye(3)
+    ]
+    weights = np.transpose(changes) / 0.002 / 4  # 4 positions
     top = images.reshape(3, 2, 4, 2, 4, 3).mean(axis=(2, 4))
     expected = np.einsum("bc,bhwc->bhw", weights, top)
     found = grad_cam(classifier, images)
