@@ -55,8 +55,8 @@ def build_backbone(
     Args:
         name: in `choices.BACKBONES`.
         image_size: side S of the square images, in pixels; 32 or more.
-        weights: "imagenet", "none" (random), or a file (.weights.h5, .h5) that holds this
-            backbone's weights; None means "imagenet".
+        weights: "imagenet" (None means it, too), "none" (random), or a file (.weights.h5, .h5)
+            that holds this backbone's weights.
         taps: names of the layers to tap; None means the backbone's default.
 
     Returns:
@@ -69,23 +69,27 @@ def build_backbone(
     check_choice("backbone", name, BACKBONES)
     if image_size < 32:
         raise ValueError(f"image_size must be 32 or more, got {image_size}")
-    backbone = BACKBONES[name]
     weights = str(weights or "imagenet")
     with quiet():
         network = _network(name, image_size, imagenet=weights == "imagenet")
     for layer in network.layers:
         if type(layer) is keras.layers.BatchNormalization:
             layer.__class__ = FusedBatchNormalization  # the same layer, trained faster
-    maps = _tapped(network, name, (backbone.tap,) if taps is None else taps)
+    maps = {layer.name: layer.output for layer in network.layers if len(layer.output.shape) == 4}
+    taps = (BACKBONES[name].tap,) if taps is None else taps
+    if unknown := [tap for tap in taps if tap not in maps]:
+        raise ValueError(
+            f"tap {unknown[0]!r} is no feature map of {name}; the last of each stage are "
+            f"{', '.join(stage_taps(network))}"
+        )
     if weights not in ("imagenet", "none"):
         _load(network, name, Path(weights))
-    return keras.Model(network.inputs[0], [network.output, *maps], name="backbone")
+    outputs = [network.output, *(maps[tap] for tap in taps)]
+    return keras.Model(network.inputs[0], outputs, name="backbone")
 
 
 def above(backbone: keras.Model, layer: str) -> keras.Model:
-    """Return the part of a backbone above a layer, as a model "trunk" that shares its weights.
-
-    From the layer's feature map to the top one.
+    """Return the part of a backbone from a layer's feature map to the top one, with its weights.
 
     Raises:
         ValueError: no such layer, or the top does not follow from its map alone.
@@ -144,17 +148,6 @@ def _lite(name: str, image_size: int, imagenet: bool) -> keras.Model:
     if imagenet:
         _set_lite_weights(network, read_lite_weights(name))
     return network
-
-
-def _tapped(network: keras.Model, name: str, taps: Sequence[str]) -> list[keras.KerasTensor]:
-    """Return the outputs of the layers named, each a feature map."""
-    maps = {layer.name: layer.output for layer in network.layers if len(layer.output.shape) == 4}
-    if unknown := [tap for tap in taps if tap not in maps]:
-        raise ValueError(
-            f"tap {unknown[0]!r} is no feature map of {name}; the last of each stage are "
-            f"{', '.join(stage_taps(network))}"
-        )
-    return [maps[tap] for tap in taps]
 
 
 def _load(network: keras.Model, name: str, path: Path) -> None:
@@ -235,19 +228,13 @@ def parse_tensors(content: bytes) -> Weights:
 def _set_lite_weights(model: keras.Model, weights: Weights) -> None:
     """Give keras-cv's EfficientNetLiteBackbone the weights read by `read_lite_weights`.
 
-    Both hold convolution and batch normalisation in turn, in the same order; the classifier, last
-    in the file, is left over.
+    Both hold convolutions and batch normalisations in the same order, and in it scale, shift, mean
+    and variance; the classifier, last in the file, is left over.
     """
-    groups: dict[str, Weights] = {}
-    for name, array in weights.items():
-        layer, _, part = name.rpartition(".")
-        groups.setdefault(layer, {})[part] = array
-    groups.pop("_fc")
-    layers = [layer for layer in model.layers if layer.weights]
-    for layer, group in zip(layers, groups.values(), strict=True):
+    arrays = iter([array for name, array in weights.items() if "num_batches" not in name])
+    for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            parts = ("weight", "bias", "running_mean", "running_var")
-            layer.set_weights([group[part] for part in parts])
-        else:  # (O, I, h, w) -> (h, w, I, O), depthwise (C, 1, h, w) -> (h, w, C, 1)
+            layer.set_weights([next(arrays) for _ in range(4)])
+        elif layer.weights:  # (O, I, h, w) -> (h, w, I, O), depthwise (C, 1, h, w) -> (h, w, C, 1)
             axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (1, 0)
-            layer.set_weights([group["weight"].transpose(2, 3, *axes)])
+            layer.set_weights([next(arrays).transpose(2, 3, *axes)])

@@ -36,7 +36,7 @@ class _Float32Layer(keras.layers.Layer):
 
 @register
 class GramMatrix(_Float32Layer):
-    """Inner products of a feature map's sub-maps: G = F F^T (equation 1), which features appear
+    """Inner products of a feature map's sub-maps, G = F F^T (equation 1): which features appear
     together, wherever they do: (B, H, W, C) -> (B, C, C) float32.
 
     Args:
@@ -264,9 +264,7 @@ class SecondOrderPooling(_Float32Layer):
         self, scaling: str = "signed_sqrt", rank: int | None = None, centred: bool = False, **kwargs
     ):
         super().__init__(**kwargs)
-        self.scaling = scaling
         self.rank = rank
-        self.centred = centred
         self.gram = GramMatrix(scaling, centred, name="gram")
 
     def build(self, input_shape):
