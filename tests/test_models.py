@@ -13,10 +13,9 @@ B2 = 8_769_374  # EfficientNetV2B2 without its classifier, as Keras builds it
 D, C = 1408, 56  # B2's pooled channels and its tap's
 
 
-def bank_count(k, channels=C, inputs=None):
+def bank_count(k, inputs=C**2):
     """Dense on G, batch normalisation with its moving statistics, 1x1 convolution."""
-    width = k * channels
-    return ((inputs or channels**2) + 1) * width + 4 * width + (channels + 1) * width
+    return (inputs + 1 + 4 + C + 1) * k * C
 
 
 def head_count(k, width, fused=None):
