@@ -85,7 +85,7 @@ def test_every_layer(layer_class, options, output, weights):
     layer = layer_class(**options)
     config = json.loads(json.dumps(layer.get_config()))
     assert layer_class.from_config(config).get_config() == config
-    assert options.items() <= config.items()
+    assert {"name": layer.name, **options}.items() <= config.items()
 
     symbolic, eager = layer(keras.KerasTensor((None, 32, 32, 6))), layer(inputs)
     assert symbolic.shape == (None, *output) and tuple(eager.shape) == (4, *output)

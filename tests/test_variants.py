@@ -1,20 +1,11 @@
-"""The multi-level network, and contrastive-centre loss: its definition, training with `fit`."""
+"""Contrastive-centre loss: its definition, training with `fit`."""
 
 import numpy as np
 import pytest
 
 from gramnb._keras import keras
 from gramnb.models import build_head
-from gramnb.variants import WithCentres, build_multilevel_resnet50
-
-
-def test_multilevel_resnet50():
-    with keras.StatelessScope(initialize_variables=False):
-        model = build_multilevel_resnet50(32, "none")
-    shallow = (256 + 1) * 64 + (512 + 1) * 64 + (2 * 64**2 + 1) * 2048
-    assert model.count_params() == 23_587_712 + shallow + (2048 + 1) * 2048 + 2 * 2048 + 2
-    assert [layer.name for layer in model.layers] == ["image", "backbone", "head"]
-    assert model.output_shape == (None, 2)
+from gramnb.variants import WithCentres
 
 
 def definition(embeddings, labels, centres):

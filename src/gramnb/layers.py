@@ -26,7 +26,8 @@ def _rows(features):
 class _Float32Layer(keras.layers.Layer):
     """A layer that takes a feature map in any float dtype and answers in float32.
 
-    Keras notes the arguments that make one, so that it can be saved.
+    Keras notes the arguments that make one, so that it can be saved: any beside a layer's own must
+    be called `kwargs`.
     """
 
     def __init__(self, **kwargs):
@@ -221,8 +222,8 @@ class GramBank(GramModule):
         (8, 168)
     """
 
-    def __init__(self, k: int, units: int | None = None, **options):
-        super().__init__(units, **options)
+    def __init__(self, k: int, units: int | None = None, **kwargs):
+        super().__init__(units, **kwargs)
         if k < 1:
             raise ValueError(f"k must be 1 or more in a bank, got {k}")
         self.k = k
