@@ -27,7 +27,7 @@ def linear(image):
     return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
 
 
-@pytest.mark.parametrize("name", INTERVENTIONS)
+@pytest.mark.parametrize("name", [name for name in INTERVENTIONS if name != "untouched"])
 def test_a_changed_copy_of_the_same_shape_and_none_without_strength(name, picture):
     before = picture.copy()
     changed = intervene(picture, name, 2)

@@ -1,7 +1,7 @@
 """The same picture, changed in one respect: what an answer goes by is found by changing it.
 
 The paper wonders whether its network goes by colours, textures or shapes (Section 5.2). Each of
-`INTERVENTIONS` takes a picture, uint8 (H, W, 3) in sRGB, and returns a changed copy of that shape.
+`INTERVENTIONS` takes a picture, uint8 (H, W, 3) in sRGB, and returns one of that shape.
 Light is changed where it adds up, in linear light.
 """
 
@@ -68,6 +68,7 @@ def shuffled(image: np.ndarray, tiles: float, seed: int = 0) -> np.ndarray:
 
 
 INTERVENTIONS = {  # a change, and what a figure calls it
+    UNTOUCHED: (lambda x, _: x, UNTOUCHED),
     "darker": (brightened, "darker, light × {:g}"),
     "lighter": (brightened, "lighter, light × {:g}"),
     "desaturated": (desaturated, "saturation × {:g}"),
@@ -81,18 +82,11 @@ INTERVENTIONS = {  # a change, and what a figure calls it
 
 def label(intervention: str, strength: float = np.nan) -> str:
     """Return what a figure calls an intervention, its strength with a unit."""
-    if intervention == UNTOUCHED:
-        return intervention
     return INTERVENTIONS[intervention][1].format(strength)
 
 
 def intervene(image: np.ndarray, intervention: str, strength: float = np.nan, seed: int = 0):
-    """Return the picture under an intervention of `INTERVENTIONS`, or untouched.
-
-    `seed` draws the order of tiles.
-    """
-    if intervention == UNTOUCHED:
-        return image
+    """Return the picture under one of `INTERVENTIONS`; `seed` draws the order of tiles."""
     change, _ = INTERVENTIONS[intervention]
     return change(image, strength, *([seed] if change is shuffled else []))
 
