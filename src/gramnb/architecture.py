@@ -27,8 +27,8 @@ _NORMALISATIONS = (keras.layers.BatchNormalization, keras.layers.Normalization)
 def beside_paper(table: int) -> pd.DataFrame:
     """Return the paper's Table 1 (V2S) or Table 2 (B2) beside the network that Keras builds.
 
-    Cells that the text at hand has lost are empty and not compared. The printed pooling and fully
-    connected layer come after the backbone (`models.build_head`) and are not compared either.
+    Cells that the text at hand has lost are empty and not compared, nor are pooling and the fully
+    connected layer, which come after the backbone (`models.build_head`).
 
     Returns:
         Indexed by stage: operation, stride, channels and layers, each (..., "printed") and
@@ -36,22 +36,17 @@ def beside_paper(table: int) -> pd.DataFrame:
     """
     printed = STAGES[STAGES["table"] == table].set_index("stage")
     paper = printed[list(COMPARED)].astype(object)
-    paper, built = paper.where(paper.notna(), ""), stages(printed["backbone"].iloc[0])
-    sides = pd.concat({"printed": paper, "Keras": built}, axis=1)
+    built = _stages(printed["backbone"].iloc[0])
+    sides = pd.concat({"printed": paper.where(paper.notna(), ""), "Keras": built}, axis=1)
     sides = sides.swaplevel(axis=1)[[(c, side) for c in COMPARED for side in ("printed", "Keras")]]
     return sides.assign(differences=sides.apply(_differences, axis=1))
 
 
-def stages(backbone: str) -> pd.DataFrame:
+def _stages(backbone: str) -> pd.DataFrame:
     """Return the stages of an EfficientNet as Keras builds it, in the notation of Tables 1 and 2.
 
-    Stage 0 is the convolution before the blocks, the last stage the one after them. A block with a
-    depthwise convolution is an MBConv, one without a Fused-MBConv. The number after it is the
-    expansion, SE the squeeze-and-excitation's narrowest width as a share of the block's input.
-
-    Returns:
-        Indexed by stage: operation, stride (of the first block), channels (of the output), layers
-        (the number of blocks).
+    A block with a depthwise convolution is an MBConv, one without a Fused-MBConv. The number after
+    it is the expansion, SE the squeeze-and-excitation's narrowest width as a share of the input's.
     """
     blocks = []
     for name, block in groupby(_convolutions(backbone), lambda layer: _BLOCK.match(layer.name)[0]):
@@ -68,10 +63,8 @@ def stages(backbone: str) -> pd.DataFrame:
             operation += "".join(f", SE{share:.2f}" for share in squeezed)
         stride = max(layer.strides[0] for layer in layers)
         blocks.append([name[:6] or first.name, operation, stride, last.output.shape[-1]])
-    grouped = pd.DataFrame(blocks, columns=["stage", *COMPARED[:3]], dtype=object)
-    grouped = grouped.groupby("stage", sort=False)
-    if (grouped["operation"].nunique() > 1).any():
-        raise ValueError(f"{backbone}: the blocks of a stage differ")
+    blocks = pd.DataFrame(blocks, columns=["stage", *COMPARED[:3]], dtype=object)
+    grouped = blocks.groupby("stage", sort=False)
     table = grouped.first().assign(layers=grouped.size().astype(object))
     return table.reset_index(drop=True).rename_axis("stage")
 
@@ -105,10 +98,12 @@ def convolutions(backbone: str) -> pd.Series:
     """Count convolutional layers: ordinary, pointwise (1x1), depthwise, squeeze-excite, all."""
     counts = dict.fromkeys(("ordinary", "pointwise", "depthwise", "squeeze-excite"), 0)
     for layer in _convolutions(backbone):
-        kind = "pointwise" if layer.kernel_size == (1, 1) else "ordinary"
-        if isinstance(layer, keras.layers.DepthwiseConv2D):
-            kind = "depthwise"
-        counts["squeeze-excite" if "_se_" in layer.name else kind] += 1
+        if "_se_" in layer.name:
+            counts["squeeze-excite"] += 1
+        elif isinstance(layer, keras.layers.DepthwiseConv2D):
+            counts["depthwise"] += 1
+        else:
+            counts["pointwise" if layer.kernel_size == (1, 1) else "ordinary"] += 1
     return pd.Series(counts | {"all": sum(counts.values())}, name=backbone)
 
 
@@ -143,7 +138,7 @@ def multiply_adds(model: keras.Model) -> int:
     H * W * C * C: its symmetry, which would save almost half, is not used.
 
     Raises:
-        ValueError: a layer with weights of another kind.
+        ValueError: a layer of another kind that has weights, or a linear branch's pooling.
     """
     return sum(map(_multiply_adds, model.layers))
 
@@ -153,16 +148,14 @@ def _multiply_adds(layer: keras.Layer) -> int:
         return multiply_adds(layer)
     if isinstance(layer, (*_CONVOLUTIONS, keras.layers.Dense)):  # a kernel at every position
         return prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
-    if isinstance(layer, GramMatrix | GramModule | SecondOrderPooling):
+    if isinstance(layer, GramMatrix | GramModule):
         positions, channels = prod(layer.input.shape[1:3]), layer.input.shape[-1]
-        if isinstance(layer, SecondOrderPooling):
-            side = layer.rank or channels
-            return positions * (side**2 + channels * side * bool(layer.rank))
         gram = positions * channels**2
         if isinstance(layer, GramMatrix):
             return gram
         dense, convolution = (prod(x.kernel.shape) for x in (layer.dense, layer.convolution))
-        return gram * (layer.gram is not None) + dense + positions * convolution
-    if layer.weights and not isinstance(layer, _NORMALISATIONS):
+        return gram * (layer.statistic == "gram") + dense + positions * convolution
+    uncounted = layer.weights and not isinstance(layer, _NORMALISATIONS)
+    if uncounted or isinstance(layer, SecondOrderPooling):
         raise ValueError(f"{layer.name}: multiply-adds of {type(layer).__name__} are not known")
     return 0

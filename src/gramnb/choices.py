@@ -32,11 +32,10 @@ def check_shard(part: int, parts: int) -> None:
 
 
 class Backbone(NamedTuple):
-    """What there is to know of a network before it is built: the tap, and its sub-maps C.
+    """The layer that the Gram modules read by default, the tap, and its number of sub-maps C.
 
-    The tap is the layer that the Gram modules read by default: the projection of the second block
-    of stage 3, stride 8, before its batch normalisation (Section 3.1). ResNet50 has no such
-    projection; there it is the 3 x 3 convolution of that block.
+    It is the projection of the second block of stage 3, stride 8, before its batch normalisation
+    (Section 3.1); of ResNet50, which has none, the 3 x 3 convolution of that block.
     """
 
     tap_channels: int
@@ -58,11 +57,7 @@ BACKBONES = {
 
 
 class HeadOptions(Settings):
-    """The choices the paper leaves open or mentions without numbers; the defaults are ours.
-
-    Raises:
-        ValueError: a value out of range, in one line.
-    """
+    """The choices the paper leaves open or mentions without numbers; the defaults are ours."""
 
     # width of the baseline's compressing layer; None: 3 * C, the 168 of Section 4.2. With Gram
     # modules the width follows from them

@@ -8,8 +8,6 @@ speaks for sadness, negative for others. Both take a classifier with the sub-mod
 once.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from gramnb._keras import keras, ops, quiet
@@ -19,16 +17,6 @@ with quiet():
     import tensorflow as tf
 
 
-class Contribution(NamedTuple):
-    """What a tap's modules add to the log-odds, divided: the sum of a map plus its constant.
-
-    maps: (B, H, W) float32, by position; constant: (B,) float32, what is there without a picture.
-    """
-
-    maps: np.ndarray
-    constant: np.ndarray
-
-
 def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
     """Return all maps of some images, (B, H, W) each, by the title a figure gives them.
 
@@ -36,8 +24,8 @@ def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
     """
     maps = {"Grad-CAM": grad_cam(network, images)}
     taps = gram_contributions(network, images)
-    for i, part in enumerate(taps, 1):
-        maps["Gram modules" if len(taps) == 1 else f"Gram modules, tap {i}"] = part.maps
+    for i, (of_tap, _) in enumerate(taps, 1):
+        maps["Gram modules" if len(taps) == 1 else f"Gram modules, tap {i}"] = of_tap
     return maps
 
 
@@ -49,17 +37,15 @@ def grad_cam(network: keras.Model, images) -> np.ndarray:
     part that of others. `build_head`'s branch is piecewise linear in the pooled map, so a map,
     (B, H, W) float32, sums to what the branch adds to the log-odds, but for its biases.
     """
-    features = _features(network, images)
+    top, *taps = _features(network, images)
     with tf.GradientTape() as tape:
-        tape.watch(features[0])
-        embedding = _embedding(network, features)
-        log_odds = ops.sum(embedding * _towards_sadness(network, features), axis=-1)
-    gradient = tape.gradient(log_odds, features[0])
-    weights = ops.mean(gradient, axis=(1, 2), keepdims=True)  # (B, 1, 1, D)
-    return ops.convert_to_numpy(ops.sum(weights * features[0], axis=-1))  # (B, H, W)
+        tape.watch(top)
+        log_odds = _log_odds(network, _embedding(network, [top, *taps]))
+    weights = ops.mean(tape.gradient(log_odds, top), axis=(1, 2), keepdims=True)  # (B, 1, 1, D)
+    return ops.convert_to_numpy(ops.sum(weights * top, axis=-1))  # (B, H, W)
 
 
-def gram_contributions(network: keras.Model, images) -> list[Contribution]:
+def gram_contributions(network: keras.Model, images) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return what each position of each tap adds to the log-odds through the Gram modules.
 
     With f_p the features at position p of P, the two sides of a module (Figure 3) are sums:
@@ -76,21 +62,27 @@ def gram_contributions(network: keras.Model, images) -> list[Contribution]:
 
     which gives half of each product D_p M_q to p and half to q: the Shapley values of the
     positions. The other fusions are sums already. Where f_p is zero, the contribution is.
-    Among several classes w is the gradient of the log-odds at this image (`_towards_sadness`).
+    Among several classes w is the gradient of the log-odds at this image.
 
     Returns:
-        One `Contribution` a tap, none without modules. A tap's modules add w times their output to
-        the log-odds; that is the sum of its map plus its constant, w D0 M0.
+        Of each tap maps (B, H, W) and the constant w D0 M0 (B,), which together sum to what its
+        modules add; none without modules.
     """
-    if not (banks := _banks(network)):
+    head = network.get_layer("head")
+    named = {layer.name: layer for layer in head.layers if isinstance(layer, GramModule)}
+    if not named:
         return []
+    banks = [named[f"gram{i}"] for i in range(1, len(named) + 1)]
     features = _features(network, images)
-    weights = ops.convert_to_numpy(_towards_sadness(network, features))  # (B, width)
-    taps = features[1:]
+    embedding = _embedding(network, features)
+    with tf.GradientTape() as tape:
+        tape.watch(embedding)
+        log_odds = _log_odds(network, embedding)
+    weights = ops.convert_to_numpy(tape.gradient(log_odds, embedding))  # (B, width)
     widths = [bank.dense.units * (2 if bank.fusion == "concatenate" else 1) for bank in banks]
     weights = weights[:, -sum(widths) :]  # the last of concatenated branches
     weights = np.split(weights, np.cumsum(widths)[:-1], axis=1)
-    return [_divide(*each) for each in zip(banks, taps, weights, strict=True)]
+    return [_divide(*each) for each in zip(banks, features[1:], weights, strict=True)]
 
 
 def _features(network: keras.Model, images) -> list:
@@ -108,45 +100,28 @@ def _embedding(network: keras.Model, features: list):
     return embed([read, *taps], training=False)
 
 
-def _banks(network: keras.Model) -> list[GramModule]:
-    """Return a classifier's Gram modules in the order of their taps, one bank a tap."""
-    head = network.get_layer("head")
-    named = {layer.name: layer for layer in head.layers if isinstance(layer, GramModule)}
-    return [named[f"gram{i}"] for i in range(1, len(named) + 1)]
-
-
-def _towards_sadness(network: keras.Model, features: list):
-    """Return the gradient of the log-odds along what the last layer reads: (B, width), constant.
-
-    The weights of sadness minus those of the others, each by its share among the others' softmax;
-    of two classes, simply the difference.
-    """
+def _log_odds(network: keras.Model, embedding):
+    """Return the log-odds of sadness against all other classes, (B,)."""
     last = network.get_layer("head").get_layer("probabilities")
-    embedding = _embedding(network, features)
-    order = [1, 0, *range(2, last.units)]  # sadness first
-    kernel = ops.take(last.kernel, order, axis=1)
-    logits = (ops.matmul(embedding, kernel) + ops.take(last.bias, order))[:, 1:]
-    shares = ops.exp(logits - ops.logsumexp(logits, axis=1, keepdims=True))  # (B, others)
-    towards = kernel[:, 0] - ops.matmul(shares, ops.transpose(kernel[:, 1:]))
-    return ops.stop_gradient(towards)
+    logits = ops.matmul(embedding, last.kernel) + last.bias
+    others = ops.concatenate([logits[:, :1], logits[:, 2:]], axis=1)
+    return logits[:, 1] - ops.logsumexp(others, axis=1)
 
 
-def _divide(bank: GramModule, features, weights) -> Contribution:
+def _divide(bank: GramModule, features, weights) -> tuple[np.ndarray, np.ndarray]:
     """Divide `weights` times a bank's output among positions, by `gram_contributions`' equations.
 
     What is linear in f_p, as M_p, is f_p times its gradient; D_p is of degree 2 in the features,
     and is half of that. The derivative of a whole side along the features sums over positions.
     """
-    degree = 1 if bank.gram is None else 2
+    degree = 2 if bank.statistic == "gram" else 1
     with tf.autodiff.ForwardAccumulator(features, features) as along, tf.GradientTape() as tape:
         tape.watch(features)
-        if bank.gram is None:
-            vector = ops.mean(features, axis=(1, 2))  # (B, C)
-        else:
-            gram = GramMatrix()(features)
-            scale = ops.divide_no_nan(bank.gram(features), gram)  # r
-            vector = gram * ops.stop_gradient(scale)
-        sides = bank.dense_side(vector), bank.convolved_side(features)  # d and m, (B, U) each
+        gram = bank.gram(features)
+        if degree == 2:
+            raw = GramMatrix()(features)
+            gram = raw * ops.stop_gradient(ops.divide_no_nan(gram, raw))  # r * F F^T
+        sides = bank.dense_side(gram), bank.convolved_side(features)  # d and m, (B, U) each
         d, m = map(ops.stop_gradient, sides)
         d0, m0 = d - along.jvp(sides[0]) / degree, m - along.jvp(sides[1])
         d0, m0 = ops.stop_gradient(d0), ops.stop_gradient(m0)
@@ -155,4 +130,4 @@ def _divide(bank: GramModule, features, weights) -> Contribution:
         both = ops.sum(weights * (by_d + by_m))
     maps = ops.sum(features * tape.gradient(both, features), axis=-1)  # (B, H, W)
     constant = ops.sum(weights * bank.fuse(d0, m0), axis=-1)
-    return Contribution(ops.convert_to_numpy(maps), ops.convert_to_numpy(constant))
+    return ops.convert_to_numpy(maps), ops.convert_to_numpy(constant)

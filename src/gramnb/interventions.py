@@ -1,10 +1,8 @@
 """The same picture, changed in one respect: what an answer goes by is found by changing it.
 
 The paper wonders whether its network goes by colours, textures or shapes (Section 5.2). Each of
-`INTERVENTIONS` takes a picture, uint8 (H, W, 3) in sRGB, and returns a changed copy of that shape;
-`intervene` applies one by name. `effects` says how far the answers moved, and how sure that is.
-
-Light is changed where it adds up, in linear light; `luminance` is measured there too.
+`INTERVENTIONS` takes a picture, uint8 (H, W, 3) in sRGB, and returns one of that shape.
+Light is changed where it adds up, in linear light.
 """
 
 import numpy as np
@@ -14,6 +12,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from gramnb.evaluation import resampled
 
 UNTOUCHED = "untouched"
+RESAMPLES = 5000
 WEIGHTS = np.array([0.2126, 0.7152, 0.0722])  # of red, green, blue in luminance (Rec. 709)
 _VALUES = np.arange(256) / 255
 _LINEAR = np.where(_VALUES <= 0.04045, _VALUES / 12.92, ((_VALUES + 0.055) / 1.055) ** 2.4)
@@ -37,8 +36,7 @@ def desaturated(image: np.ndarray, saturation: float) -> np.ndarray:
 def cooler(image: np.ndarray, gain: float) -> np.ndarray:
     """Return the picture in bluer light: linear blue times `gain`, red divided by it.
 
-    Each pixel is then scaled back to the luminance it had and clipped where a channel would leave
-    its range. A gain below 1 makes light redder.
+    Each pixel is then scaled back to the luminance it had and clipped. A gain below 1 is redder.
     """
     light = _LINEAR[image]  # (H, W, 3)
     turned = light * [1 / gain, 1, gain]
@@ -48,29 +46,29 @@ def cooler(image: np.ndarray, gain: float) -> np.ndarray:
 
 
 def blurred(image: np.ndarray, radius: float) -> np.ndarray:
-    """Return the picture without texture finer than a Gaussian of `radius` pixels (its SD)."""
+    """Return the picture blurred by a Gaussian with an SD of `radius` pixels."""
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
 def shuffled(image: np.ndarray, tiles: float, seed: int = 0) -> np.ndarray:
     """Return the picture cut into `tiles` x `tiles` pieces that lie in an order drawn by `seed`.
 
-    Colours and texture inside the pieces stay, what larger shapes there are goes, and new edges
-    come. Rows and columns left over at the lower and right edge stay where they are.
+    Rows and columns left over at the lower and right edge stay where they are.
     """
     tiles = int(tiles)
     height, width = image.shape[0] // tiles, image.shape[1] // tiles
-    area = slice(height * tiles), slice(width * tiles)
-    pieces = image[area].reshape(tiles, height, tiles, width, 3).swapaxes(1, 2)
+    corners = [(row * height, column * width) for row in range(tiles) for column in range(tiles)]
     order = np.random.default_rng(seed).permutation(tiles * tiles)
-    pieces = pieces.reshape(-1, height, width, 3)[order]  # (tiles * tiles, h, w, 3)
-    pieces = pieces.reshape(tiles, tiles, height, width, 3).swapaxes(1, 2)
     changed = image.copy()
-    changed[area] = pieces.reshape(height * tiles, width * tiles, 3)
+    for (y, x), place in zip(corners, order, strict=True):
+        from_y, from_x = corners[place]
+        piece = image[from_y : from_y + height, from_x : from_x + width]
+        changed[y : y + height, x : x + width] = piece
     return changed
 
 
 INTERVENTIONS = {  # a change, and what a figure calls it
+    UNTOUCHED: (lambda x, _: x, UNTOUCHED),
     "darker": (brightened, "darker, light × {:g}"),
     "lighter": (brightened, "lighter, light × {:g}"),
     "desaturated": (desaturated, "saturation × {:g}"),
@@ -84,42 +82,28 @@ INTERVENTIONS = {  # a change, and what a figure calls it
 
 def label(intervention: str, strength: float = np.nan) -> str:
     """Return what a figure calls an intervention, its strength with a unit."""
-    if intervention not in INTERVENTIONS:
-        return intervention
     return INTERVENTIONS[intervention][1].format(strength)
 
 
 def intervene(image: np.ndarray, intervention: str, strength: float = np.nan, seed: int = 0):
-    """Return the picture under a named intervention of some strength.
-
-    Raises:
-        ValueError: there is no intervention of this name.
-    """
-    if intervention == UNTOUCHED:
-        return image
-    if intervention not in INTERVENTIONS:
-        names = ", ".join(INTERVENTIONS)
-        raise ValueError(f"intervention must be one of {names}, got {intervention!r}")
+    """Return the picture under one of `INTERVENTIONS`; `seed` draws the order of tiles."""
     change, _ = INTERVENTIONS[intervention]
     return change(image, strength, *([seed] if change is shuffled else []))
 
 
-def effects(
-    answers: pd.DataFrame, picture: str = "painting", resamples: int = 5000, seed: int = 0
-) -> pd.DataFrame:
+def effects(answers: pd.DataFrame, picture: str = "painting") -> pd.DataFrame:
     """Return how far each intervention moves the log-odds of sadness, averaged over seeds.
 
     Args:
         answers: of every picture under every intervention: intervention, strength (NaN = none), k,
             seed, log_odds, and the column `picture` that names the picture. With a column `group`
             (-1 = none) the pictures of a group are drawn together.
-        resamples, seed: of the bootstrap over pictures, the same draws in every row. It speaks of
-            other pictures, not of other seeds.
 
     Returns:
         Indexed by step (the intervention's `label`) and network ("k = 0", ..., and of two their
-        "difference", the larger k minus the smaller): mean, and low and high, the bootstrap's 95 %
-        by percentiles; p10 and p90 of all changes.
+        "difference", the larger k minus the smaller): mean, and low and high, 95 % by percentiles
+        of a bootstrap over pictures, which speaks of other pictures, not of other seeds; p10 and
+        p90 of all changes.
 
     Raises:
         ValueError: an answer is missing.
@@ -134,7 +118,7 @@ def effects(
     alone = pd.Series(-1 - first.index)
     groups = first["group"].where(first["group"] >= 0, alone) if "group" in first else alone
     unit, units = pd.factorize(groups)
-    counts = resampled(len(units), resamples, seed).astype(int)[:, unit]  # (resamples, pictures)
+    counts = resampled(len(units), RESAMPLES, seed=0).astype(int)[:, unit]  # (resamples, pictures)
 
     def summary(changes: np.ndarray) -> dict[str, float]:
         drawn = counts @ changes.mean(axis=1) / counts.sum(axis=1)
@@ -142,15 +126,15 @@ def effects(
         p10, p90 = np.quantile(changes, [0.1, 0.9])
         return {"mean": changes.mean(), "low": low, "high": high, "p10": p10, "p90": p90}
 
+    table = after.pivot(index=picture, columns=["step", "k", "seed"], values="change")
+    table = table.sort_index(axis=1)
+    if len(table) < len(first) or table.isna().any(axis=None):
+        raise ValueError(f"not every {picture} has an answer of each network to each step")
     rows = {}
-    for step, part in after.groupby("step", sort=False):
-        of_k = {}
-        for k, own in part.groupby("k"):
-            table = own.pivot(index=picture, columns="seed", values="change")
-            if len(table) < len(first) or table.isna().any(axis=None):
-                raise ValueError(f"{step}, k = {k}: not every {picture} has an answer of each seed")
-            of_k[k] = table.to_numpy()  # (pictures, seeds)
-            rows[step, f"k = {k}"] = summary(of_k[k])
+    for step in after["step"].unique():
+        of_k = {k: table[step, k].to_numpy() for k in sorted(after["k"].unique())}
+        for k, changes in of_k.items():  # (pictures, seeds)
+            rows[step, f"k = {k}"] = summary(changes)
         if len(of_k) == 2:
             smaller, larger = (changes.mean(axis=1, keepdims=True) for changes in of_k.values())
             rows[step, "difference"] = summary(larger - smaller)

@@ -13,7 +13,6 @@ from gramnb.choices import FUSIONS, NORMALISATIONS, SCALINGS, STATISTICS, check_
 
 _SOFTENING = 1e-3  # keeps the slope of the signed square root finite where G is zero
 _SMALLEST = 1e-6  # the same of the matrix square root and of the norm
-ITERATIONS = 5  # of Newton and Schulz, as iSQRT-COV takes (Li et al., CVPR 2018, Section 4.2)
 
 register = keras.saving.register_keras_serializable(package="gramnb")
 
@@ -25,21 +24,20 @@ def _rows(features):
 
 
 class _Float32Layer(keras.layers.Layer):
-    """A layer that takes a feature map in any float dtype and answers in float32."""
+    """A layer that takes a feature map in any float dtype and answers in float32.
 
-    saved: tuple[str, ...] = ()  # attributes that are arguments of the layer's own
+    Keras notes the arguments that make one, so that it can be saved: any beside a layer's own must
+    be called `kwargs`.
+    """
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
-
-    def get_config(self):
-        """Return the arguments that make this layer again."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in self.saved}}
+        self.input_spec = keras.layers.InputSpec(ndim=4)
 
 
 @register
 class GramMatrix(_Float32Layer):
-    """Inner products of a feature map's sub-maps: G = F F^T (equation 1), which features appear
+    """Inner products of a feature map's sub-maps, G = F F^T (equation 1): which features appear
     together, wherever they do: (B, H, W, C) -> (B, C, C) float32.
 
     Args:
@@ -50,8 +48,6 @@ class GramMatrix(_Float32Layer):
         centred: subtract each sub-map's mean first; with "positions", G is then the covariance.
     """
 
-    saved = ("scaling", "centred")
-
     def __init__(self, scaling: str = "none", centred: bool = False, **kwargs):
         super().__init__(**kwargs)
         check_choice("scaling", scaling, NORMALISATIONS)
@@ -60,29 +56,27 @@ class GramMatrix(_Float32Layer):
 
     def call(self, features):
         """Return G of each image."""
-        _, height, width, _ = ops.shape(features)
         rows = ops.cast(_rows(features), "float32")  # F transposed
         if self.centred:
             rows = rows - ops.mean(rows, axis=1, keepdims=True)
         gram = ops.matmul(ops.transpose(rows, (0, 2, 1)), rows)  # (B, C, C)
-        if self.scaling == "none":
-            return gram
         if self.scaling in ("positions", "matrix_sqrt"):
-            gram = gram / ops.cast(height * width, "float32")
-            return matrix_square_root(gram) if self.scaling == "matrix_sqrt" else gram
-        gram = gram / ops.sqrt(ops.abs(gram) + _SOFTENING)
-        if self.scaling == "signed_sqrt":
-            return gram
-        return gram / ops.sqrt(ops.sum(gram**2, axis=(1, 2), keepdims=True) + _SMALLEST)
+            gram = gram / ops.cast(ops.shape(rows)[1], "float32")
+        if self.scaling == "matrix_sqrt":
+            gram = matrix_square_root(gram)
+        if self.scaling in ("signed_sqrt", "signed_sqrt_l2"):
+            gram = gram / ops.sqrt(ops.abs(gram) + _SOFTENING)
+        if self.scaling == "signed_sqrt_l2":
+            gram = gram / ops.sqrt(ops.sum(gram**2, axis=(1, 2), keepdims=True) + _SMALLEST)
+        return gram
 
 
-def matrix_square_root(matrices, iterations: int = ITERATIONS):
+def matrix_square_root(matrices, iterations: int = 5):
     """Return the square roots of positive semi-definite matrices (B, C, C) by matrix products only.
 
-    Newton and Schulz's iteration, coupled (iSQRT-COV, Li et al., CVPR 2018, equations 3 to 6): each
-    matrix is divided by its trace, so that the iteration converges, and the root is multiplied by
-    the trace's root. Few iterations leave eigenvalues far below the largest too small, which is
-    part of the method: its authors take 5.
+    Newton and Schulz's iteration, coupled, of matrices divided by their traces (iSQRT-COV, Li et
+    al., CVPR 2018, equations 3 to 6). Few iterations leave eigenvalues far below the largest too
+    small, which is part of the method: its authors take 5 (Section 4.2).
     """
     identity = ops.eye(matrices.shape[-1], dtype=matrices.dtype)
     trace = ops.trace(matrices, axis1=1, axis2=2)[:, None, None] + _SMALLEST  # (B, 1, 1)
@@ -129,19 +123,17 @@ class GramModule(_Float32Layer):
     Args:
         units: width of either side; None means the C channels of the feature map.
         statistic: "gram", or "mean": the sub-maps' means in place of G, the first-order control.
-        scaling: of G, as `GramMatrix` takes it; "none" for "mean".
+        scaling: of G, entry by entry, as `GramMatrix` takes it; "none" for "mean".
         activation: whether the two leaky ReLUs are there.
         fusion: "multiply" (the paper's), "add", "average", or "concatenate" (doubles the width:
             the side of G first, then the convolution's).
         negative_slope: of the leaky ReLUs.
-        momentum: of the batch normalisation's moving statistics, which forget their start after
-            some 3 / (1 - momentum) steps.
+        momentum: of the batch normalisation's moving statistics.
 
     Raises:
         ValueError: an option out of range, or an input that is no feature map.
     """
 
-    saved = ("units", "statistic", "scaling", "activation", "fusion", "negative_slope", "momentum")
     k = 1  # modules held side by side
 
     def __init__(
@@ -165,14 +157,13 @@ class GramModule(_Float32Layer):
 
     def build(self, input_shape):
         """Create the weights: C * C -> k * units, C -> k * units, and the normalisation."""
-        if len(input_shape) != 4 or input_shape[-1] is None:
-            raise ValueError(
-                f"{self.name} reads feature maps (batch, height, width, channels); "
-                f"got shape {tuple(input_shape)}"
-            )
         self.channels = input_shape[-1]
-        self.gram = GramMatrix(self.scaling, name="gram") if self.statistic == "gram" else None
-        inputs, units = self.channels ** (2 if self.gram else 1), self.units or self.channels
+        if self.statistic == "gram":
+            self.gram, inputs = GramMatrix(self.scaling, name="gram"), self.channels**2
+        else:
+            self.gram = keras.layers.GlobalAveragePooling2D(dtype="float32", name="mean")
+            inputs = self.channels
+        units = self.units or self.channels
         self.dense = self._dense(inputs, units, dtype="float32", name="dense")
         self.convolution = self._dense(  # at each position: a 1x1 convolution, but faster
             self.channels, units, dtype=self.dtype_policy, name="convolution"
@@ -192,15 +183,12 @@ class GramModule(_Float32Layer):
 
     def call(self, features, training=None):
         """Return the fused sides; widths below are of all k modules together."""
-        if self.gram is not None:
-            vector = self.gram(features)  # (B, C, C)
-        else:
-            vector = ops.mean(ops.cast(_rows(features), "float32"), axis=1)  # (B, C)
-        return self.fuse(self.dense_side(vector, training), self.convolved_side(features))
+        gram = self.gram(features)  # (B, C, C), or the means, (B, C)
+        return self.fuse(self.dense_side(gram, training), self.convolved_side(features))
 
-    def dense_side(self, vector, training=None):
+    def dense_side(self, gram, training=None):
         """Return what is made of G, (B, C, C), or of the means, (B, C): (B, k * units)."""
-        vector = ops.reshape(vector, (-1, self.dense.kernel.shape[0]))  # (B, C * C)
+        vector = ops.reshape(gram, (-1, self.dense.kernel.shape[0]))  # (B, C * C)
         return self.normalisation(self._activate(self.dense(vector)), training=training)
 
     def convolved_side(self, features):
@@ -227,18 +215,15 @@ class GramBank(GramModule):
     """k Gram modules that read the same feature map: (B, H, W, C) -> (B, k * units) float32.
 
     Outputs and gradients are those of k separate modules (Figure 2, concatenated in order), while G
-    is computed once. A fresh bank is distributed as k fresh modules are. `units` and the options
-    are those of each `GramModule`.
+    is computed once. A fresh bank is distributed as k fresh modules are. The options are theirs.
 
     Example:
         >>> GramBank(3)(keras.random.normal((8, 32, 32, 56))).shape
         (8, 168)
     """
 
-    saved = (*GramModule.saved, "k")
-
-    def __init__(self, k: int, units: int | None = None, **options):
-        super().__init__(units, **options)
+    def __init__(self, k: int, units: int | None = None, **kwargs):
+        super().__init__(units, **kwargs)
         if k < 1:
             raise ValueError(f"k must be 1 or more in a bank, got {k}")
         self.k = k
@@ -249,14 +234,14 @@ class GramBank(GramModule):
 
         Raises ValueError if they are not built, or differ in options or channels.
         """
-        kinds = []  # what they must share: all options, and the channels they read
-        for module in modules:
-            kind = {**module.get_config(), "channels": module.built and module.channels}
-            kinds.append({name: kind[name] for name in kind if name not in ("name", "k")})
+        kinds = [
+            {**module.get_config(), "name": None, "channels": module.built and module.channels}
+            for module in modules
+        ]
         if not all(kind["channels"] and kind == kinds[0] for kind in kinds) or not kinds:
             raise ValueError("a bank is made of built modules with the same options and channels")
         channels = kinds[0].pop("channels")
-        bank = cls.from_config({**kinds[0], "k": sum(module.k for module in modules)})
+        bank = cls.from_config({**kinds[0], "k": len(modules)})
         bank.build((None, None, None, channels))
         for held, *given in zip(bank.weights, *(m.weights for m in modules), strict=True):
             held.assign(ops.concatenate(given, axis=-1))
@@ -267,43 +252,34 @@ class GramBank(GramModule):
 class SecondOrderPooling(_Float32Layer):
     """The upper triangle of G, row by row: (B, H, W, C) -> (B, R (R + 1) / 2), R = rank or C.
 
-    A variant beside the paper's module, for `choices.HeadOptions(branch="linear")`. The signed
-    square root evens out entries that span decades, as in bilinear pooling (Lin et al., ICCV 2015);
-    centred, with a rank and the matrix square root it is iSQRT-COV.
+    A variant beside the paper's module, for `choices.HeadOptions(branch="linear")`. With the signed
+    square root it is bilinear pooling (Lin et al., ICCV 2015); centred, with a rank and the matrix
+    square root it is iSQRT-COV.
 
     Args:
         scaling, centred: as `GramMatrix` takes them.
         rank: project the C sub-maps onto this many learned ones first; None: no projection.
-
-    Raises:
-        ValueError: a rank below 1, or an option that `GramMatrix` refuses.
     """
-
-    saved = ("scaling", "rank", "centred")
 
     def __init__(
         self, scaling: str = "signed_sqrt", rank: int | None = None, centred: bool = False, **kwargs
     ):
         super().__init__(**kwargs)
-        if rank is not None and rank < 1:
-            raise ValueError(f"rank must be 1 or more, or None for no projection; got {rank}")
-        self.scaling = scaling
         self.rank = rank
-        self.centred = centred
         self.gram = GramMatrix(scaling, centred, name="gram")
 
     def build(self, input_shape):
         """Create the projection, C -> rank, if there is one."""
-        self.projection = None
         if self.rank:
-            options = {"use_bias": False, "dtype": "float32", "name": "projection"}
-            self.projection = keras.layers.Dense(self.rank, **options)
+            self.projection = keras.layers.Dense(
+                self.rank, use_bias=False, dtype="float32", name="projection"
+            )
             self.projection.build(input_shape)
 
     def call(self, features):
         """Return the triangle of each image's G."""
         features = ops.cast(features, "float32")
-        if self.projection is not None:
+        if self.rank:
             features = self.projection(features)  # (B, H, W, R)
         gram = self.gram(features)  # (B, R, R)
         side = gram.shape[-1]

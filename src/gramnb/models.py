@@ -13,15 +13,13 @@ from gramnb.backbones import build_backbone
 from gramnb.choices import HeadOptions
 from gramnb.layers import GramBank, SecondOrderPooling
 
-Shape = tuple[int, int, int]
-
 DEFAULTS = HeadOptions()
 
 
 def build_head(
     k: int,
     pooled_channels: int,
-    tap_shapes: Sequence[Shape],
+    tap_shapes: Sequence[tuple[int, int, int]],
     options: HeadOptions = DEFAULTS,
     classes: int = 2,
 ) -> keras.Model:
@@ -39,7 +37,8 @@ def build_head(
     Raises:
         ValueError: k is negative, or there is no tap to take a width from.
     """
-    check_k(k)
+    if k < 0:
+        raise ValueError(f"k must be 0 or more, got {k}")
     if not tap_shapes and (k or not options.head_units):
         raise ValueError("a head needs a tap; only the baseline (k = 0) with head_units does not")
     channels = sum(shape[-1] for shape in tap_shapes)
@@ -57,9 +56,7 @@ def build_head(
     return keras.Model([pooled, *maps], probabilities(branch, classes), name="head")
 
 
-def _backbone_branch(
-    pooled: keras.KerasTensor, width: int, options: HeadOptions
-) -> keras.KerasTensor:
+def _backbone_branch(pooled, width: int, options: HeadOptions):
     """Dropout, leaky ReLU, compression, in the order of Section 4.2: (B, D) -> (B, width)."""
     leaky = keras.layers.LeakyReLU(options.negative_slope, dtype="float32", name="activation")
     compress = keras.layers.Dense(width, dtype="float32", name="compression")
@@ -70,26 +67,25 @@ def _backbone_branch(
     return compress(leaky(x)) if options.activation == "before" else leaky(compress(x))
 
 
-def _gram_branch(
-    maps: Sequence[keras.KerasTensor], k: int, options: HeadOptions
-) -> keras.KerasTensor:
+def _gram_branch(maps: list, k: int, options: HeadOptions):
     """A bank on each tap, side by side: (B, H, W, C) a tap -> (B, k * sum of C)."""
-    bank = {
-        "k": k,
-        "statistic": options.statistic,
-        "scaling": options.gram_scaling,
-        "activation": options.module_activation,
-        "fusion": options.module_fusion,
-        "negative_slope": options.negative_slope,
-        "momentum": options.momentum,
-    }
-    read = [GramBank(**bank, name=f"gram{i}")(tapped) for i, tapped in enumerate(maps, 1)]
+    read = []
+    for i, tapped in enumerate(maps, 1):
+        bank = GramBank(
+            k,
+            statistic=options.statistic,
+            scaling=options.gram_scaling,
+            activation=options.module_activation,
+            fusion=options.module_fusion,
+            negative_slope=options.negative_slope,
+            momentum=options.momentum,
+            name=f"gram{i}",
+        )
+        read.append(bank(tapped))  # (B, k * C)
     return side_by_side(read, "banks")
 
 
-def _linear_branch(
-    maps: Sequence[keras.KerasTensor], k: int, options: HeadOptions
-) -> keras.KerasTensor:
+def _linear_branch(maps: list, k: int, options: HeadOptions):
     """A tap's statistic as a vector, compressed as pooled features are: -> (B, k * sum of C)."""
     vectors = []
     for i, tapped in enumerate(maps, 1):
@@ -132,10 +128,9 @@ def build_classifier(
 ) -> keras.Model:
     """Return the network of Figure 2, or with k = 0 the paper's baseline.
 
-    From images (B, S, S, 3), values 0-255, S being `image_size`, to probabilities (B, 2) of others
-    and sadness. Arguments and errors are those of `build_backbone` and `build_head`.
+    From images (B, S, S, 3), values 0-255, S being `image_size`, to probabilities (B, classes) of
+    others and sadness. Arguments and errors are those of `build_backbone` and `build_head`.
     """
-    check_k(k)
     body = build_backbone(backbone, image_size, weights, taps)
     top, *maps = body.outputs
     shapes = [tapped.shape[1:] for tapped in maps]
@@ -162,9 +157,3 @@ def join(
     if expects != gives:
         raise ValueError(f"the head was built for features {expects}; the backbone gives {gives}")
     return keras.Model(image if taps is None else [image, *taps], head(given), name="classifier")
-
-
-def check_k(k: int) -> None:
-    """Raise ValueError if k is no number of modules."""
-    if k < 0:
-        raise ValueError(f"k must be 0 or more, got {k}")

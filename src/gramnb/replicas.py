@@ -18,19 +18,16 @@ def available() -> int:
     return max(len(tf.config.list_physical_devices("GPU")), 1)
 
 
-def strategy(replicas: int = 0, kind: str = "") -> tf.distribute.Strategy:
+def strategy(replicas: int, kind: str = "") -> tf.distribute.Strategy:
     """Return a MirroredStrategy, or for one replica the default strategy.
 
-    Args:
-        replicas: 0 means all visible GPUs, or one CPU if there is none.
-        kind: "GPU", or "CPU": logical devices of it, one a replica; empty: GPUs if there are any.
+    `kind` is "GPU", or "CPU": logical devices of it, one a replica; empty: GPUs if there are any.
 
     Raises:
         ValueError: more replicas than GPUs, or this process has begun with another number.
     """
     gpus = len(tf.config.list_physical_devices("GPU"))
     kind = kind or ("GPU" if gpus else "CPU")
-    replicas = replicas or available()
     if kind == "GPU" and replicas > gpus:
         raise ValueError(f"replicas must be at most the {gpus} visible GPUs, got {replicas}")
     if replicas == 1:

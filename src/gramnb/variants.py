@@ -22,19 +22,11 @@ def build_multilevel_resnet50(
     """Return the multi-level network of Zhang et al., as Sections 2 and 3.1 describe it.
 
     Gram matrices of shallow stages, flattened, are aggregated by a fully connected layer as wide as
-    ResNet-50's semantic vector, and fused with the deep features after a 1x1 convolution. Our
-    choices, because the paper does not say: which stages (the first two), a 1x1 reduction before
-    each Gram matrix (raw 256- and 512-channel ones would cost 670 million weights), division by the
-    number of positions, ReLU, fusion by addition, dropout before the softmax.
+    ResNet-50's semantic vector, and fused with the deep features after a 1x1 convolution. What the
+    paper does not say is our choice, listed in `book/systems.md`.
 
     From images (B, S, S, 3), values 0-255, S being `image_size`, to probabilities (B, 2) of others
-    and sadness.
-
-    Args:
-        image_size, weights: as `backbones.build_backbone` takes them.
-
-    Raises:
-        ValueError, FileNotFoundError: as `build_backbone`.
+    and sadness. Arguments and errors are those of `backbones.build_backbone`.
     """
     body = build_backbone("ResNet50", image_size, weights, SHALLOW)
     top, *maps = (
@@ -42,10 +34,10 @@ def build_multilevel_resnet50(
     )
     vectors = []
     for i, tapped in enumerate(maps, 1):
-        reduced = keras.layers.Conv2D(REDUCED, 1, activation="relu", name=f"reduce{i}")
-        gram = GramMatrix("positions", name=f"gram{i}")(reduced(tapped))  # (B, R, R)
-        flat = keras.layers.Flatten(dtype="float32", name=f"flatten{i}")
-        vectors.append(flat(gram))  # (B, R * R)
+        reduce = keras.layers.Conv2D(REDUCED, 1, activation="relu", name=f"reduce{i}")
+        gram = GramMatrix("positions", name=f"gram{i}")(reduce(tapped))  # (B, R, R)
+        flatten = keras.layers.Flatten(dtype="float32", name=f"flatten{i}")
+        vectors.append(flatten(gram))  # (B, R * R)
     visual = keras.layers.Dense(UNITS, activation="relu", dtype="float32", name="aggregate")
     shallow = side_by_side(vectors, "shallow")
     deep = keras.layers.Conv2D(UNITS, 1, activation="relu", name="deep")(top)  # (B, H, W, units)
@@ -76,18 +68,16 @@ class WithCentres(keras.Model):
     """A classifier in training: what it is compiled with, plus weight * contrastive-centre loss.
 
     Called, it returns (probabilities, squared distances of the embedding to one trainable centre a
-    class), both (B, classes); metrics see the probabilities alone. What is saved and asked after
-    `fit` is its `classifier`, which knows neither centres nor labels.
+    class), both (B, classes); metrics see the probabilities alone. What is kept after `fit` is its
+    `classifier`, which has no centres.
 
     Args:
         classifier: of `models.build_classifier` or `build_head`; it shares its weights.
-        weight: of the added loss; ValueError unless it is above 0.
+        weight: of the added loss, above 0.
     """
 
     def __init__(self, classifier: keras.Model, weight: float, **kwargs):
         super().__init__(**kwargs)
-        if not weight > 0:
-            raise ValueError(f"the contrastive-centre loss's weight must be above 0, got {weight}")
         self.classifier = classifier
         self.weight = weight
         self.loss_of_centres = ContrastiveCentreLoss()
