@@ -46,17 +46,6 @@ def test_atomic_leaves_nothing_behind_on_failure(name, tmp_path):
     assert os.listdir(tmp_path) == ["table.csv"]
 
 
-def test_a_run_is_named_after_its_configuration_and_found_before_it_has_begun(tmp_path):
-    """Asking where a run will stand writes nothing."""
-    run = runs.Run.of(tmp_path / "runs", CONFIG)
-    name = run.path.name
-    assert name.startswith("EfficientNetLite0-k4-s1-") and len(name.split("-")[-1]) == 8
-    assert not (tmp_path / "runs").exists() and not run.complete
-    turned = dict(reversed(CONFIG.items()))
-    assert runs.Run.of(tmp_path / "runs", turned) == run
-    assert runs.Run.of(tmp_path / "runs", {**CONFIG, "taps": []}) != run
-
-
 def test_finished_runs_are_listed_and_say_how_many_images_were_trained_on(tmp_path):
     begun(tmp_path, seed=2)
     assert runs.list_runs(tmp_path) == []

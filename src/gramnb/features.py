@@ -1,11 +1,9 @@
 """From a manifest's rows to what a network takes: images, or a frozen backbone's cached features.
 
-Pictures are read by the reader that curation used (`images.read_image`) and squashed to a square.
-Squashing is our choice, since nothing is cut off; the paper says "256x256" and no more.
-
-A frozen run trains only the head, so all it needs of an image is the pooled top of the backbone
-and the taps' feature maps. Each is cached by image, backbone, weights and size, in shards written
-whole: an interrupted pass goes on where it stopped, and a second run reads.
+Pictures are squashed to a square: our choice, since nothing is cut off. The paper says "256x256"
+and no more. A frozen run trains only the head, so all it needs of an image is the pooled top of the
+backbone and the taps' feature maps. Each is cached by image, backbone, weights and size, in shards
+written whole: an interrupted pass goes on where it stopped.
 """
 
 import hashlib
@@ -51,13 +49,11 @@ class _Draws:
 
 
 def rand_augment(transformations: int, magnitude: int, seed: int = 0) -> Callable:
-    """Return RandAugment with N transformations of magnitude M of 10, drawn for each image anew.
+    """Return RandAugment with N transformations of magnitude M, a function of images and keys.
 
     The paper uses N = 3 and M = 7 (Section 4.2) and does not say of how many levels; here M is
-    keras-cv's magnitude M/10, without spread, and every transformation is applied (rate 1).
-
-    Returned is a function of images (B, H, W, 3) in 0-255, which stay within it, and of `keys`,
-    (B,) int64: what is done to an image follows from its key and the seed. Without, keys count up.
+    keras-cv's magnitude M/10, without spread, and every transformation is applied (rate 1). Images
+    (B, H, W, 3) stay in 0-255. What is done to one follows from the seed and its key, (B,) int64.
     """
     with quiet():
         from keras_cv.layers import RandAugment
@@ -89,7 +85,6 @@ def images(
     orders: np.ndarray | None = None,
     augment: tuple[int, int] | None = None,
     seed: int = 0,
-    first: int = 0,
     labels: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Return batches of images, float32 (B, S, S, 3) in 0-255, and labels, int32 (B,).
@@ -100,7 +95,6 @@ def images(
         batch_size: B over all replicas; the last batch of an epoch may be smaller.
         orders: `shuffled` for training; None takes the rows once, as they stand.
         augment, seed: None, or RandAugment's (N, M); it follows from seed, epoch and row.
-        first: number of the first epoch among `orders`.
         labels: of the rows, (n,); None means their `sadness`.
     """
     labels = table["sadness"].to_numpy() if labels is None else labels
@@ -116,17 +110,16 @@ def images(
         batch = tf.ensure_shape(batch, (None, image_size, image_size, 3))
         return change(tf.cast(batch, tf.float32), keys)
 
-    return _batches(load, labels, batch_size, orders, first)
+    return _batches(load, labels, batch_size, orders)
 
 
 def _batches(
-    load: Callable, labels: np.ndarray, size: int, orders: np.ndarray | None, first: int = 0
+    load: Callable, labels: np.ndarray, size: int, orders: np.ndarray | None
 ) -> tf.data.Dataset:
     """Return the batches of all epochs in turn; `load` takes keys (of row and epoch) and rows."""
     labels, count = tf.constant(labels, tf.int32), len(labels)
     orders = np.arange(count)[None] if orders is None else orders
-    keys = orders + count * (first + np.arange(len(orders)))[:, None]
-    data = tf.data.Dataset.from_tensor_slices(keys)
+    data = tf.data.Dataset.from_tensor_slices(orders)
     data = data.flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(epoch).batch(size))
     data = data.apply(tf.data.experimental.assert_cardinality(len(orders) * -(-count // size)))
     both = data.map(lambda keys: (load(keys, keys % count), tf.gather(labels, keys % count)),
@@ -137,8 +130,12 @@ def _batches(
 
 
 def shuffled(count: int, seed: int, epochs: range) -> np.ndarray:
-    """Return the orders of `count` rows, (epochs, count): each epoch has its own, by its number."""
-    return np.stack([np.random.default_rng((seed, e)).permutation(count) for e in epochs])
+    """Return the orders of `count` rows, (epochs, count): each epoch has its own, by its number.
+
+    An entry is row + count * epoch, a key of both.
+    """
+    orders = [np.random.default_rng((seed, e)).permutation(count) + count * e for e in epochs]
+    return np.stack(orders)
 
 
 def compute(
@@ -171,7 +168,10 @@ def compute(
             for folder, output, lacked in zip(folders, found, lacks, strict=True):
                 if lacked.any():
                     kind = np.float16 if output.ndim == 4 else np.float32
-                    _write_shard(folder, part["image_id"], output.astype(kind))
+                    ids = part["image_id"].to_numpy(dtype=str)
+                    name = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
+                    with atomic(folder / f"{name}.npz") as temporary:
+                        np.savez(temporary, ids=ids, output=output.astype(kind))
             bar.update(len(part))
     return folders
 
@@ -194,13 +194,6 @@ def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> 
     folder = cache_dir() / "features" / f"{backbone}-{image_size}-{layer}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _write_shard(folder: Path, image_ids: pd.Series, array: np.ndarray) -> None:
-    ids = image_ids.to_numpy(dtype=str)
-    name = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
-    with atomic(folder / f"{name}.npz") as temporary:
-        np.savez(temporary, ids=ids, output=array)
 
 
 def _index(folder: Path) -> dict[str, tuple[Path, int]]:
@@ -253,8 +246,7 @@ class Inputs:
         labels = class_indices(self.table, config.classes)[rows]
         if self.arrays is None:
             part, augment = self.table.iloc[rows], config.augment if epochs else None
-            first = epochs.start if epochs else 0
-            more = (orders, augment, config.seed, first, labels)
+            more = (orders, augment, config.seed, labels)
             return images(part, config.image_size, size, *more)
 
         def load(_: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from tqdm import tqdm
 
 from gramnb import evaluation
@@ -48,7 +47,7 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
             run that another process trains.
     """
     table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
-    rows = splits(table, config)
+    splits(table, config)  # which refuses empty ones
     check_files(table, config.manifest)
     record = config.record(available())
     run = Run.of(folder, record)
@@ -57,12 +56,12 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
         write_json(run.path / "config.json", record)
         with run.held():
             if not run.complete:  # by now: another process may have held it
+                strategy(config.replicas)  # which is settled before TensorFlow first runs
                 history = _history(run, config)
                 inputs = prepare_inputs(table, config, progress, training=True)
-                scope = strategy(config.replicas)
                 if len(history) < config.epochs:
-                    history = _fit(run, inputs, rows, scope, history, progress)
-                _finish(run, inputs, rows, scope, history)
+                    history = _fit(run, inputs, history, progress)
+                _finish(run, inputs, history)
     _remove_checkpoints(run)
     for left in run.path.glob(".*"):  # what a killed process was writing, and who it was
         left.unlink(missing_ok=True)
@@ -78,7 +77,8 @@ def splits(table: pd.DataFrame, config: TrainConfig) -> dict[str, np.ndarray]:
     """Return the row positions of train, val and test among a manifest's kept rows.
 
     By the column `split`, or by `config.fold`: that one is tested on, and the next one validates.
-    Without `config.validation` what would validate trains.
+    Without `config.validation` what would validate trains. A share of what trains is drawn by the
+    seed, a smaller one within a larger one.
 
     Raises:
         ValueError: a split is empty or holds one class only, or there is no such fold.
@@ -96,19 +96,14 @@ def splits(table: pd.DataFrame, config: TrainConfig) -> dict[str, np.ndarray]:
     if not config.validation:
         names = np.where(names == "val", "train", names)
     found = {split: np.flatnonzero(names == split) for split in SPLITS}
-    found["train"] = share_of(found["train"], config.train_share, config.seed)
+    drawn = np.random.default_rng(config.seed).permutation(found["train"])
+    found["train"] = np.sort(drawn[: max(round(config.train_share * len(drawn)), 1)])
     for split in SPLITS if config.validation else ("train", "test"):
         classes = table["sadness"].iloc[found[split]].unique()
         if len(classes) < 2:
             held = f"only images with sadness = {classes[0]}" if len(classes) else "no image"
             raise ValueError(f"split {split!r} holds {held}; each split needs both classes")
     return found
-
-
-def share_of(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Return a share of the rows, drawn by the seed; a smaller share lies within a larger one."""
-    drawn = np.random.default_rng(seed).permutation(rows)
-    return np.sort(drawn[: max(round(share * len(rows)), 1)])
 
 
 def check_files(table: pd.DataFrame, name: str) -> None:
@@ -181,12 +176,10 @@ def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "centres"])
 
 
-def _fit(
-    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, history: pd.DataFrame,
-    progress: bool,
-) -> pd.DataFrame:  # fmt: skip
+def _fit(run: Run, inputs: Inputs, history: pd.DataFrame, progress: bool) -> pd.DataFrame:
     """Train the epochs after those in the history and return all of it."""
     config, done = inputs.config, len(history)
+    rows, scope = splits(inputs.table, config), strategy(config.replicas)
     size, checked = (
         even_batch(len(rows[split]), config.global_batch, config.replicas)
         for split in ("train", "val")
@@ -317,11 +310,10 @@ def _remove_checkpoints(run: Run, keep: int = 0) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _finish(
-    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, history: pd.DataFrame
-) -> None:
+def _finish(run: Run, inputs: Inputs, history: pd.DataFrame) -> None:
     """Write the run's tables from the saved model, metrics last."""
     config = inputs.config
+    rows = splits(inputs.table, config)
     with _reading(run, config.epochs) as checkpoint:
         model = load_model(checkpoint / "best.keras")
     if isinstance(model, WithCentres):
@@ -341,7 +333,7 @@ def _finish(
     seconds = history["seconds"].sum()
     augmented = config.augment and "RandAugment N = {}, M = {}".format(*config.augment)
     how = {
-        "devices": device_names(scope),
+        "devices": device_names(strategy(config.replicas)),
         "seconds": round(seconds, 1),
         "images_per_second": round(len(rows["train"]) * len(history) / seconds, 1),
         "augmentation": augmented or "none",
