@@ -222,10 +222,7 @@ class Run:
 
 
 def list_runs(folder: str | Path, **wanted) -> list[Run]:
-    """Return the finished runs directly below `folder`, by name, whose configuration is as wanted.
-
-    `list_runs("runs/demo", k=4, frozen=True)`; without conditions, all finished runs.
-    """
+    """Return the finished runs directly below `folder`, by name, whose settings are as wanted."""
     found = [Run(file.parent) for file in sorted(resolve(folder).glob("*/config.json"))]
     finished = [run for run in found if run.complete]
     return [run for run in finished if all(run.config.get(n) == v for n, v in wanted.items())]
@@ -234,9 +231,8 @@ def list_runs(folder: str | Path, **wanted) -> list[Run]:
 def predictions(folder: str | Path) -> pd.DataFrame:
     """Return the predictions of a recorded study, or of every finished run below a folder.
 
-    Columns: variant, backbone, k, seed, dataset ("own", or a transfer data set's name), image_id,
-    split, fold, group (near-duplicates share one, by the data set's own manifest), n_train and
-    n_test (images that the run was trained and tested on), y (1 = sadness), p_sadness.
+    `COLUMNS`: dataset is "own" or a transfer data set's name, n_train and n_test count the images
+    that the run was trained and tested on, near-duplicates share a group, y = 1 is sadness.
 
     Raises:
         FileNotFoundError: there is neither.

@@ -34,12 +34,7 @@ from gramnb.variants import WithCentres, build_multilevel_resnet50
 
 
 def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool = True) -> Run:
-    """Train one variant, or finish what was begun, and return its run.
-
-    Args:
-        config: what to train, on what.
-        folder: where the run's directory goes; relative to the project root.
-        progress: whether to show a progress bar.
+    """Train one variant, or finish what was begun, and return its run below `folder`.
 
     Raises:
         ValueError, FileNotFoundError: one line that says what is wrong and what to do, before any
@@ -180,10 +175,9 @@ def _fit(run: Run, inputs: Inputs, history: pd.DataFrame, progress: bool) -> pd.
     """Train the epochs after those in the history and return all of it."""
     config, done = inputs.config, len(history)
     rows, scope = splits(inputs.table, config), strategy(config.replicas)
-    size, checked = (
-        even_batch(len(rows[split]), config.global_batch, config.replicas)
-        for split in ("train", "val")
-    )
+    # Keras builds what it compiles from the first batch, and fails if its parts are not equal
+    even = {split: len(own) - len(own) % config.replicas for split, own in rows.items()}
+    size, checked = (min(config.global_batch, max(even[split], 1)) for split in ("train", "val"))
     watched = inputs.batches(rows["val"], checked) if config.validation else None
     steps = -(-len(rows["train"]) // size)
     keras.utils.set_random_seed(config.seed)
@@ -208,14 +202,6 @@ def _fit(run: Run, inputs: Inputs, history: pd.DataFrame, progress: bool) -> pd.
             callbacks=[epochs],
         )
     return epochs.history
-
-
-def even_batch(count: int, global_batch: int, replicas: int) -> int:
-    """Return the batch over all replicas, such that the first one of `count` images divides evenly.
-
-    Keras builds what it compiles from the first batch, and fails if its parts are not equal.
-    """
-    return min(global_batch, max(count - count % replicas, 1))
 
 
 class _Epochs(keras.callbacks.Callback):
