@@ -44,11 +44,10 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
     table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
     splits(table, config)  # which refuses empty ones
     check_files(table, config.manifest)
-    record = config.record(available())
-    run = Run.of(folder, record)
+    run = run_of(config, folder)
     config = config.resolved(available())
     if not run.complete:
-        write_json(run.path / "config.json", record)
+        write_json(run.path / "config.json", config.record(available()))
         with run.held():
             if not run.complete:  # by now: another process may have held it
                 strategy(config.replicas)  # which is settled before TensorFlow first runs
