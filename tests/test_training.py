@@ -190,7 +190,7 @@ def test_a_damaged_checkpoint_is_named_with_the_way_out(config, tmp_path, untrai
     for name, content in (
         ("history.csv", b""),
         ("history.csv", header + b"\n2" + row[1:]),
-        ("history.csv", b"epoch\n1"),
+        ("history.csv", header + b"\n1"),
         ("state.keras", b"PK"),
     ):
         file = checkpoint / name

@@ -51,7 +51,7 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
         with run.held():
             if not run.complete:  # by now: another process may have held it
                 strategy(config.replicas)  # which is settled before TensorFlow first runs
-                history = _history(run, config)
+                history = _history(run)
                 inputs = prepare_inputs(table, config, progress, training=True)
                 if len(history) < config.epochs:
                     history = _fit(run, inputs, history, progress)
@@ -255,17 +255,15 @@ def _reading(run: Run, epoch: int) -> Iterator[Path]:
         ) from None
 
 
-def _history(run: Run, config: TrainConfig) -> pd.DataFrame:
+def _history(run: Run) -> pd.DataFrame:
     """Return the history of the epochs that are finished, a row each."""
     numbers = [folder.name.rpartition("-")[2] for folder in run.path.glob("checkpoint-*")]
     epoch = max(map(int, numbers), default=0)
     if not epoch:
         return pd.DataFrame()
-    measured = ["loss", "seconds", *(["val_accuracy"] if config.validation else [])]
     with _reading(run, epoch) as folder:
         history = pd.read_csv(folder / "history.csv")
-        known = np.isfinite(history[measured].to_numpy(float)).all()
-        if history["epoch"].tolist() != list(range(1, epoch + 1)) or not known:
+        if history["epoch"].tolist() != [*range(1, epoch + 1)] or history.isna().any(axis=None):
             raise ValueError("its history is not that of its epochs")
     return history
 
@@ -290,7 +288,7 @@ def _save(run: Run, model: keras.Model, history: pd.DataFrame, evaluate: str) ->
 
 def _remove_checkpoints(run: Run, keep: int = 0) -> None:
     """Remove all checkpoints but one, and what a killed process was writing of another."""
-    for folder in run.path.glob("*checkpoint*"):
+    for folder in (*run.path.glob("checkpoint-*"), *run.path.glob(".checkpoint*")):
         if folder != _checkpoint(run, keep):
             shutil.rmtree(folder, ignore_errors=True)
 
