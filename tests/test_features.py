@@ -48,10 +48,14 @@ def counted(monkeypatch, tmp_path):
     return seen
 
 
+def extracted(table, image_size, layers=BOTH):
+    return features.extract(table, BACKBONE, image_size, layers=layers, progress=False)
+
+
 def test_features_are_the_backbones_outputs_each_computed_once(table, counted):
     """In the order of the table, with its repeats."""
     few = table.iloc[[4, 2, 9, 2]]
-    pooled, maps = features.extract(few, BACKBONE, 40, layers=BOTH, progress=False)
+    pooled, maps = extracted(few, 40)
     assert sum(counted) == 3
     images = np.stack([read_image(path, 40) for path in few["path"]]).astype("float32")
     top, tap = features.build_backbone(BACKBONE, 40).predict_on_batch(images)
@@ -59,7 +63,7 @@ def test_features_are_the_backbones_outputs_each_computed_once(table, counted):
     np.testing.assert_allclose(maps, tap, rtol=2e-3, atol=2e-3)
     assert maps.dtype == np.float16 and pooled.dtype == np.float32
     np.testing.assert_array_equal(pooled[1], pooled[3])
-    more = features.extract(table.iloc[[9, 5, 4]], BACKBONE, 40, layers=BOTH, progress=False)
+    more = extracted(table.iloc[[9, 5, 4]], 40)
     assert sum(counted) == 4
     np.testing.assert_array_equal(more[0][0], pooled[2])
     np.testing.assert_array_equal(more[1][2], maps[0])
@@ -68,41 +72,36 @@ def test_features_are_the_backbones_outputs_each_computed_once(table, counted):
 def test_an_interrupted_pass_goes_on_where_it_stopped(table, small, counted, monkeypatch, tmp_path):
     monkeypatch.setattr(features, "SHARD", 4)
     many = table.head(12)
-    write, left = features._write_shard, iter([None] * 3)  # a part writes its top, then its tap
+    write, left = np.savez, iter([None] * 3)  # a part writes its top, then its tap
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **arrays):
         if next(left, "stop") == "stop":
             raise KeyboardInterrupt
-        write(*arguments)
+        write(*arguments, **arrays)
 
-    monkeypatch.setattr(features, "_write_shard", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        features.extract(many, BACKBONE, 44, layers=BOTH, progress=False)
-    monkeypatch.setattr(features, "_write_shard", write)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(np, "savez", interrupted)
+        extracted(many, 44)
     counted.clear()
-    resumed = features.extract(many, BACKBONE, 44, layers=BOTH, progress=False)
+    resumed = extracted(many, 44)
     assert counted == [4, 4]
     monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path))
-    whole = features.extract(many, BACKBONE, 44, layers=BOTH, progress=False)
-    for one, other in zip(resumed, whole, strict=True):
+    for one, other in zip(resumed, extracted(many, 44), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_shards_together_compute_what_one_pass_would(
     table, demo_manifest, small, counted, monkeypatch, tmp_path, capsys
 ):
-    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "shards"))
     asked = ["features", str(demo_manifest), "--backbone", BACKBONE, "--image-size", "36"]
     for part in ("2/2", "1/2"):
         assert cli.main([*asked, "--shard", part]) == 0
         size = len(table) // 2 + (part == "1/2") * (len(table) % 2)
         assert capsys.readouterr().out == f"{size} images: {BACKBONE} at 36 px\n"
+    shards = extracted(table, 36)
     assert sum(counted) == table["image_id"].nunique()
-    shards = features.extract(table, BACKBONE, 36, layers=BOTH, progress=False)
-    assert sum(counted) == table["image_id"].nunique()
-    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "whole"))
-    whole = features.extract(table, BACKBONE, 36, layers=BOTH, progress=False)
-    for one, other in zip(shards, whole, strict=True):
+    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path))
+    for one, other in zip(shards, extracted(table, 36), strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-3)
     assert cli.main([*asked, "--shard", "3/2"]) == 2
     assert "shard must be I/N, I from 1 to N, got 3/2" in capsys.readouterr().err
@@ -111,14 +110,11 @@ def test_shards_together_compute_what_one_pass_would(
 def test_layers_are_cached_each_on_its_own(table, small, counted):
     """Any set of layers reads what others have computed; a new one costs one pass."""
     few = table.head(6)
-    (bare,) = features.extract(few, BACKBONE, 36, progress=False)
+    (bare,) = extracted(few, 36, layers=(features.POOLED,))
     assert bare.shape == (6, 1280)
-    several = features.extract(few, BACKBONE, 36, layers=(features.POOLED, *TAPS), progress=False)
-    assert counted == [6, 6]
+    several = extracted(few, 36, layers=(features.POOLED, *TAPS))
     assert [tap.shape for tap in several[1:]] == [(6, 9, 9, 24), (6, 5, 5, 40)]
-    turned = features.extract(
-        few, BACKBONE, 36, layers=(features.POOLED, *TAPS[::-1]), progress=False
-    )
+    turned = extracted(few, 36, layers=(features.POOLED, *TAPS[::-1]))
     assert counted == [6, 6]
     np.testing.assert_array_equal(turned[2], several[1])
     np.testing.assert_array_equal(turned[0], bare)
@@ -140,23 +136,23 @@ def colours(tmp_path_factory):
 def test_epochs_have_orders_of_their_own_and_share_no_batch(colours):
     orders = features.shuffled(7, 3, range(3))
     np.testing.assert_array_equal(features.shuffled(7, 3, range(1, 2))[0], orders[1])
-    assert len({tuple(order) for order in (*orders, *features.shuffled(7, 4, range(1)))}) == 4
+    assert len({tuple(each % 7) for each in (*orders, *features.shuffled(7, 4, range(1)))}) == 4
     batches = list(features.images(colours, 16, 4, orders))
     assert [len(labels) for _, labels in batches] == [4, 3] * 3
     assert batches[0][0].shape == (4, 16, 16, 3) and batches[0][0].dtype == np.float32
     rows = [images.numpy()[:, 0, 0, 0] / 10 for images, _ in batches]
-    np.testing.assert_array_equal(np.concatenate(rows), orders.ravel())
+    np.testing.assert_array_equal(np.concatenate(rows), orders.ravel() % 7)
     for row, (_, labels) in zip(rows, batches, strict=True):
         np.testing.assert_array_equal(row % 2, labels)
 
 
-def test_arrays_give_rows_and_labels_together():
-    inputs = [np.arange(6, dtype=np.float16)[:, None], np.ones((6, 2, 3)) * np.c_[:6][:, :, None]]
-    orders = features.shuffled(6, 0, range(2))
-    for (first, second), labels in features.arrays(inputs, np.arange(6), 4, orders):
+def test_cached_features_come_with_their_labels(colours):
+    inputs = [np.arange(7, dtype=np.float16)[:, None], np.ones((7, 2, 3)) * np.c_[:7][:, :, None]]
+    cached = features.Inputs(colours, TrainConfig(), inputs)
+    for (first, second), labels in cached.batches(np.array([6, 1, 4, 0]), 3, epochs=range(2)):
         assert first.dtype == np.float32 and second.shape[1:] == (2, 3)
-        np.testing.assert_array_equal(first[:, 0], labels)
-        np.testing.assert_array_equal(second[:, 1, 2], labels)
+        np.testing.assert_array_equal(first[:, 0] % 2, labels)
+        np.testing.assert_array_equal(second[:, 1, 2], first[:, 0])
 
 
 def test_randaugment_follows_from_seed_and_key_and_stays_within_range():
@@ -175,13 +171,12 @@ def test_randaugment_follows_from_seed_and_key_and_stays_within_range():
 def test_an_epoch_is_augmented_alike_however_many_went_before(colours):
     config = TrainConfig(backbone=BACKBONE, image_size=32, augment=(2, 5))
     inputs, rows = features.prepare_inputs(colours, config), np.array([6, 1, 4, 0])
-    both, second = ([images for images, _ in inputs.batches(rows, 3, epochs=epochs)]
-                    for epochs in (range(2), range(1, 2)))  # fmt: skip
-    assert len(both) == 4
-    for one, other in zip(both[2:], second, strict=True):
-        np.testing.assert_array_equal(one, other)
-    first, plain = (np.sort(np.concatenate(each), axis=0)
-                    for each in (both[:2], [x for x, _ in inputs.batches(rows, 3)]))  # fmt: skip
-    assert not np.allclose(first, plain) and not np.allclose(
-        first, np.sort(np.concatenate(second), axis=0)
-    )
+
+    def drawn(epochs):
+        return np.concatenate([images for images, _ in inputs.batches(rows, 3, epochs=epochs)])
+
+    first, second = np.split(drawn(range(2)), 2)
+    np.testing.assert_array_equal(second, drawn(range(1, 2)))
+    in_order = [np.sort(images, axis=0) for images in (first, second, drawn(None))]
+    assert not np.allclose(in_order[0], in_order[1])
+    assert not np.allclose(in_order[0], in_order[2])

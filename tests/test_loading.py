@@ -12,12 +12,6 @@ from gramnb.networks import load_network
 from gramnb.runs import Run, write_json
 
 
-@pytest.fixture
-def witness(tmp_path):
-    """A file that code in a model's file would write."""
-    return tmp_path / "witness"
-
-
 def with_lambda(file, witness):
     """Write a model whose Lambda layer writes the witness."""
     path = str(witness)
@@ -33,35 +27,24 @@ def with_foreign_module(file, witness):
     plain = file.with_name("plain.keras")
     keras.Sequential([keras.Input((2,)), keras.layers.ReLU()]).save(plain)
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(file, "w") as target:
-        for name in source.namelist():
-            data = source.read(name)
-            if name == "config.json":
-                config = json.loads(data)
-                layer = config["config"]["layers"][1]
-                assert layer["class_name"] == "ReLU"
-                layer |= {"module": "foreign", "registered_name": "foreign>ReLU"}
-                data = json.dumps(config).encode()
+        content = {name: source.read(name) for name in source.namelist()}
+        config = json.loads(content["config.json"])
+        config["config"]["layers"][1] |= {"module": "foreign", "registered_name": "foreign>ReLU"}
+        content["config.json"] = json.dumps(config)
+        for name, data in content.items():
             target.writestr(name, data)
 
 
-def as_model(file):
-    load_model(file)
-
-
-def as_run(file):
-    run = Run(file.parent)
-    config = TrainConfig(backbone="EfficientNetLite0", frozen=True)
-    write_json(run.path / "config.json", config.model_dump(mode="json"))
-    load_network(run)
-
-
-@pytest.mark.parametrize("load", [as_model, as_run])
 @pytest.mark.parametrize("write", [with_lambda, with_foreign_module])
-def test_code_in_a_file_is_refused_and_not_run(write, load, tmp_path, witness, monkeypatch):
+def test_code_in_a_file_is_refused_and_not_run(write, tmp_path, monkeypatch):
+    """Whether the file is asked for itself or as a run's."""
     monkeypatch.syspath_prepend(tmp_path)
-    file = tmp_path / "model.keras"
+    file, witness = tmp_path / "model.keras", tmp_path / "witness"
     write(file, witness)
-    with pytest.raises(ValueError, match="model.keras: no") as error:
-        load(file)
-    assert "\n" not in str(error.value)
-    assert not witness.exists() and "foreign" not in sys.modules
+    config = TrainConfig(backbone="EfficientNetLite0", frozen=True)
+    write_json(tmp_path / "config.json", config.model_dump(mode="json"))
+    for load, argument in ((load_model, file), (load_network, Run(tmp_path))):
+        with pytest.raises(ValueError, match="model.keras: no") as error:
+            load(argument)
+        assert "\n" not in str(error.value)
+        assert not witness.exists() and "foreign" not in sys.modules

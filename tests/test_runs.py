@@ -9,12 +9,17 @@ from gramnb import runs
 CONFIG = {"backbone": "EfficientNetLite0", "k": 4, "seed": 1, "variant": "k = 4", "taps": ["a"]}
 
 
+def begun(folder, **changes):
+    run = runs.Run.of(folder, CONFIG | changes)
+    runs.write_json(run.path / "config.json", CONFIG | changes)
+    return run
+
+
 def finished(folder, **changes):
-    run = runs.Run.open(folder, {**CONFIG, **changes})
+    run = begun(folder, **changes)
     known = {"split": "test", "fold": -1, "group": [3, 4], "y": [0, 1], "p_sadness": [0.2, 0.7]}
     run.write_predictions(pd.DataFrame({"image_id": ["a", "b"], **known}))
     pd.DataFrame({"epoch": [1], "loss": [0.5]}).to_csv(run.path / "history.csv", index=False)
-    runs.write_json(run.path / "environment.json", runs.environment())
     sizes = {"train": 16, "val": 2, "test": 2}
     runs.write_json(run.path / "metrics.json", {"test": {"accuracy": 1.0}, "sizes": sizes})
     return run
@@ -27,49 +32,30 @@ def test_relative_paths_mean_the_checkout_around_or_the_working_directory(monkey
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    assert runs.project_root() == tmp_path
     assert runs.resolve("runs/demo") == tmp_path / "runs" / "demo"
     assert runs.resolve("/elsewhere") == runs.Path("/elsewhere")
 
 
-def test_atomic_leaves_nothing_behind_on_failure(tmp_path):
-    file = tmp_path / "table.csv"
-    file.write_text("old")
-    with pytest.raises(RuntimeError), runs.atomic(file) as temporary:
-        temporary.write_text("half a ta")
+@pytest.mark.parametrize("name", ["table.csv", "folder"])
+def test_atomic_leaves_nothing_behind_on_failure(name, tmp_path):
+    (tmp_path / "table.csv").write_text("old")
+    with pytest.raises(RuntimeError), runs.atomic(tmp_path / name) as temporary:
+        temporary.write_text("half a ta") if "." in name else temporary.mkdir()
         raise RuntimeError
-    assert file.read_text() == "old"
+    assert (tmp_path / "table.csv").read_text() == "old"
     assert os.listdir(tmp_path) == ["table.csv"]
 
 
-def test_a_run_is_named_after_its_configuration_and_found_before_it_has_begun(tmp_path):
-    """Asking where a run will stand writes nothing."""
-    run = runs.Run.of(tmp_path / "runs", CONFIG)
-    name = run.path.name
-    assert name.startswith("EfficientNetLite0-k4-s1-") and len(name.split("-")[-1]) == 8
-    assert not (tmp_path / "runs").exists() and not run.complete
-    turned = dict(reversed(CONFIG.items()))
-    assert runs.Run.open(tmp_path / "runs", turned) == run
-    assert runs.Run.of(tmp_path / "runs", run.config) == run
-    assert runs.Run.of(tmp_path / "runs", {**CONFIG, "taps": []}) != run
-
-
-def test_a_directory_with_another_configuration_is_refused(tmp_path):
-    run = runs.Run.open(tmp_path, CONFIG)
-    (run.path / "config.json").write_text(json.dumps({**CONFIG, "k": 5}))
-    with pytest.raises(ValueError, match="holds another configuration"):
-        runs.Run.open(tmp_path, CONFIG)
-
-
-def test_unfinished_runs_are_not_listed(tmp_path):
-    runs.Run.open(tmp_path, {**CONFIG, "seed": 2})
+def test_finished_runs_are_listed_and_say_how_many_images_were_trained_on(tmp_path):
+    begun(tmp_path, seed=2)
     assert runs.list_runs(tmp_path) == []
     with pytest.raises(FileNotFoundError, match=r"no finished run there \(1 unfinished\)"):
         runs.predictions(tmp_path)
     whole = finished(tmp_path)
-    assert runs.list_runs(tmp_path) == [whole]
-    assert runs.list_runs(tmp_path, seed=1, k=4) == [whole]
+    assert runs.list_runs(tmp_path) == runs.list_runs(tmp_path, seed=1, k=4) == [whole]
     assert runs.list_runs(tmp_path, k=5) == []
+    answers = runs.predictions(tmp_path)
+    assert list(answers) == runs.COLUMNS and list(answers["n_train"]) == [16, 16]
 
 
 def test_runs_of_one_name_that_differ_are_told_apart(tmp_path):
@@ -82,16 +68,8 @@ def test_runs_of_one_name_that_differ_are_told_apart(tmp_path):
     names = ["k = 0", *(f"k = 4, epochs {setting}" for setting in settings)]
     assert sorted(runs.predictions(tmp_path)["variant"].unique()) == names
     assert sorted(runs.histories(tmp_path)["variant"].unique()) == names
-    found = runs.labels(tmp_path)
-    assert sorted(found.values()) == names
-    for run, name in found.items():
+    for run, name in runs.labels(tmp_path).items():
         assert name == "k = 0" or f"epochs {run.config['epochs']}," in name
-
-
-def test_predictions_say_how_many_images_were_trained_on(tmp_path):
-    run = finished(tmp_path)
-    assert list(runs.predictions(tmp_path)) == [*runs.COLUMNS]
-    assert list(run.predictions["n_train"]) == [16, 16]
 
 
 def test_environment_names_versions_and_no_path():

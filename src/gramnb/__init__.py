@@ -1,7 +1,6 @@
 """Gram-matrix modules on EfficientNet: does an image convey sadness?
 
-The package of a literate repository: the notebooks tell the story, these rooms hold what they
-share. The names below are loaded when they are first used, so that importing this is quick.
+The names below are loaded when they are first used, so that importing this is quick.
 """
 
 from importlib import import_module

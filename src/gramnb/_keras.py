@@ -17,19 +17,17 @@ from pathlib import Path
 def quiet() -> Iterator[None]:
     """Hold back TensorFlow's advice and file descriptor 2; show the latter if the block raises."""
     logger = logging.getLogger("tensorflow")
-    level = logger.level
+    level, real = logger.level, os.dup(2)
     logger.setLevel(logging.ERROR)
     sys.stderr.flush()
-    real = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except ValueError:  # has said itself what is wrong
-            raise
-        except BaseException:
-            held.seek(0)
-            os.write(real, held.read())
+        except BaseException as error:
+            if not isinstance(error, ValueError):  # which says itself what is wrong
+                held.seek(0)
+                os.write(real, held.read())
             raise
         finally:
             os.dup2(real, 2)
@@ -56,11 +54,9 @@ def policy(name: str) -> Iterator[None]:
 def load_model(path: str | Path, compile: bool = False) -> keras.Model:
     """Return the model in a `.keras` file, compiled as it was saved if that is asked.
 
-    A file is data: layers are found by name among Keras's and this package's own, and one that
-    brings code, as a Lambda layer does, is refused.
-
     Raises:
-        ValueError: there is no such file, or it holds anything else; one line that names it.
+        ValueError: there is no such file, it holds anything else, or it brings code, as a Lambda
+            layer does; one line that names it.
     """
     if not Path(path).is_file():  # a pipe would wait
         raise ValueError(f"{path}: no model: no such file")

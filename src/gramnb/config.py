@@ -26,8 +26,7 @@ class TrainConfig(Settings):
     """
 
     manifest: str = "runs/demo/manifest.parquet"  # the data; relative to the project root
-    # parallel Gram modules; 0 is the baseline. With head.branch "linear", which has no modules,
-    # what reads the taps is as wide as so many
+    # parallel Gram modules, or as wide a branch of head.branch "linear"; 0 is the baseline
     k: Annotated[int, Field(ge=0, le=1000)] = 4
     # of initial weights, dropout, shuffling and augmentation
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -68,9 +67,9 @@ class TrainConfig(Settings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        other = self.backbone != "ResNet50" or self.k or self.frozen or self.centre_loss
-        other = other or self.trained_from or len(self.classes) > 2 or self.taps
-        if self.network == "multilevel" and (other or self.head != HeadOptions()):
+        own = (self.k, self.frozen, self.centre_loss, self.trained_from, self.taps)
+        own += (self.backbone != "ResNet50", len(self.classes) > 2, self.head != HeadOptions())
+        if self.network == "multilevel" and any(own):
             raise ValueError(
                 "network 'multilevel' is ResNet50 with its own Gram matrices and head, trained "
                 "whole: backbone='ResNet50', k=0, frozen=False, centre_loss=0, head=HeadOptions()"
@@ -102,19 +101,19 @@ class TrainConfig(Settings):
         Raises:
             ValueError, FileNotFoundError: it is damaged or missing; one line that names it.
         """
+        recorded = run.config
         try:
-            return cls.model_validate(run.config, extra="ignore")
+            return cls.model_validate(recorded, extra="ignore")
         except ValueError as error:
-            file = f"{run.path.name}/config.json"
-            raise ValueError(f"{file}: {str(error).removeprefix(file + ': ')}") from None
+            raise ValueError(f"{run.path.name}/config.json: {error}") from None
 
     def record(self, devices: int) -> dict:
-        """Return what `config.json` holds: these settings on so many devices, and beside them
-        `variant`, and `data`: 16 digits of the manifest's sha256.
+        """Return what `config.json` holds: the settings on so many devices, the variant, and of
+        the manifest (`data`) 16 digits of its sha256.
 
         Raises:
             FileNotFoundError: there is no such manifest.
-            ValueError: the global batch does not divide among the devices.
+            ValueError: as `resolved`.
         """
         file = resolve(self.manifest)
         if not file.is_file():
@@ -126,10 +125,9 @@ class TrainConfig(Settings):
         return {**settings, "variant": self.variant, "data": data}
 
     def resolved(self, devices: int) -> Self:
-        """Return what this means on so many devices: nothing is left to the machine.
+        """Return what this means on so many devices, if `replicas` does not say how many.
 
-        `learning_rate` is that of the whole batch, `batch_size` a replica's part of it. Where
-        `replicas` is set already, that number stands.
+        `learning_rate` is that of the whole batch then, `batch_size` a replica's part of it.
 
         Raises:
             ValueError: the global batch does not divide among the replicas.
@@ -139,7 +137,7 @@ class TrainConfig(Settings):
         if whole % replicas:
             raise ValueError(
                 f"global_batch {whole} does not divide among {replicas} replicas; choose a "
-                "multiple, or set replicas to a number that divides it"
+                "multiple, or other replicas"
             )
         rate = self.learning_rate * (1 if self.global_batch else replicas)
         return self.replace(
@@ -149,8 +147,8 @@ class TrainConfig(Settings):
     @property
     def variant(self) -> str:
         """What sets this run's network apart in a table; seed, data and schedule aside."""
-        parts = [f"k = {self.k}" if self.network == "gram" else self.network]
-        parts += ["frozen" if self.frozen else "fine-tuned"]
+        network = f"k = {self.k}" if self.network == "gram" else self.network
+        parts = [network, "frozen" if self.frozen else "fine-tuned"]
         parts += [f"above {self.trained_from}"] if self.trained_from else []
         parts += [f"centre_loss {self.centre_loss:g}"] if self.centre_loss else []
         parts += [f"{len(self.classes)} classes"] if len(self.classes) > 2 else []

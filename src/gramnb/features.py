@@ -1,12 +1,9 @@
 """From a manifest's rows to what a network takes: images, or a frozen backbone's cached features.
 
-Pictures are read by the reader that curation used (`images.read_image`), so that what was checked
-is what is trained on: orientation applied, alpha on white, squashed to a square. Squashing is our
-choice, since nothing is cut off; the paper says "256x256" and no more.
-
-A frozen run trains only the head, so all it needs of an image is the pooled top of the backbone
-and the taps' feature maps. Each is cached by image, backbone, weights and size, in shards written
-whole: an interrupted pass goes on where it stopped, and a second run reads.
+Pictures are squashed to a square: our choice, since nothing is cut off. The paper says "256x256"
+and no more. A frozen run trains only the head, so all it needs of an image is the pooled top of the
+backbone and the taps' feature maps. Each is cached by image, backbone, weights and size, in shards
+written whole: an interrupted pass goes on where it stopped.
 """
 
 import hashlib
@@ -39,30 +36,24 @@ POOLED = "pooled"  # the top feature map, averaged over its positions
 
 
 class _Draws:
-    """Takes the place of keras-cv's generators: what is drawn follows from `seed`, whatever ran.
-
-    Of the generators a layer makes itself, most take seed 0 for no seed and start at random.
-    """
+    """Takes the place of keras-cv's generators, most of which take seed 0 for no seed."""
 
     def __init__(self):
         self.seed, self.count = tf.zeros(2, tf.int64), 0
 
     def uniform(self, shape, minval=0, maxval=None, dtype=tf.float32) -> tf.Tensor:
-        """Return uniform numbers, others at each place that asks for them."""
+        """Return uniform numbers that follow from `seed`, others at each place that asks."""
         self.count += 1
         seed = tf.random.experimental.stateless_fold_in(self.seed, self.count)
         return tf.random.stateless_uniform(shape, seed, minval, maxval, dtype)
 
 
 def rand_augment(transformations: int, magnitude: int, seed: int = 0) -> Callable:
-    """Return RandAugment with N transformations of magnitude M of 10, drawn for each image anew.
+    """Return RandAugment with N transformations of magnitude M, a function of images and keys.
 
     The paper uses N = 3 and M = 7 (Section 4.2) and does not say of how many levels; here M is
-    keras-cv's magnitude M/10, without spread, and every transformation is applied (rate 1).
-
-    Returns:
-        A function of images (B, H, W, 3) in 0-255, which stay within it, and of `keys`, (B,) int64:
-        what is done to an image follows from its key and the seed alone. Without, keys count up.
+    keras-cv's magnitude M/10, without spread, and every transformation is applied (rate 1). Images
+    (B, H, W, 3) stay in 0-255. What is done to one follows from the seed and its key, (B,) int64.
     """
     with quiet():
         from keras_cv.layers import RandAugment
@@ -94,7 +85,6 @@ def images(
     orders: np.ndarray | None = None,
     augment: tuple[int, int] | None = None,
     seed: int = 0,
-    first: int = 0,
     labels: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Return batches of images, float32 (B, S, S, 3) in 0-255, and labels, int32 (B,).
@@ -105,7 +95,6 @@ def images(
         batch_size: B over all replicas; the last batch of an epoch may be smaller.
         orders: `shuffled` for training; None takes the rows once, as they stand.
         augment, seed: None, or RandAugment's (N, M); it follows from seed, epoch and row.
-        first: number of the first epoch among `orders`.
         labels: of the rows, (n,); None means their `sadness`.
     """
     labels = table["sadness"].to_numpy() if labels is None else labels
@@ -118,46 +107,19 @@ def images(
 
     def load(keys: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         batch = tf.numpy_function(read, [rows], tf.uint8)
-        return change(tf.cast(tf.ensure_shape(batch, shape), tf.float32), keys)
-
-    shape = (None, image_size, image_size, 3)
-    return _batches(load, labels, batch_size, orders, first)
-
-
-def arrays(
-    inputs: list[np.ndarray],
-    labels: np.ndarray,
-    batch_size: int,
-    orders: np.ndarray | None = None,
-    rows: np.ndarray | None = None,
-) -> tf.data.Dataset:
-    """Return batches of `rows` of `inputs`, float32, and labels, int32 (B,): a frozen run's data.
-
-    `labels` are those of the rows; without `rows`, all are meant.
-    """
-    rows = np.arange(len(labels)) if rows is None else rows
-
-    def load(_: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        kinds = [array.dtype for array in inputs]
-        batch = tf.numpy_function(lambda i: [each[rows[i]] for each in inputs], [index], kinds)
-        for tensor, array in zip(batch, inputs, strict=True):
-            tensor.set_shape((None, *array.shape[1:]))
-        return tuple(tf.cast(tensor, tf.float32) for tensor in batch)  # NumPy is far slower at it
+        batch = tf.ensure_shape(batch, (None, image_size, image_size, 3))
+        return change(tf.cast(batch, tf.float32), keys)
 
     return _batches(load, labels, batch_size, orders)
 
 
 def _batches(
-    load: Callable, labels: np.ndarray, size: int, orders: np.ndarray | None, first: int = 0
+    load: Callable, labels: np.ndarray, size: int, orders: np.ndarray | None
 ) -> tf.data.Dataset:
-    """Return the batches of all epochs, one after the other, and say how many they are.
-
-    `load` takes a batch's keys, which say row and epoch, and its rows.
-    """
+    """Return the batches of all epochs in turn; `load` takes keys (of row and epoch) and rows."""
     labels, count = tf.constant(labels, tf.int32), len(labels)
     orders = np.arange(count)[None] if orders is None else orders
-    keys = orders + count * (first + np.arange(len(orders)))[:, None]
-    data = tf.data.Dataset.from_tensor_slices(keys)
+    data = tf.data.Dataset.from_tensor_slices(orders)
     data = data.flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(epoch).batch(size))
     data = data.apply(tf.data.experimental.assert_cardinality(len(orders) * -(-count // size)))
     both = data.map(lambda keys: (load(keys, keys % count), tf.gather(labels, keys % count)),
@@ -168,8 +130,12 @@ def _batches(
 
 
 def shuffled(count: int, seed: int, epochs: range) -> np.ndarray:
-    """Return the orders of `count` rows, (epochs, count): each epoch has its own, by its number."""
-    return np.stack([np.random.default_rng((seed, e)).permutation(count) for e in epochs])
+    """Return the orders of `count` rows, (epochs, count): each epoch has its own, by its number.
+
+    An entry is row + count * epoch, a key of both.
+    """
+    orders = [np.random.default_rng((seed, e)).permutation(count) + count * e for e in epochs]
+    return np.stack(orders)
 
 
 def compute(
@@ -190,7 +156,7 @@ def compute(
     if missing.empty:
         return folders
     maps = [layer for layer in layers if layer != POOLED]
-    body = build_backbone(backbone, image_size, weights=weights, taps=maps)
+    body = build_backbone(backbone, image_size, weights, maps)
     outputs = dict(zip(maps, body.outputs[1:], strict=True))
     outputs[POOLED] = keras.layers.GlobalAveragePooling2D(dtype="float32")(body.outputs[0])
     model = keras.Model(body.inputs, [outputs[layer] for layer in layers])
@@ -202,13 +168,16 @@ def compute(
             for folder, output, lacked in zip(folders, found, lacks, strict=True):
                 if lacked.any():
                     kind = np.float16 if output.ndim == 4 else np.float32
-                    _write_shard(folder, part["image_id"], output.astype(kind))
+                    ids = part["image_id"].to_numpy(dtype=str)
+                    name = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
+                    with atomic(folder / f"{name}.npz") as temporary:
+                        np.savez(temporary, ids=ids, output=output.astype(kind))
             bar.update(len(part))
     return folders
 
 
 def extract(table: pd.DataFrame, backbone: str, image_size: int, *args, **kwargs):
-    """Return the rows' features, computing what is not cached (as `compute` does).
+    """Return the rows' features, cached or computed now; arguments are those of `compute`.
 
     In the rows' order, for each layer (n, H, W, C) float16, or (n, D) float32 for `POOLED`.
     """
@@ -219,20 +188,12 @@ def extract(table: pd.DataFrame, backbone: str, image_size: int, *args, **kwargs
 def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> Path:
     """Name a layer's cache by all that its numbers depend on, a weights file by its content."""
     weights = weights or "imagenet"
-    content = Path(weights)
-    if content.is_file():
-        weights = hashlib.sha256(content.read_bytes()).hexdigest()
+    if Path(weights).is_file():
+        weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     key = fingerprint({"weights": weights, "layer": layer})
     folder = cache_dir() / "features" / f"{backbone}-{image_size}-{layer}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _write_shard(folder: Path, image_ids: pd.Series, array: np.ndarray) -> None:
-    ids = image_ids.to_numpy(dtype=str)
-    name = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
-    with atomic(folder / f"{name}.npz") as temporary:
-        np.savez(temporary, ids=ids, output=array)
 
 
 def _index(folder: Path) -> dict[str, tuple[Path, int]]:
@@ -261,8 +222,8 @@ def _gather(folder: Path, ids: tuple[str, ...]) -> np.ndarray:
 def probabilities(network: keras.Model, inputs) -> np.ndarray:
     """Return the probabilities of others and sadness, (n, 2) float32, or of more classes.
 
-    network: a whole network, or a head alone. inputs: `images` or `arrays`, or what one batch of
-    them holds: images (n, S, S, 3), values 0-255, or the list of arrays that a head reads.
+    network: a whole network, or a head alone. inputs: batches of what it reads, or that itself:
+    images (n, S, S, 3), values 0-255, or the list of arrays that a head reads.
     """
     with quiet():
         if isinstance(inputs, np.ndarray) and len(inputs) <= 32:  # one batch, without a data set
@@ -283,12 +244,19 @@ class Inputs:
         config = self.config
         orders = shuffled(len(rows), config.seed, epochs) if epochs else None
         labels = class_indices(self.table, config.classes)[rows]
-        if self.arrays is not None:
-            return arrays(self.arrays, labels, size, orders, rows)
-        part, augment = self.table.iloc[rows], config.augment if epochs else None
-        first = epochs.start if epochs else 0
-        more = (orders, augment, config.seed, first, labels)
-        return images(part, config.image_size, size, *more)
+        if self.arrays is None:
+            part, augment = self.table.iloc[rows], config.augment if epochs else None
+            more = (orders, augment, config.seed, labels)
+            return images(part, config.image_size, size, *more)
+
+        def load(_: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            kinds = [array.dtype for array in self.arrays]
+            batch = tf.numpy_function(lambda i: [x[rows[i]] for x in self.arrays], [index], kinds)
+            for tensor, array in zip(batch, self.arrays, strict=True):
+                tensor.set_shape((None, *array.shape[1:]))
+            return tuple(tf.cast(tensor, tf.float32) for tensor in batch)  # NumPy is far slower
+
+        return _batches(load, labels, size, orders)
 
     def predict(self, model: keras.Model, rows: np.ndarray, split: str) -> pd.DataFrame:
         """Return a run's predictions of the rows: image_id, split, fold, group, y, p_sadness.
@@ -324,7 +292,7 @@ def class_indices(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
 def prepare_inputs(
     table: pd.DataFrame, config: TrainConfig, progress: bool = True, training: bool = False
 ) -> Inputs:
-    """Return the rows as inputs of a run's network; what is cached is computed here if it is not.
+    """Return the rows as inputs of a run's network, features computed if they are not cached.
 
     A network that trains above a layer reads that layer's map while it is `training`, and images
     when it is asked.
@@ -333,6 +301,6 @@ def prepare_inputs(
     if not first:
         return Inputs(table, config, None)
     taps = config.taps or (BACKBONES[config.backbone].tap,)
-    where = (config.backbone, config.image_size, config.weights or None)
     layers = (first, *(taps if config.k else ()))  # the baseline reads no tap
+    where = (config.backbone, config.image_size, config.weights)
     return Inputs(table, config, extract(table, *where, layers, progress))

@@ -1,8 +1,7 @@
 """Trained networks read back in Keras: a run's, or one that ships; and a run asked again.
 
-Every answer in Keras is by `features.probabilities`. `transfer` asks a run about other data sets,
-as training asks it about validation and test (`features.Inputs.predict`): a frozen head reads
-cached features, which many heads share.
+Every answer in Keras is by `features.probabilities`. `transfer` asks a run about other data sets as
+training asks it about validation and test: a frozen head reads cached features.
 """
 
 import io
@@ -36,27 +35,18 @@ def load_network(run: Run) -> keras.Model:
         model = load_model(file)
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         raise ValueError(f"{file}: holds weights that are no numbers; train the run again")
-    if config.frozen:
-        taps = config.taps or None
-        where = (config.backbone, config.image_size, config.weights or None, taps)
-        try:
-            body = build_backbone(*where)
-        except ValueError as error:
-            raise ValueError(f"{file.with_name('config.json')}: {error}") from None
-        try:
-            model = join(body, model)
-        except (ValueError, TypeError) as error:
-            raise _other(file) from error
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise _other(file)
-    (_, *shape), (_, *classes) = model.inputs[0].shape, model.outputs[0].shape
-    if shape != [config.image_size] * 2 + [3] or classes != [len(config.classes)]:
-        raise _other(file)
+    where = (config.backbone, config.image_size, config.weights, config.taps or None)
+    try:
+        if config.frozen:
+            model = join(build_backbone(*where), model)
+        shapes = [tensor.shape[1:] for tensor in (*model.inputs, *model.outputs)]
+        if shapes != [(config.image_size, config.image_size, 3), (len(config.classes),)]:
+            raise ValueError(f"inputs and outputs have shapes {shapes}")
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{file}: not the network that config.json beside it says ({error}); train it again"
+        ) from error
     return model
-
-
-def _other(file: Path) -> ValueError:
-    return ValueError(f"{file}: not the network that config.json beside it says; train it again")
 
 
 def load_shipped(name: str = shipped.MODELS[0]) -> keras.Model:
@@ -69,10 +59,9 @@ def load_shipped(name: str = shipped.MODELS[0]) -> keras.Model:
         ValueError: the file is not the one of its card.
     """
     data = shipped.content(name, "npz")
+    config = TrainConfig.model_validate(shipped.card(name)["network"], extra="ignore")
     with quiet():
-        network = classifier(
-            TrainConfig.model_validate(shipped.card(name)["network"], extra="ignore")
-        )
+        network = classifier(config)
     weights = network.get_weights()
     with np.load(io.BytesIO(data), allow_pickle=False) as changed:
         for place in changed.files:
@@ -86,14 +75,8 @@ def transfer(
 ) -> dict[str, pd.DataFrame]:
     """Predict other data sets' kept rows with a run's network and keep the answers in the run.
 
-    Args:
-        run: a finished run.
-        others: manifests by the name that a data set's predictions get in the run and in tables;
-            relative to the project root.
-        progress: whether to show a progress bar.
-
-    Returns:
-        Of each data set image_id, split ("test"), fold, group, y, p_sadness.
+    others: manifests, relative to the project root, by the name that a data set's predictions get.
+    Returned is of each image_id, split ("test"), fold, group, y, p_sadness.
     """
     config, answers = TrainConfig.of(run), {}
     with quiet():

@@ -5,12 +5,12 @@ that has one is whole. A study (`results/<study>/`) holds the same tables of man
 models. Notebooks read either through `predictions`.
 """
 
-import errno
 import fcntl
 import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,10 +29,9 @@ COLUMNS = [
 
 
 def project_root() -> Path:
-    """Return the folder that relative paths mean: the checkout around the working directory.
+    """Return the checkout around the working directory, or outside of any that directory itself.
 
-    It is looked for upwards, since nbval runs a notebook in the notebook's own directory. Outside
-    any checkout it is the working directory itself.
+    It is looked for upwards, since nbval runs a notebook in the notebook's own directory.
     """
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -47,10 +46,7 @@ def resolve(path: str | Path) -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder of everything that can be computed again, creating it.
-
-    It is `runs/cache`, or where the environment variable GRAMNB_CACHE says.
-    """
+    """Create and return the folder of what can be computed again: GRAMNB_CACHE, or `runs/cache`."""
     folder = resolve(os.environ.get("GRAMNB_CACHE", "runs/cache"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -58,7 +54,7 @@ def cache_dir() -> Path:
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` and rename it onto `path` if the block succeeds.
+    """Yield a temporary path beside `path`, of a file or a folder, and rename it if all went well.
 
     The suffix is kept, since Keras and pandas choose a format by it. After a failure nothing is
     left behind, and an older file at `path` is untouched.
@@ -67,22 +63,16 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        with naming(path):
-            yield temporary
+        yield temporary
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Name what was to be written in an error that names no file, as that of a full disk does."""
-    try:
-        yield
     except OSError as error:
-        if error.errno and not error.filename:
+        if error.errno and not error.filename:  # as that of a full disk
             error.filename = str(path)
         raise
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: Mapping) -> None:
@@ -101,16 +91,14 @@ def commit() -> str:
 
     With "-dirty" if a file differs from it, outside of `results` (what records are written to).
     """
-    git = ["git", "-C", str(project_root())]
-    changes = ["status", "--porcelain", "--", ".", ":(exclude)results"]
+    git = ["git", "-C", str(project_root()), "status", "--porcelain=v2", "--branch"]
+    asked = [*git, "--", ".", ":(exclude)results"]
     try:
-        name, changed = (
-            subprocess.run([*git, *what], capture_output=True, text=True, check=True).stdout.strip()
-            for what in (["rev-parse", "--short=12", "HEAD"], changes)
-        )
+        lines = subprocess.check_output(asked, stderr=subprocess.DEVNULL, text=True).splitlines()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return f"{name}-dirty" if changed else name
+    name = lines[0].removeprefix("# branch.oid ")[:12]
+    return name if all(line.startswith("#") for line in lines) else f"{name}-dirty"
 
 
 def environment() -> dict:
@@ -132,33 +120,17 @@ class Run:
 
     @classmethod
     def of(cls, folder: str | Path, record: Mapping) -> "Run":
-        """Return the run of a record (`TrainConfig.record`) below `folder`, begun or not.
+        """Return the run of a record (`config.TrainConfig.record`) below `folder`, begun or not.
 
-        It is named `<backbone>-k<k>-s<seed>-<8 hex of the record, but for the manifest's place>`.
+        It is named `<backbone>-k<k>-s<seed>-<8 hex of the record>`, whatever the manifest's place.
         """
-        name = "{backbone}-k{k}-s{seed}-".format(**record) + fingerprint(_placeless(record))
+        content = {name: value for name, value in record.items() if name != "manifest"}
+        name = "{backbone}-k{k}-s{seed}-".format(**record) + fingerprint(content)
         return cls(resolve(folder) / name)
-
-    @classmethod
-    def open(cls, folder: str | Path, record: Mapping) -> "Run":
-        """Return the run of a record below `folder`, creating its directory if it is new.
-
-        Raises:
-            ValueError: the directory already holds another configuration.
-        """
-        run = cls.of(folder, record)
-        if not (run.path / "config.json").exists():
-            write_json(run.path / "config.json", record)
-        elif _placeless(run.config) != _placeless(record):
-            raise ValueError(
-                f"{run.path.name}/config.json: holds another configuration than its name says; "
-                "remove the directory or choose another folder for the runs"
-            )
-        return run
 
     @property
     def config(self) -> dict:
-        """The configuration, as `config.TrainConfig.record` gives it."""
+        """What `config.TrainConfig.record` gave."""
         return self._json("config.json")
 
     @property
@@ -181,14 +153,14 @@ class Run:
     @property
     def predictions(self) -> pd.DataFrame:
         """One row an image, as `predictions` describes it."""
-        files = {"own": self._file("predictions.parquet")}
-        files |= {file.stem: file for file in sorted((self.path / "transfer").glob("*.parquet"))}
+        files = [self._file("predictions.parquet"), *sorted(self.path.glob("transfer/*.parquet"))]
+        names = ["own", *(file.stem for file in files[1:])]
         try:
             known = {name: self.config[name] for name in VARIANT}
             known |= {f"n_{split}": self.metrics["sizes"][split] for split in ("train", "test")}
             frames = [
                 pd.read_parquet(file).assign(**known, dataset=name)[COLUMNS]
-                for name, file in files.items()
+                for name, file in zip(names, files, strict=True)
             ]
         except (pa.ArrowException, KeyError) as error:
             raise ValueError(
@@ -209,17 +181,17 @@ class Run:
         Raises:
             ValueError: another process holds it: which, and on what machine.
         """
-        file = self.path / ".lock"
-        with open(file, "a+", encoding="utf-8") as lock:
+        with open(self.path / ".lock", "a+", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno == errno.EWOULDBLOCK:  # others: a file system without locks
-                    lock.seek(0)
-                    raise ValueError(
-                        f"{self.path.name}: held by {lock.read() or 'another process'}, which "
-                        "trains it; wait until it has ended, or end it, and call again"
-                    ) from None
+            except BlockingIOError:
+                lock.seek(0)
+                raise ValueError(
+                    f"{self.path.name}: held by {lock.read() or 'another process'}, which "
+                    "trains it; wait until it has ended, or end it, and call again"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
             lock.truncate(0)
             lock.write(f"process {os.getpid()} on {platform.node()}")
             lock.flush()
@@ -249,16 +221,8 @@ class Run:
         return content
 
 
-def _placeless(record: Mapping) -> dict:
-    """Leave out where the manifest lies: a run is named by what is in it."""
-    return {name: value for name, value in record.items() if name != "manifest"}
-
-
 def list_runs(folder: str | Path, **wanted) -> list[Run]:
-    """Return the finished runs directly below `folder`, by name, whose configuration is as wanted.
-
-    `list_runs("runs/demo", k=4, frozen=True)`; without conditions, all finished runs.
-    """
+    """Return the finished runs directly below `folder`, by name, whose settings are as wanted."""
     found = [Run(file.parent) for file in sorted(resolve(folder).glob("*/config.json"))]
     finished = [run for run in found if run.complete]
     return [run for run in finished if all(run.config.get(n) == v for n, v in wanted.items())]
@@ -267,9 +231,8 @@ def list_runs(folder: str | Path, **wanted) -> list[Run]:
 def predictions(folder: str | Path) -> pd.DataFrame:
     """Return the predictions of a recorded study, or of every finished run below a folder.
 
-    Columns: variant, backbone, k, seed, dataset ("own", or a transfer data set's name), image_id,
-    split, fold, group (near-duplicates share one, by the data set's own manifest), n_train and
-    n_test (images that the run was trained and tested on), y (1 = sadness), p_sadness.
+    `COLUMNS`: dataset is "own" or a transfer data set's name, n_train and n_test count the images
+    that the run was trained and tested on, near-duplicates share a group, y = 1 is sadness.
 
     Raises:
         FileNotFoundError: there is neither.
@@ -286,10 +249,10 @@ def histories(folder: str | Path) -> pd.DataFrame:
     recorded = resolve(folder) / "history.csv"
     if recorded.exists():
         return pd.read_csv(recorded)
-    frames = [
-        run.history.assign(**{name: run.config[name] for name in VARIANT} | {"variant": label})
-        for run, label in labels(folder).items()
-    ]
+    frames = []
+    for run, label in labels(folder).items():
+        known = {name: run.config[name] for name in VARIANT} | {"variant": label}
+        frames.append(run.history.assign(**known))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -310,7 +273,7 @@ def labels(folder: str | Path) -> dict[Run, str]:
         )
     settings = [{**run.config, **run.config.get("head", {})} for run in found]
     table = pd.DataFrame(settings, dtype=object)
-    table = table.where(table.notna(), None).astype(str)
+    table = table.where(table.notna(), None).astype(str)  # what is lacking is None
     table[["seed", "fold", "head", "backbone"]] = ""  # may differ
     differ = table.groupby("variant", sort=False).transform("nunique") > 1  # (runs, settings)
     named = {}

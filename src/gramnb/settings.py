@@ -1,8 +1,4 @@
-"""Settings that check themselves: strict types, ranges, no unknown names, no NaN or infinity.
-
-A run's settings, a head's choices, a manifest's recipe and a study's file are each a class of
-`Settings`: a frozen pydantic model whose mistakes are a ValueError of one line.
-"""
+"""Settings that check themselves: strict types, ranges, no unknown names, no NaN or infinity."""
 
 import reprlib
 from typing import Self

@@ -7,15 +7,15 @@ again on one device: the replicas' batch-normalisation statistics drift apart.
 """
 
 import os
-import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from tqdm import tqdm
 
 from gramnb import evaluation
@@ -29,42 +29,33 @@ from gramnb.data.inspection import inspect_all
 from gramnb.features import Inputs, prepare_inputs
 from gramnb.models import build_classifier, build_head, join
 from gramnb.replicas import available, device_names, strategy
-from gramnb.runs import Run, atomic, environment, naming, resolve, write_json
+from gramnb.runs import Run, atomic, environment, resolve, write_json
 from gramnb.variants import WithCentres, build_multilevel_resnet50
 
 
 def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool = True) -> Run:
-    """Train one variant, or finish what was begun, and return its run.
-
-    Args:
-        config: what to train, on what.
-        folder: where the run's directory goes; relative to the project root.
-        progress: whether to show a progress bar.
+    """Train one variant, or finish what was begun, and return its run below `folder`.
 
     Raises:
         ValueError, FileNotFoundError: one line that says what is wrong and what to do, before any
-            long work: an empty or one-class split, missing image files, another configuration in
-            the run's directory, or the same begun on other devices, a damaged checkpoint, a run
-            that another process trains.
+            long work: an empty or one-class split, missing image files, a damaged checkpoint, a
+            run that another process trains.
     """
     table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
-    rows = splits(table, config.fold, config.validation)
+    splits(table, config)  # which refuses empty ones
     check_files(table, config.manifest)
-    if config.train_share < 1:
-        rows["train"] = share_of(rows["train"], config.train_share, config.seed)
-        _check_classes(table, f"train, {config.train_share:g} of it", rows["train"])
-    _check_replicas(folder, config)
+    run = run_of(config, folder)
     config = config.resolved(available())
-    run = Run.open(folder, config.record(config.replicas))
     if not run.complete:
+        write_json(run.path / "config.json", config.record(available()))
         with run.held():
             if not run.complete:  # by now: another process may have held it
-                history = _last(run, config)
+                strategy(config.replicas)  # which is settled before TensorFlow first runs
+                history = _history(run)
                 inputs = prepare_inputs(table, config, progress, training=True)
-                scope = strategy(config.replicas)
                 if len(history) < config.epochs:
-                    history = _fit(run, inputs, rows, scope, progress, history)
-                _finish(run, inputs, rows, scope, history)
+                    history = _fit(run, inputs, history, progress)
+                _finish(run, inputs, history)
     _remove_checkpoints(run)
     for left in run.path.glob(".*"):  # what a killed process was writing, and who it was
         left.unlink(missing_ok=True)
@@ -76,57 +67,37 @@ def run_of(config: TrainConfig, folder: str | Path = "runs/demo") -> Run:
     return Run.of(folder, config.record(available()))
 
 
-def _check_replicas(folder: str | Path, config: TrainConfig) -> None:
-    """Raise ValueError if what is asked was begun on other devices: it would quietly start anew."""
-    here = config.resolved(available())
-    for file in sorted(resolve(folder).glob("*/config.json")):
-        begun = Run(file.parent)
-        replicas = begun.config.get("replicas", 0) or here.replicas
-        if begun.complete or replicas == here.replicas or config.global_batch % replicas:
-            continue
-        if Run.of(folder, config.resolved(replicas).record(replicas)) == begun:
-            raise ValueError(
-                f"{begun.path.name}: begun on {replicas} replicas, here are {here.replicas}: set "
-                f"replicas={replicas} to go on with it, or remove its directory to start anew"
-            )
+def splits(table: pd.DataFrame, config: TrainConfig) -> dict[str, np.ndarray]:
+    """Return the row positions of train, val and test among a manifest's kept rows.
 
-
-def share_of(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Return a share of the rows, drawn by the seed; a smaller share lies within a larger one."""
-    drawn = np.random.default_rng(seed).permutation(rows)
-    return np.sort(drawn[: max(round(share * len(rows)), 1)])
-
-
-def splits(table: pd.DataFrame, fold: int = -1, validation: bool = True) -> dict[str, np.ndarray]:
-    """Return the row positions of train, validation and test among a manifest's kept rows.
-
-    fold: -1 uses the column `split`; otherwise this fold is tested on, and the next one validates.
-    validation: whether it does; if not, it trains, and no row validates.
+    By the column `split`, or by `config.fold`: that one is tested on, and the next one validates.
+    Without `config.validation` what would validate trains. A share of what trains is drawn by the
+    seed, a smaller one within a larger one.
 
     Raises:
         ValueError: a split is empty or holds one class only, or there is no such fold.
     """
-    if fold < 0:
+    if config.fold < 0:
         names = table["split"].to_numpy()
     else:
         folds = int(table["fold"].max()) + 1
-        if fold >= folds:
-            raise ValueError(f"fold {fold}: the manifest has {folds}; curate it with more folds")
-        chosen = [table["fold"] == fold, table["fold"] == (fold + 1) % folds]
+        if config.fold >= folds:
+            raise ValueError(
+                f"fold {config.fold}: the manifest has {folds}; curate it with more folds"
+            )
+        chosen = [table["fold"] == config.fold, table["fold"] == (config.fold + 1) % folds]
         names = np.select(chosen, ["test", "val"], "train")
-    if not validation:
+    if not config.validation:
         names = np.where(names == "val", "train", names)
     found = {split: np.flatnonzero(names == split) for split in SPLITS}
-    for split in SPLITS if validation else ("train", "test"):
-        _check_classes(table, split, found[split])
+    drawn = np.random.default_rng(config.seed).permutation(found["train"])
+    found["train"] = np.sort(drawn[: max(round(config.train_share * len(drawn)), 1)])
+    for split in SPLITS if config.validation else ("train", "test"):
+        classes = table["sadness"].iloc[found[split]].unique()
+        if len(classes) < 2:
+            held = f"only images with sadness = {classes[0]}" if len(classes) else "no image"
+            raise ValueError(f"split {split!r} holds {held}; each split needs both classes")
     return found
-
-
-def _check_classes(table: pd.DataFrame, split: str, rows: np.ndarray) -> None:
-    classes = np.unique(table["sadness"].to_numpy()[rows])
-    if len(classes) < 2:
-        held = f"only images with sadness = {classes[0]}" if len(rows) else "no image"
-        raise ValueError(f"split {split!r} holds {held}; each split needs both classes")
 
 
 def check_files(table: pd.DataFrame, name: str) -> None:
@@ -135,33 +106,46 @@ def check_files(table: pd.DataFrame, name: str) -> None:
     Files that curation has seen and that have not changed since are not read again.
     """
     now = inspect_all(table, progress=False)
-    problem = now["dropped"].mask(now["image_id"] != table["image_id"], "changed since curation")
-    problem = problem.where(now["dropped"] == "", now["dropped"])
-    if (problem != "").any():
-        first = (problem != "").idxmax()
-        file = os.path.basename(table.loc[first, "path"])
+    changed = (now["dropped"] == "") & (now["image_id"] != table["image_id"])
+    problems = now["dropped"].mask(changed, "changed since curation")
+    problems = problems[problems != ""]
+    if len(problems):
+        row, path = table.loc[problems.index[0], ["row", "path"]]
         raise ValueError(
-            f"{name}: row {table.loc[first, 'row']}: {file}: {problem[first]} "
-            f"({(problem != '').sum()} of {len(table)} images); curate again or restore the images"
+            f"{name}: row {row}: {os.path.basename(path)}: {problems.iloc[0]} "
+            f"({len(problems)} of {len(table)} images); curate again or restore the images"
         )
 
 
-def _build(inputs: Inputs, steps: int) -> keras.Model:
-    """Return the compiled model of a resolved configuration: of a frozen run the head alone."""
+def classifier(config: TrainConfig) -> keras.Model:
+    """Return the untrained classifier of some settings, whole: images to probabilities."""
+    where = (config.image_size, config.weights, config.taps or None)
+    return build_classifier(config.backbone, config.k, *where, config.head, len(config.classes))
+
+
+def _network(inputs: Inputs) -> keras.Model:
+    """Return what is trained: of a run on cached features the head, or what is above a layer."""
     config = inputs.config
     if config.network == "multilevel":
-        model = build_multilevel_resnet50(config.image_size, config.weights or None)
-    elif inputs.arrays is not None:
-        pooled, *taps = inputs.arrays
-        # without Gram modules the branch's width still follows from the tap's channels
-        shapes = [t.shape[1:] for t in taps] or [(1, 1, BACKBONES[config.backbone].tap_channels)]
-        trunk = _trunk(config) if config.trained_from else None
-        channels = trunk.output_shape[-1] if trunk else pooled.shape[-1]
-        model = build_head(config.k, channels, shapes, config.head, len(config.classes))
-        if trunk:
-            model = join(trunk, model, [keras.Input(shape) for shape in shapes if config.k])
-    else:
-        model = classifier(config)
+        return build_multilevel_resnet50(config.image_size, config.weights)
+    if inputs.arrays is None:
+        return classifier(config)
+    features, *taps = inputs.arrays
+    # without Gram modules the branch's width still follows from the tap's channels
+    shapes = [tap.shape[1:] for tap in taps] or [(1, 1, BACKBONES[config.backbone].tap_channels)]
+    more = (shapes, config.head, len(config.classes))
+    if not config.trained_from:
+        return build_head(config.k, features.shape[-1], *more)
+    body = build_backbone(config.backbone, config.image_size, config.weights, ())
+    trunk = above(body, config.trained_from)
+    head = build_head(config.k, trunk.output_shape[-1], *more)
+    return join(trunk, head, [keras.Input(shape) for shape in shapes if config.k])
+
+
+def _build(inputs: Inputs, steps: int) -> keras.Model:
+    """Return the compiled model of a resolved configuration, to be trained in so many steps."""
+    config = inputs.config
+    model = _network(inputs)
     if config.centre_loss:
         model = WithCentres(model, config.centre_loss)
     rate = config.learning_rate
@@ -180,50 +164,26 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
     return model
 
 
-def _trunk(config: TrainConfig) -> keras.Model:
-    body = build_backbone(config.backbone, config.image_size, config.weights or None, ())
-    return above(body, config.trained_from)
-
-
-def classifier(config: TrainConfig) -> keras.Model:
-    """Return the untrained classifier of some settings, whole: images to probabilities."""
-    where = (config.image_size, config.weights or None, config.taps or None)
-    return build_classifier(config.backbone, config.k, *where, config.head, len(config.classes))
-
-
-def _whole(model: keras.Model, config: TrainConfig) -> keras.Model:
-    """Return the classifier of what was trained above a layer, and what was not below it."""
-    whole = classifier(config)
-    body = whole.get_layer("backbone")
-    for layer in model.get_layer("trunk").layers:
-        if layer.weights:
-            body.get_layer(layer.name).set_weights(layer.get_weights())
-    whole.get_layer("head").set_weights(model.get_layer("head").get_weights())
-    return whole
-
-
 def _decay_kernels_only(optimizer: keras.Optimizer) -> None:
     """Name what weight decay leaves alone; a saved optimizer forgets it."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "centres"])
 
 
-def _fit(
-    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, progress: bool,
-    history: pd.DataFrame,
-) -> pd.DataFrame:  # fmt: skip
+def _fit(run: Run, inputs: Inputs, history: pd.DataFrame, progress: bool) -> pd.DataFrame:
     """Train the epochs after those in the history and return all of it."""
     config, done = inputs.config, len(history)
-    size, checked = (
-        even_batch(len(rows[split]), config.global_batch, config.replicas)
-        for split in ("train", "val")
-    )
+    rows, scope = splits(inputs.table, config), strategy(config.replicas)
+    # Keras builds what it compiles from the first batch, and fails if its parts are not equal
+    even = {split: len(own) - len(own) % config.replicas for split, own in rows.items()}
+    size, checked = (min(config.global_batch, max(even[split], 1)) for split in ("train", "val"))
     watched = inputs.batches(rows["val"], checked) if config.validation else None
     steps = -(-len(rows["train"]) // size)
     keras.utils.set_random_seed(config.seed)
     with quiet(), scope.scope(), policy(config.precision):
         if done:
-            model = _load(run, done, "state.keras", compile=True)
+            with _reading(run, done) as checkpoint:
+                model = load_model(checkpoint / "state.keras", compile=True)
             _decay_kernels_only(model.optimizer)
         else:
             model = _build(inputs, config.epochs * steps)
@@ -243,14 +203,6 @@ def _fit(
     return epochs.history
 
 
-def even_batch(count: int, global_batch: int, replicas: int) -> int:
-    """Return the batch over all replicas, such that the first one of `count` images divides evenly.
-
-    Keras builds what it compiles from the first batch, and fails if its parts are not equal.
-    """
-    return min(global_batch, max(count - count % replicas, 1))
-
-
 class _Epochs(keras.callbacks.Callback):
     """What happens around an epoch: dropout's own masks, the history's row, the checkpoint."""
 
@@ -267,14 +219,10 @@ class _Epochs(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._check(logs["loss"])
+        self.seconds = time.perf_counter() - self.began  # without validation
         self.bar.update()
 
-    def on_test_begin(self, logs=None):
-        self.seconds = time.perf_counter() - self.began
-
     def on_epoch_end(self, epoch, logs=None):
-        if not self.config.validation:
-            self.on_test_begin()
         self._check(sum(logs.values()))
         row = pd.DataFrame([{"epoch": epoch + 1, **logs, "seconds": self.seconds}])
         self.history = pd.concat([self.history, row], ignore_index=True)
@@ -294,47 +242,33 @@ def _checkpoint(run: Run, epoch: int) -> Path:
     return run.path / f"checkpoint-{epoch:03d}"
 
 
-def _last(run: Run, config: TrainConfig) -> pd.DataFrame:
+@contextmanager
+def _reading(run: Run, epoch: int) -> Iterator[Path]:
+    """Yield an epoch's checkpoint; what is wrong with it becomes one line with the way out."""
+    checkpoint = _checkpoint(run, epoch)
+    try:
+        yield checkpoint
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(
+            f"{run.path.name}/{checkpoint.name}: damaged ({error}); remove the run's directory to "
+            "train it anew"
+        ) from None
+
+
+def _history(run: Run) -> pd.DataFrame:
     """Return the history of the epochs that are finished, a row each."""
-    epoch = max(map(_epoch, run.path.glob("checkpoint-*")), default=0)
+    numbers = [folder.name.rpartition("-")[2] for folder in run.path.glob("checkpoint-*")]
+    epoch = max(map(int, numbers), default=0)
     if not epoch:
         return pd.DataFrame()
-    folder = _checkpoint(run, epoch)
-    measured = ["loss", "seconds", *(["val_accuracy"] if config.validation else [])]
-    try:
+    with _reading(run, epoch) as folder:
         history = pd.read_csv(folder / "history.csv")
-        known = np.isfinite(history[measured].to_numpy(float)).all()
-        if history["epoch"].tolist() != list(range(1, epoch + 1)) or not known:
+        if history["epoch"].tolist() != [*range(1, epoch + 1)] or history.isna().any(axis=None):
             raise ValueError("its history is not that of its epochs")
-        if lost := {"state.keras", "best.keras"} - {path.name for path in folder.iterdir()}:
-            raise ValueError(f"it lacks {', '.join(sorted(lost))}")
-    except (ValueError, KeyError, OSError) as error:
-        raise _damaged(folder, error) from None
     return history
 
 
-def _epoch(checkpoint: Path) -> int:
-    """Return the epoch whose checkpoint a folder is, or 0 if it is none of ours."""
-    named = re.fullmatch(r"checkpoint-(\d{3,})", checkpoint.name)
-    return int(named[1]) if named else 0
-
-
-def _load(run: Run, epoch: int, name: str, compile: bool = False) -> keras.Model:
-    """Return a model of an epoch's checkpoint."""
-    try:
-        return load_model(_checkpoint(run, epoch) / name, compile=compile)
-    except ValueError as error:
-        raise _damaged(_checkpoint(run, epoch), error) from None
-
-
-def _damaged(checkpoint: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"{checkpoint.parent.name}/{checkpoint.name}: damaged ({error}); remove the run's "
-        "directory to train it anew"
-    )
-
-
-def _chosen(history: pd.DataFrame, evaluate: str) -> int:
+def _best(history: pd.DataFrame, evaluate: str) -> int:
     """Return the epoch whose weights count: the first of best validation accuracy, or the last."""
     return int(history["val_accuracy"].idxmax()) + 1 if evaluate == "best" else len(history)
 
@@ -342,32 +276,29 @@ def _chosen(history: pd.DataFrame, evaluate: str) -> int:
 def _save(run: Run, model: keras.Model, history: pd.DataFrame, evaluate: str) -> None:
     """Write the checkpoint of the epoch that ends the history, then remove the one before it."""
     epoch = len(history)
-    building = run.path / ".checkpoint"
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
-    with naming(building / "state.keras"):
-        model.save(building / "state.keras")
-    now = _chosen(history, evaluate) == epoch
-    best = building / "state.keras" if now else _checkpoint(run, epoch - 1) / "best.keras"
-    os.link(best, building / "best.keras")
-    with naming(building / "history.csv"):
-        history.to_csv(building / "history.csv", index=False)
-    building.rename(_checkpoint(run, epoch))
+    with atomic(_checkpoint(run, epoch)) as folder:
+        folder.mkdir()
+        model.save(folder / "state.keras")
+        now = _best(history, evaluate) == epoch
+        best = folder / "state.keras" if now else _checkpoint(run, epoch - 1) / "best.keras"
+        os.link(best, folder / "best.keras")
+        history.to_csv(folder / "history.csv", index=False)
     _remove_checkpoints(run, keep=epoch)
 
 
 def _remove_checkpoints(run: Run, keep: int = 0) -> None:
-    for older in run.path.glob("checkpoint-*"):
-        if _epoch(older) not in (0, keep):
-            shutil.rmtree(older, ignore_errors=keep == 0)
+    """Remove all checkpoints but one, and what a killed process was writing of another."""
+    for folder in (*run.path.glob("checkpoint-*"), *run.path.glob(".checkpoint*")):
+        if folder != _checkpoint(run, keep):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _finish(
-    run: Run, inputs: Inputs, rows: dict, scope: tf.distribute.Strategy, history: pd.DataFrame
-) -> None:
+def _finish(run: Run, inputs: Inputs, history: pd.DataFrame) -> None:
     """Write the run's tables from the saved model, metrics last."""
     config = inputs.config
-    model = _load(run, config.epochs, "best.keras")
+    rows = splits(inputs.table, config)
+    with _reading(run, config.epochs) as checkpoint:
+        model = load_model(checkpoint / "best.keras")
     if isinstance(model, WithCentres):
         model = model.classifier
     if config.trained_from:
@@ -383,20 +314,29 @@ def _finish(
     tables = {split: inputs.predict(model, rows[split], split) for split in asked}
     run.write_predictions(pd.concat(tables.values(), ignore_index=True))
     seconds = history["seconds"].sum()
-    augmentation = "RandAugment N = {}, M = {}".format(*config.augment or "--")
+    augmented = config.augment and "RandAugment N = {}, M = {}".format(*config.augment)
     how = {
-        "devices": device_names(scope),
+        "devices": device_names(strategy(config.replicas)),
         "seconds": round(seconds, 1),
         "images_per_second": round(len(rows["train"]) * len(history) / seconds, 1),
-        "augmentation": augmentation if config.augment else "none",
-        "features": "cached, frozen backbone" if config.frozen else "trained",
+        "augmentation": augmented or "none",
     }
     write_json(run.path / "environment.json", {**environment(), **how})
     metrics = {split: evaluation.report(t["y"], t["p_sadness"]) for split, t in tables.items()}
     known = {
         "sizes": {split: len(rows[split]) for split in SPLITS},
-        "epoch": _chosen(history, config.evaluate),
+        "epoch": _best(history, config.evaluate),
         "parameters": model.count_params(),
         "trained": sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
     }
     write_json(run.path / "metrics.json", {**metrics, **known})
+
+
+def _whole(model: keras.Model, config: TrainConfig) -> keras.Model:
+    """Return the classifier of what was trained above a layer, and what was not below it."""
+    where = (config.backbone, config.image_size, config.weights, config.taps or None)
+    body = build_backbone(*where)
+    for layer in model.get_layer("trunk").layers:
+        if layer.weights:
+            body.get_layer(layer.name).set_weights(layer.get_weights())
+    return join(body, model.get_layer("head"))
