@@ -242,6 +242,12 @@ def _checkpoint(run: Run, epoch: int) -> Path:
     return run.path / f"checkpoint-{epoch:03d}"
 
 
+def _checkpoints(run: Run) -> dict[int, Path]:
+    """Return the folders of all epochs that are there; what is named otherwise is not ours."""
+    named = {path.name.removeprefix("checkpoint-"): path for path in run.path.glob("checkpoint-*")}
+    return {int(epoch): path for epoch, path in named.items() if epoch.isdecimal()}
+
+
 @contextmanager
 def _reading(run: Run, epoch: int) -> Iterator[Path]:
     """Yield an epoch's checkpoint; what is wrong with it becomes one line with the way out."""
@@ -257,8 +263,7 @@ def _reading(run: Run, epoch: int) -> Iterator[Path]:
 
 def _history(run: Run) -> pd.DataFrame:
     """Return the history of the epochs that are finished, a row each."""
-    numbers = [folder.name.rpartition("-")[2] for folder in run.path.glob("checkpoint-*")]
-    epoch = max(map(int, numbers), default=0)
+    epoch = max(_checkpoints(run), default=0)
     if not epoch:
         return pd.DataFrame()
     with _reading(run, epoch) as folder:
@@ -288,9 +293,9 @@ def _save(run: Run, model: keras.Model, history: pd.DataFrame, evaluate: str) ->
 
 def _remove_checkpoints(run: Run, keep: int = 0) -> None:
     """Remove all checkpoints but one, and what a killed process was writing of another."""
-    for folder in (*run.path.glob("checkpoint-*"), *run.path.glob(".checkpoint*")):
-        if folder != _checkpoint(run, keep):
-            shutil.rmtree(folder, ignore_errors=True)
+    left = [folder for epoch, folder in _checkpoints(run).items() if epoch != keep]
+    for folder in (*left, *run.path.glob(".checkpoint-*")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _finish(run: Run, inputs: Inputs, history: pd.DataFrame) -> None:
