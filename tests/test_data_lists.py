@@ -11,7 +11,6 @@ from gramnb.data.lists import (
     audit_list,
     audit_report,
     read_lists,
-    sadness_labels,
     sadness_subsets,
 )
 from gramnb.runs import resolve
@@ -32,10 +31,6 @@ def test_the_label_table_is_webemos():
     sadness = [number for number, emotion in enumerate(emotions) if emotion == "sadness"]
     assert sadness == [4, 13, 19, 20, 21, 23]
     assert names[1] == "cheerfullness" and names[11] == "irritabilty"  # as published
-    assert sadness_labels(["level-2"]) == SADNESS
-    assert sadness_labels(["sadness", "suffering"]) == ("sadness", "suffering")
-    with pytest.raises(ValueError, match="no label sad; level-2 means disappointment, neglect"):
-        sadness_labels(["sad"])
 
 
 def test_reads_lines_with_their_numbers(tmp_path):

@@ -127,11 +127,13 @@ def test_webemo_joins_its_lists_with_what_was_fetched(tmp_path, published):
     assert table.attrs["report"] == [
         "WEBEmo: 5 of 6 lines; test25.txt 2 of 3",
         "WEBEmo: no image for 3 of 5 lines",
-        "WEBEmo: images of sadness by choice of labels: chosen 1, level-2 1, sadness alone 1",
+        "WEBEmo: images of sadness by choice of labels: level-2 1, sadness alone 1",
     ]
     # The label sadness alone, instead of its level-2 class, which has a name too.
     assert list(read("webemo", tmp_path, ["sadness"])["sadness"]) == [1, 0, 0, 0, 0]
     assert list(read("webemo", tmp_path, ["level-2"])["sadness"]) == [1, 0, 1, 0, 0]
+    with pytest.raises(ValueError, match="no class is named sad; the classes are: affection, con"):
+        read("webemo", tmp_path, ["sad"])
 
 
 def test_webemo_without_images_or_with_those_of_other_lists(tmp_path):

@@ -29,24 +29,9 @@ CATEGORIES = (
 )  # fmt: skip
 LABELS, EMOTIONS = (np.array(names, object) for names in zip(*CATEGORIES, strict=True))
 
-LEVEL_2 = "level-2"  # names, where labels are asked for, all six of level-2 class sadness
 MALFORMED = "malformed line"  # status, or reason to drop, of a line that is not `URL label`
 SADNESS = tuple(LABELS[EMOTIONS == "sadness"])
 _LINE = r"^\s*(?P<url>https?://\S+)\s+0*(?P<label>2[0-4]|1?[0-9])\s*$"
-
-
-def sadness_labels(names: Sequence[str]) -> tuple[str, ...]:
-    """Return WEBEmo's labels that `names` mean: themselves, or for "level-2" the class of six.
-
-    Raises:
-        ValueError: a name that no label has.
-    """
-    if unknown := sorted(set(names) - {LEVEL_2, *LABELS}):
-        raise ValueError(
-            f"WEBEmo has no label {', '.join(unknown)}; {LEVEL_2} means {', '.join(SADNESS)}; "
-            f"all labels: {', '.join(LABELS)}"
-        )
-    return tuple(chain.from_iterable(SADNESS if name == LEVEL_2 else [name] for name in names))
 
 
 def sadness_subsets(lines: Mapping[str, int], most_lost: float = 0.3) -> pd.DataFrame:
