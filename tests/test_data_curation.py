@@ -39,8 +39,6 @@ def random_listing(seed):
 def test_a_recipe_checks_itself_and_takes_what_profiles_and_commands_give():
     for values, message in (
         ({"source": "flickr"}, "source must be 'demo', .*got 'flickr'"),
-        ({"text_threshold": 1.5}, "text_threshold must be less than or equal to 1"),
-        ({"sadness_share": 0}, "sadness_share must be greater than 0, got 0"),
         ({"fractions": (0.8, 0.1)}, "fractions.2 is required"),
         ({"fractions": (0.8, 0.1, 0.2)}, "fractions must add up to 1"),
         ({"folds": 1}, "folds must be 0 or at least 2, got 1"),

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -24,29 +25,41 @@ from gramnb.data.images import read_image
 LIMIT = 1.0  # seconds, the timeout of most tests
 
 
-def jpeg(number, width=220, height=147):
+def jpeg(number):
     """A picture of its own for each number, wider than high."""
     colours = np.random.default_rng(number).integers(0, 256, (7, 10, 3), np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(colours).resize((width, height)).save(buffer, "JPEG", quality=90)
+    Image.fromarray(colours).resize((220, 147)).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
 HTML = b"<!doctype html><html>removed</html>"
-ANSWERS = {  # code, what comes, headers; {} is the number asked for
-    "gone": (404, HTML, {}),
-    "broken": (503, b"", {}),
-    "page": (200, HTML, {"Content-Type": "image/jpeg"}),
-    "empty": (200, b"", {}),
-    "moved": (302, b"", {"Location": "/good/{}.jpg"}),
-    "nowhere": (302, b"", {"Location": "http://[::1"}),
-    "endless": (302, b"", {"Location": "/good/{}.jpg", "Content-Length": 1 << 40}),
-    "circles": (302, b"", {"Location": "/circles/{}0.jpg"}),
-    "refused": (200, jpeg(0), {"X-Robots-Tag": "noindex, noai"}),
-    "stumbles": (500, b"", {}),  # from here on the first time only
-    "busy": (429, b"", {"Retry-After": 1}),
-    "strange": (429, b"", {"Retry-After": "nonsense"}),
+GZIP = {"Content-Encoding": "gzip"}
+KINDS = {  # the status it ends with; code, content (or what is done to a picture's bytes), headers
+    "good": ("ok", 200, bytes, {}),
+    "moved": ("ok", 302, b"", {"Location": "/good/{}.jpg"}),  # {} is the number asked for
+    "endless": ("ok", 302, b"", {"Location": "/good/{}.jpg", "Content-Length": 1 << 40}),
+    "zipped": ("ok", 200, gzip.compress, GZIP),  # though nobody asked for it
+    "stumbles": ("ok", 500, b"", {}),
+    "busy": ("ok", 429, b"", {"Retry-After": 1}),
+    "strange": ("ok", 429, b"", {"Retry-After": "nonsense"}),
+    "breaks": ("ok", 200, lambda data: data[:900], {"Content-Length": 9000}),
+    "truncated": ("truncated", 200, lambda data: data[:900], {"Content-Length": 9000}),
+    "half": ("truncated", 200, lambda data: data[: len(data) // 2], {}),
+    "mislabelled": ("truncated", 200, bytes, GZIP),
+    "gone": ("HTTP 404", 404, HTML, {}),
+    "broken": ("HTTP 503", 503, b"", {}),
+    "page": ("not an image", 200, HTML, {"Content-Type": "image/jpeg"}),
+    "empty": ("empty file", 200, b"", {}),
+    "refused": ("not allowed", 200, bytes, {"X-Robots-Tag": "noindex, noai"}),
+    "nowhere": ("bad address", 302, b"", {"Location": "http://[::1"}),
+    "circles": ("too many redirects", 302, b"", {"Location": "/circles/{}0.jpg"}),
+    "hangs": ("timeout", 200, bytes, {}),
 }
+ONCE = ("stumbles", "busy", "strange", "breaks")  # then good
+DRIPS = {"header": b"X-Long: ", "body": b"Content-Length: 100\r\n\r\n"}  # without an end in time
+STATUS = {kind: status for kind, (status, *_) in KINDS.items()}
+STATUS |= {"hangup": "no connection", "header": "timeout", "body": "timeout"}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -57,47 +70,29 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self, code, body=b"", headers=(), length=None):
-        self.send_response(code)
-        for name, value in {"Content-Length": length or len(body), **dict(headers)}.items():
-            self.send_header(name, str(value))
-        self.end_headers()
-        self.wfile.write(body)
-
     def do_GET(self):
         self.server.hits[self.path] += 1
         _, kind, name = self.path.split("/")
-        number, first = int(name.split(".")[0]), self.server.hits[self.path] == 1
-        data = jpeg(number)
-        try:
-            if kind in ANSWERS and (first or [*ANSWERS].index(kind) < 9):
-                code, body, headers = ANSWERS[kind]
-                self.answer(code, body, {k: str(v).format(number) for k, v in headers.items()})
-            elif kind == "truncated" or (kind == "breaks" and first):
-                self.close_connection = True
-                self.answer(200, data[:900], length=len(data))
-            elif kind == "half":  # nobody says how long it should be
-                self.answer(200, data[: len(data) // 2])
-            elif kind == "zipped":  # though nobody asked for it
-                self.answer(200, gzip.compress(data), {"Content-Encoding": "gzip"})
-            elif kind == "mislabelled":
-                self.answer(200, data, {"Content-Encoding": "gzip"})
-            elif kind == "hangup":
-                self.close_connection = True
-            elif kind in ("header", "drips"):  # a header, or a body, that does not end in time
-                if kind == "header":
-                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
-                else:
-                    self.answer(200, length=100)
+        self.close_connection = kind in ("truncated", "breaks", "hangup", *DRIPS)
+        time.sleep({"hangs": 3 * LIMIT, "calm": 0.03}.get(kind, 0))
+        if kind == "calm" or (kind in ONCE and self.server.hits[self.path] > 1):
+            kind = "good"
+        with suppress(OSError):  # the other side has left
+            if kind in DRIPS:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n" + DRIPS[kind])
                 for _ in range(15):
                     self.wfile.write(b"0")
                     time.sleep(LIMIT / 6)
-                self.close_connection = True
-            else:
-                time.sleep({"hangs": 3 * LIMIT, "calm": 0.03}.get(kind, 0))
-                self.answer(200, data)
-        except OSError:  # the other side has left
-            self.close_connection = True
+            elif kind in KINDS:
+                self.answer(int(name.split(".")[0]), *KINDS[kind][1:])
+
+    def answer(self, number, code, content, headers):
+        content = content(jpeg(number)) if callable(content) else content
+        self.send_response(code)
+        for name, value in ({"Content-Length": len(content)} | headers).items():
+            self.send_header(name, str(value).format(number))
+        self.end_headers()
+        self.wfile.write(content)
 
 
 class Server(ThreadingHTTPServer):
@@ -122,43 +117,17 @@ def write_list(path, urls, label=lambda n: n % 25):
     return path
 
 
-KINDS = {
-    "good": "ok",
-    "stumbles": "ok",
-    "busy": "ok",
-    "breaks": "ok",
-    "moved": "ok",
-    "gone": "HTTP 404",
-    "broken": "HTTP 503",
-    "page": "not an image",
-    "empty": "empty file",
-    "truncated": "truncated",
-    "half": "truncated",
-    "hangs": "timeout",
-    "drips": "timeout",
-    "header": "timeout",
-    "circles": "too many redirects",
-    "hangup": "no connection",
-    "refused": "not allowed",
-    "strange": "ok",
-    "nowhere": "bad address",
-    "endless": "ok",
-    "zipped": "ok",
-    "mislabelled": "truncated",
-}
-
-
 def test_every_line_gets_its_status(server, tmp_path):
     with socket.socket() as unused:  # a port where nobody listens
         unused.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/1.jpg"
-        urls = [f"{server.url}/{kind}/{n}.jpg" for n, kind in enumerate(KINDS)]
+        urls = [f"{server.url}/{kind}/{n}.jpg" for n, kind in enumerate(STATUS)]
         odd = ["http://[broken/1.jpg", "http://127.0.0.1:99999/1.jpg"]
         urls += [nobody, *odd, urls[0], "no address"]
         listed = write_list(tmp_path / "train25.txt", urls)
         table = fetch.fetch(listed, tmp_path / "out", 32, LIMIT, retries=1, progress=False)
     ends = ["no connection", *["bad address"] * 2, "ok", "malformed line"]
-    assert table["status"].tolist() == [*KINDS.values(), *ends]
+    assert table["status"].tolist() == [*STATUS.values(), *ends]
     assert table["url"].tolist() == [*urls[:-1], ""]
     assert table["line"].tolist() == list(range(1, len(urls) + 1))
     assert table["label"].tolist() == [*(n % 25 for n in range(len(urls) - 1)), -1]
@@ -180,7 +149,7 @@ def test_every_line_gets_its_status(server, tmp_path):
 
     hits = {path.split("/")[1]: n for path, n in server.hits.items()}
     assert hits["gone"] == hits["page"] == hits["refused"] == 1  # no use asking again
-    assert hits["broken"] == hits["truncated"] == hits["hangup"] == hits["drips"] == 2
+    assert hits["broken"] == hits["truncated"] == hits["hangup"] == hits["body"] == 2
     assert server.hits["/good/0.jpg"] == 1  # listed twice
 
 

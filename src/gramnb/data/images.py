@@ -36,7 +36,7 @@ MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # 89 million, Pillow's own line against dec
 MAX_BYTES = 128 << 20  # of a file; the largest cameras' pictures take half of it
 MAX_SCANS = 100  # of a JPEG: each costs as much as the picture, and encoders make about ten
 
-# Formats decoded by a library in this process; Pillow would hand PostScript to another program.
+# Decoded by a library in this process; Pillow would hand PostScript to another program.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "PPM")
 register_heif_opener()
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL.TiffImagePlugin")  # of EXIF
