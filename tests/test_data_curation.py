@@ -156,9 +156,10 @@ def recipe(tmp_path, monkeypatch):
 
 @pytest.fixture
 def curate(tmp_path):
-    return lambda recipe, name="m": curation.curate(
-        tmp_path / f"{name}.parquet", recipe, progress=False
-    )
+    def curate(recipe, name="m"):
+        return curation.curate(tmp_path / f"{name}.parquet", recipe, progress=False)
+
+    return curate
 
 
 def test_curation_end_to_end(recipe, curate):

@@ -163,9 +163,7 @@ def test_what_is_settled_is_not_asked_again(server, tmp_path):
     pd.testing.assert_frame_equal(first, second)
     assert [server.hits[f"/{kind}/{n}.jpg"] for n, kind in enumerate(kinds)] == [1, 1, 1, 2, 2]
     with sqlite3.connect(tmp_path / "out" / "fetch.sqlite") as store:  # damaged: asked again
-        store.execute(
-            "update found set value = ? where key = ?", ['["ok", "/etc/passwd"]', urls[1]]
-        )
+        store.execute("update found set value = '5' where key = ?", [urls[1]])
         store.execute("update found set value = 'garbage' where key = ?", [urls[2]])
     pd.testing.assert_frame_equal(first, fetch.fetch(listed, tmp_path / "out", **options))
     assert [server.hits[f"/{kind}/{n}.jpg"] for n, kind in enumerate(kinds)] == [1, 2, 2, 3, 3]

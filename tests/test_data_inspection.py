@@ -138,10 +138,8 @@ def test_shards_together_know_what_one_pass_would_find(tmp_path, monkeypatch):
     (tmp_path / "all" / "page.jpg").write_text("<html></html>")
     command = "import sys; from gramnb.cli import main; sys.exit(main(sys.argv[1:]))"
     arguments = [sys.executable, "-c", command, "measure", tmp_path / "all", "--shard"]
-    parts = [
-        subprocess.Popen([*arguments, f"{n}/3"], stdout=subprocess.PIPE, text=True)
-        for n in (1, 2, 3)
-    ]
+    options = {"stdout": subprocess.PIPE, "text": True}
+    parts = [subprocess.Popen([*arguments, f"{n}/3"], **options) for n in (1, 2, 3)]
     said = [part.communicate(timeout=120)[0] for part in parts]
     assert said == ["2 images read, 0 that cannot be\n"] * 2 + ["1 images read, 1 that cannot be\n"]
 

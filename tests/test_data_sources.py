@@ -78,9 +78,8 @@ def test_unbiasedemo(tmp_path, published):
     for inner in (folder.parent, folder):  # any of the three may be the root
         assert read("unbiasedemo", inner)["path"].equals(table["path"])
     published("unbiasedemo", anger=1, joy=3, sadness=1)
-    assert read("unbiasedemo", tmp_path).attrs["report"] == [
-        "UnBiasedEmo: 3 of 5 images; anger 0 of 1, joy 2 of 3"
-    ]
+    (line,) = read("unbiasedemo", tmp_path).attrs["report"]
+    assert line == "UnBiasedEmo: 3 of 5 images; anger 0 of 1, joy 2 of 3"
 
 
 def test_emotion_6_keeps_its_levels_and_misspellings(tmp_path, published):
@@ -144,9 +143,7 @@ def test_webemo_without_images_or_with_those_of_other_lists(tmp_path):
         read("webemo", tmp_path)
     for name, line in (("lists/train25.txt", 1), ("train25.txt", 9)):  # no image in silence
         webemo(tmp_path, (name, line, "http://h/a.jpg", "1.jpg"))
-        with pytest.raises(
-            ValueError, match=f"1 images .*; fetched: {name}; here: train25.txt, te"
-        ):
+        with pytest.raises(ValueError, match=f"1 images .*; fetched: {name}; here: train25.tx"):
             read("webemo", tmp_path)
     webemo(tmp_path, *[("train25.txt", 1, "http://h/a.jpg", "1.jpg")] * 2)
     with pytest.raises(ValueError, match="images of one line"):
