@@ -21,9 +21,7 @@ def reason(path):
     return caught.value.reason, caught.value.detail
 
 
-@pytest.mark.parametrize(
-    "kind", ["PNG", "JPEG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "PPM"]
-)
+@pytest.mark.parametrize("kind", images._FORMATS)
 def test_reads_what_was_drawn(tmp_path, kind):
     path = tmp_path / "picture.jpg"  # the content decides, not the name
     path.write_bytes(encoded(picture(), kind))
@@ -111,9 +109,8 @@ def test_every_file_that_looks_like_a_picture_is_found(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refuse)
     found = find_pictures(tmp_path)
-    for names, paths in zip(
-        (files, unread, [*others, "pipe"], ["closed", "round"]), found, strict=True
-    ):
+    expected = files, unread, [*others, "pipe"], ["closed", "round"]
+    for names, paths in zip(expected, found, strict=True):
         assert paths == sorted(str(tmp_path / name) for name in names)
     for name in unread:
         assert reason(tmp_path / name)[0] == "unsupported format"

@@ -90,55 +90,41 @@ def test_two_passes_at_once_keep_what_both_found(files, opened):
     assert look(files).equals(others[0]) and opened.count("good.jpg") == 2
 
 
-@pytest.fixture
-def read(tmp_path, monkeypatch):
-    """Measure six grey pictures (0.0 to 0.5), one of them twice, and a file that is none."""
+def test_a_picture_is_read_once_by_each_reader_until_text_settles_it(tmp_path, monkeypatch):
+    """Of six grey pictures (0.0 to 0.5), one of them listed twice, and a file that is none."""
     monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "cache"))
-    read, decoded = {"text": [], "face": []}, []
     for n in range(6):
         Image.new("RGB", (16, 16), (n, n, n)).save(tmp_path / f"{n}.png")
     (tmp_path / "page.png").write_text("<html></html>")
+    names = [*"012345", "0", "page"]
+    paths = [str(tmp_path / f"{name}.png") for name in names]
+    asked = {"text": 0, "face": 0}
 
-    def reader(name):
-        return lambda: lambda pixels: read[name].append(pixels.max()) or pixels.max() / 10
+    def use(name, version):
+        def read(pixels):
+            asked[name] += 1
+            return pixels.max() / 10
 
-    for name in read:
-        monkeypatch.setitem(inspection.READERS, name, (f"{name} 1.0", reader(name)))
-    monkeypatch.setattr(
-        inspection, "read_image", lambda path: decoded.append(path) or images.read_image(path)
-    )
+        monkeypatch.setitem(inspection.READERS, name, (version, lambda: read))
 
-    def run(**limits):
-        for seen in (*read.values(), decoded):
-            seen.clear()
-        names = [*"012345", "0", "page"]
-        paths = [str(tmp_path / f"{name}.png") for name in names]
-        run.shares = inspection.measure(paths, names, limits, progress=False)
-        return len(read["text"]), len(read["face"]), len(decoded) - decoded.count(paths[-1])
+    def measure(**limits):
+        asked.update(text=0, face=0)
+        shares = inspection.measure(paths, names, limits, progress=False)
+        return [*asked.values()], shares
 
-    return run
-
-
-def test_a_picture_is_decoded_once_for_all_readers(read, tmp_path):
-    assert read(text=1, face=1) == (6, 6, 6)  # readings of text, of faces, decoded pictures
-    for share in read.shares.values():
-        assert share.dtype == np.float32
-        expected = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0, np.nan], np.float32)
-        np.testing.assert_array_equal(share, expected)
-    assert read(text=1, face=1) == (0, 0, 0)
+    use("text", "text 1.0")
+    use("face", "face 1.0")
+    counts, shares = measure(text=1, face=1)
+    expected = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0, np.nan], np.float32)
+    for share in shares.values():
+        np.testing.assert_array_equal(share, expected, strict=True)
+    assert counts == [6, 6] and measure(text=1, face=1)[0] == [0, 0]
     shutil.copy(tmp_path / "5.png", tmp_path / "page.png")  # repaired
-    assert read(text=1) == (1, 0, 0) and not np.isnan(read.shares["text"]).any()
-
-
-def test_a_share_above_its_limit_settles_a_picture(read, monkeypatch):
-    assert read(text=0.3, face=1) == (6, 4, 6)
-    alone = read.shares["face"]
-    assert np.isnan(alone).tolist() == [False] * 4 + [True] * 2 + [False, True]
-    assert read(face=1) == (0, 2, 2) and np.isnan(read.shares["face"]).sum() == 1
-    assert read(text=0.3, face=1) == (0, 0, 0)  # whatever is known of it by now
-    np.testing.assert_array_equal(read.shares["face"], alone)
-    monkeypatch.setitem(inspection.READERS, "face", ("face 2.0", inspection.READERS["face"][1]))
-    assert read(text=1, face=1) == (0, 6, 6)
+    assert measure(text=1)[0] == [1, 0]
+    use("face", "face 2.0")
+    counts, shares = measure(text=0.3, face=1)
+    assert counts == [0, 4] and not np.isnan(shares["text"]).any()
+    assert np.isnan(shares["face"]).tolist() == [False] * 4 + [True] * 2 + [False, True]
 
 
 def test_shards_together_know_what_one_pass_would_find(tmp_path, monkeypatch):
@@ -152,10 +138,8 @@ def test_shards_together_know_what_one_pass_would_find(tmp_path, monkeypatch):
     (tmp_path / "all" / "page.jpg").write_text("<html></html>")
     command = "import sys; from gramnb.cli import main; sys.exit(main(sys.argv[1:]))"
     arguments = [sys.executable, "-c", command, "measure", tmp_path / "all", "--shard"]
-    parts = [
-        subprocess.Popen([*arguments, f"{n}/3"], stdout=subprocess.PIPE, text=True)
-        for n in (1, 2, 3)
-    ]
+    options = {"stdout": subprocess.PIPE, "text": True}
+    parts = [subprocess.Popen([*arguments, f"{n}/3"], **options) for n in (1, 2, 3)]
     said = [part.communicate(timeout=120)[0] for part in parts]
     assert said == ["2 images read, 0 that cannot be\n"] * 2 + ["1 images read, 1 that cannot be\n"]
 

@@ -5,15 +5,8 @@ import json
 import pytest
 
 from gramnb import cli
-from gramnb.data.lists import (
-    CATEGORIES,
-    SADNESS,
-    audit_list,
-    audit_report,
-    read_lists,
-    sadness_labels,
-    sadness_subsets,
-)
+from gramnb.data import lists
+from gramnb.data.lists import CATEGORIES, SADNESS, audit_list, read_lists
 from gramnb.runs import resolve
 
 A, B, C, D = (f"http://host/{name}.jpg" for name in "abcd")
@@ -32,10 +25,6 @@ def test_the_label_table_is_webemos():
     sadness = [number for number, emotion in enumerate(emotions) if emotion == "sadness"]
     assert sadness == [4, 13, 19, 20, 21, 23]
     assert names[1] == "cheerfullness" and names[11] == "irritabilty"  # as published
-    assert sadness_labels(["level-2"]) == SADNESS
-    assert sadness_labels(["sadness", "suffering"]) == ("sadness", "suffering")
-    with pytest.raises(ValueError, match="no label sad; level-2 means disappointment, neglect"):
-        sadness_labels(["sad"])
 
 
 def test_reads_lines_with_their_numbers(tmp_path):
@@ -92,12 +81,12 @@ def test_audit_and_report_of_two_lists_find_the_overlap(tmp_path, capsys):
     assert counts["overlap"] == 1 and counts["distinct_urls"] == 5
     assert counts["lists"]["test25.txt"]["sadness_conflicts"] == 0
     assert counts["accuracy_ceiling"] == pytest.approx(1802 / 2102)  # a: 301 times sadness, 300 not
-    lines = audit_report(counts).splitlines()
+    lines = lists.audit_report(counts).splitlines()
     assert lines[0].split() == ["train25.txt", "test25.txt", "together"]
     assert lines[1].split() == ["lines", "2,100", "2", "2,102"]
     assert lines[6].split() == ["overlap", "1"]
     assert lines[-1].split() == ["zest", "joy", "300"]
-    assert "together" not in audit_report(audit_list(paths[:1]))
+    assert "together" not in lists.audit_report(audit_list(paths[:1]))
     assert cli.main(["audit-list", *map(str, paths), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == counts
     with pytest.raises(ValueError, match="same file name"):
@@ -107,11 +96,11 @@ def test_audit_and_report_of_two_lists_find_the_overlap(tmp_path, capsys):
 def test_nineteen_subsets_of_labels_could_be_the_papers_sadness():
     """It keeps 28,059 sadness images of 220,854 retrieved; a label's share of the list is known."""
     recorded = json.loads((resolve("results/webemo_list") / "audit.json").read_text())
-    found = sadness_subsets(recorded["labels"]).set_index("labels")
+    found = lists.sadness_subsets(recorded["labels"]).set_index("labels")
     assert len(found) == 19 and found["lost"].between(0, 0.3).all()
     one = found.loc["sadness, suffering"]
     assert one["lines"] == 4715 + 2380 and one["images"] == round(7095 / 53_489 * 220_854)
     assert one["lost"] == pytest.approx(1 - 28_059 / one["images"])
     assert "sadness" not in found.index  # about 19,500 images: too few
-    every = sadness_subsets(recorded["labels"], most_lost=1).set_index("labels")
+    every = lists.sadness_subsets(recorded["labels"], most_lost=1).set_index("labels")
     assert every.loc[", ".join(SADNESS), "lost"] == pytest.approx(0.503, abs=0.001)

@@ -8,7 +8,7 @@ lock to others.
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -21,60 +21,57 @@ COMMIT = 200  # values between two commits, so about what a killed pass loses
 
 def cached_map(
     file: Path,
-    look: Callable[[str, dict], dict],
+    look: Callable[[str], Any],
     keys: Iterable[str],
-    readers: Sequence[str],
+    reader: str,
     title: str,
-    settled: Callable[[Any], bool] = lambda value: True,
-    workers: int | None = None,
     progress: bool = True,
-) -> dict[str, dict]:
-    """Return key -> reader -> value, from the file and, where a reader lacks, from `look`.
+    settled: Callable[[str, Any], bool] = lambda key, value: True,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Return key -> value, from the file or else from `look`.
 
     Args:
         file: of SQLite; made if it is not there.
-        look: called by many threads with a key and what is known of it; returns what is new, by
-            reader. What it leaves out is asked again next time.
-        keys: one call of `look` each.
-        readers: what a value depends on beside its key; another version is another reader.
-        title: of the progress bar.
-        settled: whether a kept value still holds; one that does not is asked again.
+        look: called once a key by many threads; None is not kept, and asked again next time.
+        keys: what to look at.
+        reader: what a value depends on beside its key; another version is another reader.
+        title: of the bar that `progress` shows.
+        settled: whether the value kept of a key still holds; if not, it is asked again.
         workers: threads; None means one a core.
-        progress: whether to show a progress bar.
 
     Raises:
         ValueError: the file cannot be used.
     """
-    known, fresh = {key: {} for key in keys}, []
+    keys, found, fresh = dict.fromkeys(keys), {}, []
+
+    def commit() -> None:
+        with store:
+            store.executemany("insert or replace into found values (?, ?, ?)", fresh)
+        fresh.clear()
+
     try:
         with closing(sqlite3.connect(file, timeout=60)) as store:
             columns = "reader text, key text, value text, primary key (reader, key)"
             store.execute(f"create table if not exists found ({columns}) without rowid")
-            for reader in readers:
-                rows = store.execute("select key, value from found where reader = ?", [reader])
-                for key, text in rows:  # what is damaged is asked again
-                    with suppress(ValueError, TypeError, LookupError, RecursionError):
-                        if key in known and settled(value := json.loads(text)):
-                            known[key][reader] = value
-            todo = [key for key, values in known.items() if len(values) < len(readers)]
+            rows = store.execute("select key, value from found where reader = ?", [reader])
+            for key, text in rows:  # what is damaged is asked again
+                with suppress(ValueError, TypeError, LookupError, RecursionError):
+                    if key in keys and settled(key, value := json.loads(text)):
+                        found[key] = value
+            todo = [key for key in keys if key not in found]
             bar = tqdm(None, title, len(todo), unit="file", disable=not (progress and todo))
             with ThreadPool(workers or os.cpu_count()) as pool, bar:
                 try:
-                    work = pool.imap_unordered(lambda key: (key, look(key, known[key])), todo)
-                    for key, new in work:
-                        known[key].update(new)
-                        fresh += [(name, key, json.dumps(value)) for name, value in new.items()]
+                    for key, value in pool.imap_unordered(lambda key: (key, look(key)), todo):
                         bar.update()
+                        if value is not None:
+                            found[key] = value
+                            fresh.append((reader, key, json.dumps(value)))
                         if len(fresh) >= COMMIT:
-                            _commit(store, fresh)
+                            commit()
                 finally:
-                    _commit(store, fresh)
+                    commit()
     except sqlite3.DatabaseError as error:
         raise ValueError(f"{file}: {error}; remove it if damaged, make room if full") from None
-    return known
-
-
-def _commit(store: sqlite3.Connection, fresh: list[tuple[str, str, str]]) -> None:
-    with store:
-        store.executemany("insert or replace into found values (?, ?, ?)", fresh)
-    fresh.clear()
+    return found

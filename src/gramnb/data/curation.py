@@ -1,17 +1,8 @@
 """From a data set as it is published to one that can be trained on, after Section 4.1 of the paper.
 
 The paper keeps what it could retrieve, discards images with text, undersamples others and splits.
-Here these steps stand among checks it does not report. In order:
-
-1. decode check: files that are no pictures are dropped, each with its reason;
-2. rows that show one picture share a `group`; of files with the same bytes one is kept;
-3. groups labelled both sadness and others are treated by the policy `conflicts`;
-4. near-duplicates of the images of another manifest are dropped (`exclude`, for transfer sets);
-5. images with more text than `text_threshold` are dropped, and, if asked for, those with faces;
-6. others are undersampled to `sadness_share`;
-7. the rest is split by class and by group, so that no picture stands on two sides of a split.
-
-Chance is the order of sha256(seed, step, image): the same images are drawn on any machine.
+`curate` takes these steps, among checks that the paper does not report. Chance is the order of
+sha256(seed, step, image): the same images are drawn on any machine.
 """
 
 import hashlib
@@ -43,11 +34,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Recipe(Settings):
-    """Everything a manifest follows from; it is stored in the manifest's file.
-
-    Raises:
-        ValueError: a value outside its range, with the range.
-    """
+    """Everything a manifest follows from; it is stored in the manifest's file."""
 
     source: Literal[*sources.SOURCES] = "demo"
     root: str = ""  # where its images are, relative to the project root; a demo needs none
@@ -89,8 +76,7 @@ def transfer_recipe(
 ) -> Recipe:
     """Return the recipe of a data set that is only tested on: nothing undersampled, all of it test.
 
-    Images that the manifest `exclude` keeps are left out. Of the names of sadness those count that
-    the set's folders have, so that one list serves several sets; without any, the class so named.
+    Of the names of sadness those count that the set's folders have: one list serves several sets.
     """
     names = Recipe(sadness=sadness).sadness
     folders = {path.name for path in resolve(root).glob("*/")} if root else set()
@@ -135,12 +121,10 @@ def curate(path: str | Path, recipe: Recipe | None = None, progress: bool = True
 def check_groups(table: pd.DataFrame, recipe: Recipe) -> None:
     """Raise ValueError if a class has fewer groups than the split, or the folds, have parts."""
     kept = manifest.kept(table)
-    parts = [name for name, part in zip(SPLITS, recipe.fractions, strict=True) if part > 0]
-    title = " or ".join(parts) if recipe.folds <= len(parts) else f"one of {recipe.folds} folds"
+    parts = max(np.count_nonzero(recipe.fractions), recipe.folds)
     for value in (0, 1):
-        groups = kept.loc[kept["sadness"] == value, "group"].nunique()
-        if groups < max(len(parts), recipe.folds):
-            raise _too_few(kept, value, title)
+        if kept.loc[kept["sadness"] == value, "group"].nunique() < parts:
+            raise _too_few(kept, value, f"one of {parts} parts")
 
 
 def drop_duplicates(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
@@ -191,10 +175,7 @@ def drop_text_and_faces(table: pd.DataFrame, recipe: Recipe, progress: bool = Tr
 
 
 def undersample(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
-    """Drop whole groups of others, never sadness, until sadness has its share of the images.
-
-    Others end at their number for that share, or less than one group below it.
-    """
+    """Drop whole groups of others, never sadness, until sadness has its share of the images."""
     if recipe.sadness_share is None:
         return table
     groups = _in_chance_order(manifest.kept(table), recipe.seed, "undersample")
@@ -231,8 +212,8 @@ def _in_chance_order(kept: pd.DataFrame, seed: int, step: str) -> pd.DataFrame:
         .groupby("group")
         .agg(size=("sadness", "size"), sadness=("sadness", "sum"), first=("image_id", "first"))
     )
-    turn = [hashlib.sha256(f"{seed} {step} {x}".encode()).digest() for x in groups["first"]]
-    return groups.iloc[sorted(range(len(turn)), key=turn.__getitem__)]
+    turn = [hashlib.sha256(f"{seed} {step} {x}".encode()).hexdigest() for x in groups["first"]]
+    return groups.assign(turn=turn).sort_values("turn")
 
 
 def _deal(kept: pd.DataFrame, parts: dict[str, float], seed: int, step: str) -> np.ndarray:

@@ -1,16 +1,12 @@
 """The demo images: small drawn scenes with known truth, made on the spot.
 
 Each picture is a scene (`paint`) whose factors are drawn from the distributions of its emotion
-(`MOODS`) or, in a share of `everyday` pictures, from those of any. A share of labels is flipped
-between sadness and the rest; a share of pictures carries a caption, is a near-copy of another one
-(a few under another emotion), or is a broken file. `DATASETS` holds the shares.
+(`MOODS`). `DATASETS` holds the shares of pictures that are disturbed.
 
 Moods and shifts were set by trying: logistic regression on frozen EfficientNetLite0 features at
 128 pixels tells sadness from the rest in 86 % of undersampled, undisturbed pictures (five folds),
-and in 83 and 80 % of the shifted transfer sets (400 pictures).
-
-Such pictures show that every part works. They cannot show that sadness can be seen in photographs:
-they are sad because they were drawn so.
+and in 83 and 80 % of the shifted transfer sets (400 pictures). That shows nothing of photographs:
+these pictures are sad because they were drawn so.
 """
 
 import io
@@ -184,7 +180,7 @@ def draw_dataset(
     note = folder / "settings.json"
     drawn = json.loads(note.read_bytes()) if note.exists() else {}
     taken = folder.is_file() or any(folder.glob("[!.]*"))
-    if taken and not settings.items() <= drawn.items():
+    if taken and drawn != settings:
         raise ValueError(
             f"{folder}: neither empty nor drawn with {settings}; remove it or choose another folder"
         )
@@ -207,9 +203,8 @@ def draw_dataset(
 def read_truth(folder: str | Path) -> pd.DataFrame:
     """Return `truth.csv`: what is true of the pictures, a row each, in the order they were drawn.
 
-    Columns: file, emotion (the label), drawn (the emotion it was drawn as), caption ("", small,
-    large), broken ("", or one of `FLAWS`), duplicate_of (file or ""), then the factors (`CHOICES`,
-    `LEVELS`).
+    Columns: file, emotion (the label), drawn (the emotion it was drawn as), caption and broken (""
+    for none), duplicate_of (file or ""), then the factors (`CHOICES`, `LEVELS`).
     """
     return pd.read_csv(resolve(folder) / "truth.csv", keep_default_na=False)
 

@@ -2,24 +2,21 @@
 
 An address is asked again when its failure may pass (a timeout, a lost connection, a busy server),
 after growing pauses, or after those the server names. What arrives is decoded before it is kept,
-and kept as it was sent: nothing is resized, bordered or encoded anew. Every line of a list gets
-one status, so the table of attrition adds up to the list.
+and kept as it was sent. Every line of a list gets one status, so the table of attrition adds up.
 
-img2dataset, the usual tool, was tried and set aside: it asks again at once, so of 600 images on a
-host that asks for pauses it got 201 (this: 600), and it calls a page or half a picture a success.
+img2dataset, the usual tool, asks again at once: of 600 images on a host that asks for pauses it got
+201 (this: 600). It also calls a page or half a picture a success.
 """
 
 import asyncio
+import fcntl
 import hashlib
 import re
-import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Sequence
+from contextlib import aclosing
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -58,8 +55,8 @@ def fetch(
     "malformed line" (without url, label -1) and the reasons of `images.ImageError`. An address that
     stands on several lines is asked once.
 
-    `workers` downloads run at once; `timeout` seconds are granted each to connecting, to all of an
-    answer's headers and to the whole file; `retries` more attempts are made where they may help.
+    `workers` downloads run at once; an attempt may take `timeout` seconds; `retries` more are made
+    where they may help.
 
     Writes `images/`, `fetch.parquet` (the table; rows of other lists stay in it), `attrition.csv`
     (`attrition` of the table) and `fetch.sqlite` (what has been settled). Called again, it goes on
@@ -86,66 +83,47 @@ def fetch(
     table = table[mine(table["url"])].reset_index(drop=True)
     out = runs.resolve(out)
     out.mkdir(parents=True, exist_ok=True)
-    file, summary = out / "fetch.parquet", out / "attrition.csv"
-    for place in (file, summary):  # refused before any download
-        if place.is_dir():
-            raise IsADirectoryError(f"{place}: a folder, where a table is to be written")
+    file, store = out / "fetch.parquet", out / "fetch.sqlite"
     if file.exists():
-        read_fetched(file, COLUMNS)
+        read_fetched(file, COLUMNS)  # refused before any download
     download = _Download(timeout, retries, workers)
 
-    def keep(url: str, _: dict) -> dict:
+    def keep(url: str) -> str:
+        """Return what became of an address; the file is written if it is "ok"."""
         try:
             data = download(url)
             decode(data)
         except ImageError as error:
-            return {"fetch": (error.reason, "")}
-        name = hashlib.sha256(url.encode()).hexdigest()[:16]
-        suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
-        path = f"images/{name[:2]}/{name}{suffix if suffix in SUFFIXES else ''}"
-        with runs.atomic(out / path) as temporary:
+            return error.reason
+        with runs.atomic(out / _place(url)) as temporary:
             temporary.write_bytes(data)
-        return {"fetch": ("ok", path)}
+        return "ok"
 
-    def settled(ended: list[str]) -> bool:
-        status, path = ended
-        if status != "ok":
-            return path == "" and status not in MAY_PASS
-        return re.fullmatch(r"images/\w\w/\w{16}(\.\w+)?", path) and (out / path).is_file()
+    def settled(url: str, status: str) -> bool:
+        there = status != "ok" or (out / _place(url)).is_file()
+        return isinstance(status, str) and status not in MAY_PASS and there
 
-    found = cached_map(
-        out / "fetch.sqlite",
-        keep,
-        table.loc[table["label"] >= 0, "url"],
-        ["fetch"],
-        "fetching",
-        settled=settled,
-        workers=workers,
-        progress=progress,
-    )
-    found[""] = {"fetch": (MALFORMED, "")}
-    ended = [found[url]["fetch"] for url in table["url"]]
-    table = table.join(pd.DataFrame(ended, columns=["status", "path"]))[COLUMNS]
-    with _alone(out / "fetch.sqlite"):  # another shard may be about to add its rows
-        before = read_fetched(file, COLUMNS) if file.is_file() else table.head(0)
+    urls = table.loc[table["label"] >= 0, "url"]
+    found = cached_map(store, keep, urls, "status", "fetching", progress, settled, workers)
+    table["status"] = [found.get(url, MALFORMED) for url in table["url"]]
+    table["path"] = table["url"].map(_place).where(table["status"] == "ok", "")
+    with open(store, "rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another shard may be about to add its rows
+        before = read_fetched(file, COLUMNS) if file.exists() else table.head(0)
         old = before["list"].isin(table["list"].unique()) & mine(before["url"])
-        whole = pd.concat([before[~old], table])
+        whole = pd.concat([before[~old], table[COLUMNS]])
         with runs.atomic(file) as temporary:
             whole.to_parquet(temporary, index=False)
-        with runs.atomic(summary) as temporary:
+        with runs.atomic(out / "attrition.csv") as temporary:
             attrition(whole).to_csv(temporary)
-    return table
+    return table[COLUMNS]
 
 
-@contextmanager
-def _alone(store: Path) -> Iterator[None]:
-    """Hold the store's lock meanwhile; raise ValueError if another process keeps it."""
-    with closing(sqlite3.connect(store, timeout=60)) as lock:
-        try:
-            lock.execute("begin immediate")
-        except sqlite3.OperationalError as error:
-            raise ValueError(f"{store}: {error}; call again, what has arrived is kept") from None
-        yield
+def _place(url: str) -> str:
+    """Return where the image of an address is kept, relative to the folder of them all."""
+    name = hashlib.sha256(url.encode()).hexdigest()[:16]
+    suffix = PurePosixPath(re.split("[?#]", url)[0]).suffix.lower()
+    return f"images/{name[:2]}/{name}{suffix if suffix in SUFFIXES else ''}"
 
 
 def attrition(table: pd.DataFrame) -> pd.DataFrame:
@@ -163,9 +141,8 @@ def attrition(table: pd.DataFrame) -> pd.DataFrame:
 class _Download:
     """From an address to its file's bytes, or an `ImageError` that says why not; for many threads.
 
-    One event loop serves them all. There a whole answer, not each byte of it, is granted its time:
-    a socket's own timeout begins anew with each byte, so one byte a second never ends. No cookies
-    are kept.
+    One event loop serves them all. There a whole attempt is granted its time: a socket's own
+    timeout begins anew with each byte, so one byte a second never ends. No cookies are kept.
     """
 
     def __init__(self, timeout: float, retries: int, workers: int):
@@ -173,7 +150,7 @@ class _Download:
         headers = {"User-Agent": f"gramnb/{__version__}"}
         headers["Accept-Encoding"] = "identity"  # images are compressed already
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=workers)
-        self.client = httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits)
+        self.client = httpx.AsyncClient(headers=headers, timeout=None, limits=limits)
         self.client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
@@ -189,19 +166,15 @@ class _Download:
                 time.sleep(min(pause, LONGEST_PAUSE))
 
     async def get(self, url: str) -> bytes:
-        """Return what one attempt brings; its headers and its body each have the time granted."""
+        """Return what one attempt brings."""
         try:
-            urlsplit(url)
-            async with asyncio.timeout(2 * self.timeout):  # to connect, and to all of the headers
-                response = await self.answer(url)
-            try:
-                async with asyncio.timeout(self.timeout):
+            urlsplit(url)  # refuses brackets that httpx would take for a host
+            async with asyncio.timeout(self.timeout):
+                async with aclosing(await self.answer(url)) as response:
                     return await self.body(response)
-            finally:
-                await response.aclose()
         except ImageError:
             raise
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             raise ImageError("timeout", f"not within {self.timeout} s", url) from None
         except httpx.DecodingError as error:
             raise ImageError("truncated", str(error), url) from None
@@ -227,7 +200,8 @@ class _Download:
         """Return the file that an answer holds; of another answer than 200 nothing is read."""
         if response.status_code != 200:
             error = ImageError(f"HTTP {response.status_code}", response.reason_phrase)
-            error.pause = _pause(response.headers.get("Retry-After", ""))
+            asked = response.headers.get("Retry-After", "")
+            error.pause = float(asked) if asked.isdecimal() else 0.0
             raise error
         robots = response.headers.get("X-Robots-Tag", "").lower().replace(":", ",").split(",")
         if {"noai", "noimageai"} & set(map(str.strip, robots)):
@@ -240,13 +214,3 @@ class _Download:
         if not data:
             raise ImageError("empty file", "0 bytes")
         return bytes(data)
-
-
-def _pause(said: str) -> float:
-    """Return the seconds that a server asks to wait; nonsense asks for none."""
-    try:
-        if not said.isdecimal():
-            said = (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
-        return max(float(said), 0.0)
-    except (TypeError, ValueError):
-        return 0.0

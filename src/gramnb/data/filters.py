@@ -2,13 +2,11 @@
 
 The paper keeps images without text (Section 4.1) and does not say how it found them. A text
 detector alone often boxes a silhouette, a face or the whole picture, and so would drop sad images
-first. Here a box counts once RapidOCR, whose models come with it, has read it with confidence.
-`benchmarks/text_agreement.py` judges the result against eyes.
+first. Here a box counts once RapidOCR has read it with confidence (`benchmarks/text_agreement.py`).
 
-The paper's images are those "where faces are not the main focus" (Section 1), yet its pipeline
-names no face filter; ours is off by default. The detector is the boosted cascade of Viola and Jones
-(2001) that OpenCV ships, and it is weak: on 133 web images looked at by eye it found 32 of 44 faces
-over 3 % of the area (13 of 20 on sad images, 19 of 24 on others), and 6 of its 38 finds were none.
+The paper names no face filter; ours is off by default. Its detector is the boosted cascade of Viola
+and Jones (2001) that OpenCV ships, and it is weak: on 133 web images looked at by eye it found 32
+of 44 faces over 3 % of the area, and 6 of its 38 finds were none.
 """
 
 import re
@@ -43,10 +41,9 @@ CASCADES = {  # OpenCV's file -> windows that must agree; profiles err more ofte
 
 
 def text_reader() -> Callable[[np.ndarray], float]:
-    """Return a function from an RGB image (H, W, 3) uint8 to the share of its area that is text.
+    """Return a function, for one thread, from an RGB image (H, W, 3) uint8 to its share of text.
 
-    Boxes count whose reading `is_text`; none is read if together they cover less than FLOOR. Each
-    call makes its own pair of networks, for one thread.
+    Boxes count whose reading `is_text`; none is read if together they cover less than FLOOR.
     """
     from rapidocr import RapidOCR  # loads ONNX Runtime: only for those who measure
 
@@ -86,10 +83,9 @@ def is_text(line: str, score: float) -> bool:
 
 
 def face_reader() -> Callable[[np.ndarray], float]:
-    """Return a function from an RGB image (H, W, 3) uint8 to its largest face's share of the area.
+    """Return a function, for one thread, from RGB (H, W, 3) uint8 to its largest face's share.
 
-    The largest face (the detector's square; 0: none was found), not all together: a crowd is no
-    portrait, and false finds do not add up. Each call makes its own cascades, for one thread.
+    Not all faces together: a crowd is no portrait, and false finds do not add up.
     """
     frontal, profile = (cv2.CascadeClassifier(cv2.data.haarcascades + name) for name in CASCADES)
     often, rarely = CASCADES.values()

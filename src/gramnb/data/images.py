@@ -1,10 +1,9 @@
 """One image file to pixels: read correctly, or refused with a reason.
 
-What the web hands out under `.jpg` is not always a picture. `read_image` returns 8-bit RGB as a
-viewer would show it (turned upright, transparency on white, first frame, 16 bits scaled to 8, CMYK
-and colour profiles converted to sRGB) or raises `ImageError`; nothing comes back half read. The
-functions may be called from any number of threads: all together decode at most MAX_PIXELS at a
-time. `find_pictures` says for all of the package which files of a folder are asked for one.
+`read_image` returns 8-bit RGB as a viewer would show it (turned upright, transparency on white,
+first frame, 16 bits scaled to 8, CMYK and colour profiles converted to sRGB) or raises
+`ImageError`; nothing comes back half read. All threads together decode at most MAX_PIXELS at a
+time. `find_pictures` says for all of the package which files of a folder are asked for a picture.
 
 What cannot be detected: damage that leaves a file well formed. JPEGs are read by a decoder that
 takes its warnings as errors; it finds 95 % of the pictures with 200 random bytes, 300 zeros or a
@@ -30,17 +29,14 @@ import simplejpeg
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-REASONS = (
-    "missing", "empty file", "not an image", "unsupported format", "truncated", "too small",
-    "too large",
-)  # fmt: skip
+REASONS = ("missing", "empty file", "not an image", "unsupported format", "truncated",
+           "too small", "too large")  # fmt: skip
 MIN_SIDE = 8  # pixels; a difference hash has eight rows, and a tracking pixel has one
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # 89 million, Pillow's own line against decompression bombs
-
 MAX_BYTES = 128 << 20  # of a file; the largest cameras' pictures take half of it
 MAX_SCANS = 100  # of a JPEG: each costs as much as the picture, and encoders make about ten
 
-# Formats decoded by a library in this process; Pillow would hand PostScript to another program.
+# Decoded by a library in this process; Pillow would hand PostScript to another program.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF", "PPM")
 register_heif_opener()
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL.TiffImagePlugin")  # of EXIF
@@ -119,11 +115,7 @@ def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Return the file's bytes.
-
-    Raises:
-        ImageError: there is no such file, nothing in it or too much, or it is a pipe or device.
-    """
+    """Return a file's bytes; raise ImageError if there are none, too many, or it is no file."""
     if not str(path) or "\0" in str(path):
         raise ImageError("missing", "no file for this row")
     try:
@@ -181,7 +173,7 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
                 raise ImageError("not an image", f"pixels of mode {image.mode}, not RGB", name)
             with _room(width * height):
                 if image.format in ("JPEG", "MPO"):
-                    if data.count(_SCAN) > MAX_SCANS and (scans := _scans(data)) > MAX_SCANS:
+                    if (scans := _scans(data)) > MAX_SCANS:
                         raise ImageError("too large", f"{scans} scans", name)
                     image = _strict_jpeg(data, image)
                 image.load()
@@ -192,7 +184,7 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
                 return np.asarray(picture)  # (H, W, 3)
     except ImageError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise ImageError("too large", f"over {MAX_PIXELS} pixels", name) from None
     except UnidentifiedImageError:
         known = Path(name).suffix.lower() in _UNREAD
@@ -214,13 +206,10 @@ def _scans(data: bytes) -> int:
 
 
 def _strict_jpeg(data: bytes, image: Image.Image) -> Image.Image:
-    """Return a JPEG decoded by who reports damage that most decoders gloss over.
+    """Return a JPEG decoded by who raises ValueError for damage that most decoders gloss over.
 
     The pixels are Pillow's. Where the strict decoder does not know a version or a mark, the picture
     comes back as it was opened, for Pillow to load.
-
-    Raises:
-        ValueError: the data do not fit together.
     """
     colours, raw = _STRICT[image.mode]
     try:
@@ -271,4 +260,4 @@ def _turn_upright(image: Image.Image) -> None:
     except MemoryError:
         raise
     except Exception:  # EXIF is a small TIFF file of its own, broken in as many ways
-        pass
+        return

@@ -1,9 +1,9 @@
 """What each file is, and how much of each picture is text or face: looked at once, in parallel.
 
 `inspect_all` opens every file: the decode check. `measure` reads text and faces, at a hundred times
-the cost, so curation asks it only about the pictures it would keep; one decode serves both. What
-they find is kept in the cache, under what it depends on: the reader with its version and settings,
-and a file's path, size and time of change, or a picture's id.
+the cost, so curation asks it only about the pictures it would keep. What they find is kept in the
+cache, under what it depends on: the reader with its version and settings, and a file's path, size
+and time of change, or a picture's id.
 """
 
 import functools
@@ -39,13 +39,12 @@ def inspect_all(table: pd.DataFrame, progress: bool = True) -> pd.DataFrame:
     keys = {path: _file_key(path) for path in table["path"].unique()}
     paths = {key: path for path, key in keys.items()}
 
-    def look(key: str, known: dict) -> dict:
+    def look(key: str) -> tuple | None:
         return _inspect(paths[key])
 
-    where = cache_dir() / CACHE
-    known = cached_map(where, look, paths, [DECODER], "decode check", progress=progress)
+    known = cached_map(cache_dir() / CACHE, look, paths, DECODER, "decode check", progress)
     missing = ("", 0, 0, "", "missing")
-    found = [known[keys[path]].get(DECODER, missing) for path in table["path"]]
+    found = [known.get(keys[path], missing) for path in table["path"]]
     found = pd.DataFrame(found, table.index, FOUND).astype(table.dtypes[FOUND])
     found["dropped"] = table["dropped"].where(table["dropped"] != "", found["dropped"])
     return table.assign(**found)
@@ -67,35 +66,31 @@ def measure(
         ValueError: `paths` and `image_ids` differ in length, or the cache's file cannot be used.
     """
     files = dict(zip(image_ids, paths, strict=True))
-    reader_of = functools.cache(lambda name, thread: READERS[name][1]())
-
-    def look(image: str, known: dict) -> dict:
-        new, pixels = {}, functools.cache(lambda: read_image(files[image]))
-        try:
-            for name, limit in limits.items():
-                reader = READERS[name][0]
-                if reader not in known:
-                    share = reader_of(name, threading.get_ident())(pixels())  # of (H, W, 3)
-                    new[reader] = float(share)
-                if np.float32({**known, **new}[reader]) > limit:
-                    break
-        except ImageError:
-            pass  # not kept, so a repaired file is read again
-        return new
-
-    readers = [READERS[name][0] for name in limits]
-    known = cached_map(
-        cache_dir() / CACHE, look, files, readers, " and ".join(limits), progress=progress
-    )
-    shares, asked = {}, np.ones(len(paths), bool)
-    for reader, (name, limit) in zip(readers, limits.items(), strict=True):
-        share = np.array([known[image].get(reader, np.nan) for image in image_ids], np.float32)
-        shares[name] = np.where(asked, share, np.float32(np.nan))
-        asked &= ~(share > limit)
+    shares = {}
+    for name, limit in limits.items():
+        found = _read_shares(name, files, progress)
+        shares[name] = np.array([found.get(image, np.nan) for image in image_ids], np.float32)
+        above = {image for image, share in found.items() if np.float32(share) > limit}
+        files = {image: path for image, path in files.items() if image not in above}
     return shares
 
 
-def _inspect(path: str) -> dict:
+def _read_shares(name: str, files: Mapping[str, str], progress: bool) -> dict[str, float]:
+    """Return what a reader finds, by image id; what cannot be read is left out."""
+    version, new_reader = READERS[name]
+    reader_of = functools.cache(lambda thread: new_reader())
+
+    def look(image: str) -> float | None:
+        try:
+            pixels = read_image(files[image])  # (H, W, 3)
+        except ImageError:
+            return None  # not kept, so a repaired file is read again
+        return float(reader_of(threading.get_ident())(pixels))
+
+    return cached_map(cache_dir() / CACHE, look, files, version, name, progress)
+
+
+def _inspect(path: str) -> tuple | None:
     """Return what `FOUND` names: a picture's id, size in pixels and hash, or the reason it is none.
 
     A file that is there but no picture has an id too, so that a note can say which one it was.
@@ -106,10 +101,11 @@ def _inspect(path: str) -> dict:
         data = read_bytes(path)
         pixels = decode(data, name=path)  # (H, W, 3)
     except ImageError as error:
-        none = (image_id(data) if data else "", 0, 0, "", error.reason)
-        return {} if error.reason == "missing" else {DECODER: none}
+        if error.reason == "missing":
+            return None
+        return image_id(data) if data else "", 0, 0, "", error.reason
     height, width, _ = pixels.shape
-    return {DECODER: (image_id(data), width, height, difference_hash(pixels), "")}
+    return image_id(data), width, height, difference_hash(pixels), ""
 
 
 def _file_key(path: str) -> str:

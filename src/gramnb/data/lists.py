@@ -29,47 +29,26 @@ CATEGORIES = (
 )  # fmt: skip
 LABELS, EMOTIONS = (np.array(names, object) for names in zip(*CATEGORIES, strict=True))
 
-LEVEL_2 = "level-2"  # names, where labels are asked for, all six of level-2 class sadness
 MALFORMED = "malformed line"  # status, or reason to drop, of a line that is not `URL label`
 SADNESS = tuple(LABELS[EMOTIONS == "sadness"])
-MAX_LIST = 1 << 30  # bytes; room for ten million lines
 _LINE = r"^\s*(?P<url>https?://\S+)\s+0*(?P<label>2[0-4]|1?[0-9])\s*$"
-
-
-def sadness_labels(names: Sequence[str]) -> tuple[str, ...]:
-    """Return WEBEmo's labels that `names` mean: themselves, or for "level-2" the class of six.
-
-    Raises:
-        ValueError: a name that no label has.
-    """
-    if unknown := sorted(set(names) - {LEVEL_2, *LABELS}):
-        raise ValueError(
-            f"WEBEmo has no label {', '.join(unknown)}; {LEVEL_2} means {', '.join(SADNESS)}; "
-            f"all labels: {', '.join(LABELS)}"
-        )
-    return tuple(chain.from_iterable(SADNESS if name == LEVEL_2 else [name] for name in names))
 
 
 def sadness_subsets(lines: Mapping[str, int], most_lost: float = 0.3) -> pd.DataFrame:
     """Return every subset of the six labels of sadness that could be the paper's (Section 4.1).
 
-    The images retrieved of a label are estimated by its share of the lines. A subset fits if it has
-    at least the paper's 28,059 sadness images and loses no more than a share `most_lost` (0-1) of
-    its images, to the text filter and as copies, since only others are undersampled. `lines` holds
-    the lines of each of the 25 labels, as `audit_list` counts them.
-
-    Returns:
-        Columns labels, lines, images (estimated of those retrieved), lost (share, 0-1), with the
-        fewest lost first.
+    A subset fits if it has at least the paper's 28,059 sadness images and loses no more than a
+    share `most_lost` (0-1) of its images, since only others are undersampled. `lines` holds the
+    lines of each of the 25 labels. Columns: labels, lines, images (those retrieved, estimated by
+    the share of the lines), lost (share, 0-1), the fewest lost first.
     """
     kept = sum(part.sadness for part in (DATA.train, DATA.validation, DATA.test))
     sizes = range(1, len(SADNESS) + 1)
-    rows = []
-    for labels in chain.from_iterable(combinations(SADNESS, size) for size in sizes):
-        listed = sum(lines[label] for label in labels)
-        images = round(listed / sum(lines.values()) * DATA.retrieved)
-        rows.append((", ".join(labels), listed, images, 1 - kept / images))
-    table = pd.DataFrame(rows, columns=["labels", "lines", "images", "lost"])
+    subsets = [*chain.from_iterable(combinations(SADNESS, size) for size in sizes)]
+    table = pd.DataFrame({"labels": [", ".join(labels) for labels in subsets]})
+    table["lines"] = [sum(lines[label] for label in labels) for labels in subsets]
+    table["images"] = (table["lines"] / sum(lines.values()) * DATA.retrieved).round().astype(int)
+    table["lost"] = 1 - kept / table["images"]
     return table[table["lost"].between(0, most_lost)].sort_values("lost", ignore_index=True)
 
 
@@ -91,8 +70,6 @@ def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
     for path in paths:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such list; WEBEmo's are train25.txt, test25.txt")
-        if path.stat().st_size > MAX_LIST:
-            raise ValueError(f"{path}: over {MAX_LIST} bytes, which no such list has")
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
         text = re.sub("[\udc80-\udcff]", lambda odd: f"%{ord(odd[0]) - 0xDC00:02X}", text)
         lines = pd.Series(text.split("\n"), dtype=object)

@@ -1,9 +1,8 @@
 """One table for every data set: what was listed, what became of each row, and by which recipe.
 
 A manifest is a parquet file with the columns of `COLUMNS` and, in its metadata, the recipe that
-made it. Rows are never deleted: dropping one writes the reason into `dropped`, so how many images
-each step cost is a group-by (`attrition`). In memory `path` is absolute; in the file it is relative
-to the file's own folder, so that a folder of images can move together with its manifest.
+made it. Rows are never deleted: dropping one writes the reason into `dropped`. In memory `path` is
+absolute; in the file it is relative to the file's own folder, so that images move with it.
 """
 
 import json
@@ -74,8 +73,7 @@ def new(rows: list[dict] | pd.DataFrame) -> pd.DataFrame:
 def write(table: pd.DataFrame, path: str | Path, recipe: dict) -> Path:
     """Write the manifest whole or not at all; the same table and recipe give the same bytes."""
     path = resolve(path)
-    paths = [Path(os.path.relpath(x, path.parent)).as_posix() if x else "" for x in table["path"]]
-    table = table.assign(path=paths)
+    table = table.assign(path=[x and os.path.relpath(x, path.parent) for x in table["path"]])
     made_by = json.dumps({"gramnb": __version__, "recipe": recipe}, sort_keys=True)
     content = pa.Table.from_pandas(table[list(COLUMNS)], _SCHEMA, preserve_index=False)
     with atomic(path) as temporary:

@@ -6,6 +6,7 @@ against what was published. What is missing or was left out stands, in words, in
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,7 @@ import pandas as pd
 
 from gramnb.data import demo, manifest
 from gramnb.data.images import find_pictures
-from gramnb.data.lists import (
-    EMOTIONS,
-    LABELS,
-    LEVEL_2,
-    MALFORMED,
-    read_fetched,
-    read_lists,
-    sadness_labels,
-)
+from gramnb.data.lists import EMOTIONS, LABELS, MALFORMED, SADNESS, read_fetched, read_lists
 from gramnb.runs import cache_dir, resolve
 
 PUBLISHED = {  # images of each class (of WEBEmo: lines of each list), as the authors ship them
@@ -34,7 +27,7 @@ PUBLISHED = {  # images of each class (of WEBEmo: lines of each list), as the au
     },
 }  # fmt: skip
 ARCHIVES = {"unbiasedemo": "UnBiasedEmo", "emotion-6": "Emotion-6"}
-SOURCES = ("demo", "demo-unbiased", "demo-emotion6", "folder", *PUBLISHED)
+LEVEL_2 = "level-2"  # names, where WEBEmo's labels are asked for, all six of that class of sadness
 
 
 def read(
@@ -61,23 +54,24 @@ def read(
         folder = resolve(root)
     else:
         raise FileNotFoundError(f"{root or 'no root was given'}: no such folder (source {source})")
-    if source == "webemo":
-        rows, report = _webemo(folder, sadness or [LEVEL_2])
-    else:
-        rows, report = _class_folders(folder, source)
-        rows["sadness"] = _is_sadness(rows, set(sadness), folder)
-    table = manifest.new(rows.assign(source=source))
+    rows, report = SOURCES[source](folder)
+    names = set(sadness)
+    if source == "webemo" and LEVEL_2 in names:
+        names = names - {LEVEL_2} | set(SADNESS) & set(rows["label"])
+    table = manifest.new(rows.assign(source=source, sadness=_is_sadness(rows, names, folder)))
     table.attrs["report"] = report
     return table
 
 
 def _is_sadness(rows: pd.DataFrame, names: set[str], root: Path) -> pd.Series:
     """Return which rows are sadness: by the names of classes, or without any by their emotion."""
-    classes = {label: {label, *label.split("/")} for label in sorted(rows["label"].unique())}
+    labels = sorted(filter(None, rows["label"].unique()))
+    classes = {label: {label, *label.split("/")} for label in labels}
     if unknown := names.difference(*classes.values()):
         wrong = f"no class is named {', '.join(sorted(unknown))}"
     elif names:
-        return rows["label"].map({label: not names.isdisjoint(x) for label, x in classes.items()})
+        sad = [label for label, own in classes.items() if not names.isdisjoint(own)]
+        return rows["label"].isin(sad)
     elif (sad := rows["emotion"] == "sadness").any():
         return sad
     else:
@@ -85,7 +79,7 @@ def _is_sadness(rows: pd.DataFrame, names: set[str], root: Path) -> pd.Series:
     raise ValueError(f"{root}: {wrong}; the classes are: {', '.join(classes)}")
 
 
-def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
+def _class_folders(root: Path, source: str = "folder") -> tuple[pd.DataFrame, list[str]]:
     """Read `<class>/.../<picture>`; the class is the emotion, and the label but for Emotion-6.
 
     Published sets lie so in `images`, in a folder named as their archive: Emotion-6 as
@@ -97,27 +91,28 @@ def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
         inside = (root / archive / "images", root / "images", root)
         root = next(folder for folder in inside if folder.is_dir())
     found = find_pictures(root)
-    coded = {x: x.isascii() or x.encode(errors="ignore").decode() == x for x in sum(found, [])}
-    paths = pd.Series(sorted(x for x in found.pictures + found.unread if coded[x]), dtype=object)
-    folders = paths.map(lambda path: Path(path).relative_to(root).parts[:-1])
-    loose = folders.str.len() == 0
-    others = [x for x in found.others if coded[x] and Path(x).parent != root]
+    odd = [x for x in sum(found, []) if x != x.encode(errors="ignore").decode()]
+    files = sorted({*found.pictures, *found.unread}.difference(odd))
+    rows = pd.DataFrame({"path": files})
+    rows["folders"] = [Path(path).relative_to(root).parts[:-1] for path in files]
+    loose = rows["folders"].str.len() == 0
+    others = [x for x in found.others if x not in odd and Path(x).parent != root]
     if loose.all():
         raise ValueError(
-            f"{root}: no pictures in class folders ({len(paths)} pictures beside each other, "
+            f"{root}: no pictures in class folders ({len(rows)} pictures beside each other, "
             f"{len(others)} other files in folders); expected <class>/<picture>.jpg"
         )
-    rows = pd.DataFrame({"path": paths, "folders": folders})[~loose]
-    rows = rows.sort_values(["folders", "path"], ignore_index=True)
-    rows["label"] = rows["emotion"] = rows["folders"].str[0]
-    report = _missing(source, rows["emotion"]) if archive else []
-    for what, left in {
-        "pictures in no class folder, left out": list(paths[loose]),
-        "names that are no Unicode, left out": [x for x in coded if not coded[x]],
-        "pictures of formats that are not read": [x for x in found.unread if coded[x]],
+    left_out = {
+        "pictures in no class folder, left out": rows.loc[loose, "path"].tolist(),
+        "names that are no Unicode, left out": odd,
+        "pictures of formats that are not read": [x for x in found.unread if x not in odd],
         "files that are no pictures, left out": others,
         "folders that cannot be read or are links, left out": found.closed,
-    }.items():
+    }
+    rows = rows[~loose].sort_values(["folders", "path"], ignore_index=True)
+    rows["label"] = rows["emotion"] = rows["folders"].str[0]
+    report = _missing(source, rows["emotion"]) if archive else []
+    for what, left in left_out.items():
         if left:
             names = [Path(path).relative_to(root).as_posix() for path in left[:3]]
             first = ", ".join(name if name.isprintable() else ascii(name) for name in names)
@@ -128,7 +123,7 @@ def _class_folders(root: Path, source: str) -> tuple[pd.DataFrame, list[str]]:
     return rows.drop(columns="folders"), report
 
 
-def _webemo(root: Path, sadness: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+def _webemo(root: Path) -> tuple[pd.DataFrame, list[str]]:
     """Read `train25.txt`, `test25.txt` and `fetch.parquet`, what `gramnb fetch` has downloaded.
 
     The table may lie in `root` or in a folder of its own in it, one for each list or one for both.
@@ -158,14 +153,12 @@ def _webemo(root: Path, sadness: Sequence[str]) -> tuple[pd.DataFrame, list[str]
     label = pd.Series(LABELS[rows["label"]]).where(listed, "")
     if not there.all():
         report.append(f"WEBEmo: no image for {(~there).sum():,} of {len(rows):,} lines")
-    choices = {"chosen": sadness, LEVEL_2: [LEVEL_2], "sadness alone": ["sadness"]}
-    sad = {choice: label.isin(sadness_labels(names)) for choice, names in choices.items()}
-    counts = ", ".join(f"{choice} {(rows & there).sum():,}" for choice, rows in sad.items())
-    report.append(f"WEBEmo: images of sadness by choice of labels: {counts}")
+    choices = {LEVEL_2: SADNESS, "sadness alone": ["sadness"]}
+    counts = [f"{choice} {label[there].isin(x).sum():,}" for choice, x in choices.items()]
+    report.append(f"WEBEmo: images of sadness by choice of labels: {', '.join(counts)}")
     emotion = pd.Series(EMOTIONS[rows["label"]]).where(listed, "")
-    rows = rows.assign(emotion=emotion, label=label, sadness=sad["chosen"])
-    rows["dropped"] = np.where(listed, "", MALFORMED)
-    return rows[["url", "line", "path", "label", "emotion", "sadness", "dropped"]], report
+    rows = rows.assign(emotion=emotion, label=label, dropped=np.where(listed, "", MALFORMED))
+    return rows[["url", "line", "path", "label", "emotion", "dropped"]], report
 
 
 def _missing(source: str, found: pd.Series) -> list[str]:
@@ -215,3 +208,14 @@ def _transfer_set(entry: str) -> tuple[str, str, str]:
     folder = resolve(entry)
     name = (folder.parent if folder.name == "images" else folder).name
     return name, name.lower() if name.lower() in PUBLISHED else "folder", entry
+
+
+SOURCES = {
+    "demo": _class_folders,
+    "demo-unbiased": _class_folders,
+    "demo-emotion6": _class_folders,
+    "folder": _class_folders,
+    "webemo": _webemo,
+    "unbiasedemo": partial(_class_folders, source="unbiasedemo"),
+    "emotion-6": partial(_class_folders, source="emotion-6"),
+}
