@@ -173,7 +173,7 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
                 raise ImageError("not an image", f"pixels of mode {image.mode}, not RGB", name)
             with _room(width * height):
                 if image.format in ("JPEG", "MPO"):
-                    if (scans := _scans(data)) > MAX_SCANS:
+                    if data.count(_SCAN) > MAX_SCANS and (scans := _scans(data)) > MAX_SCANS:
                         raise ImageError("too large", f"{scans} scans", name)
                     image = _strict_jpeg(data, image)
                 image.load()
