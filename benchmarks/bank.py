@@ -1,6 +1,6 @@
 """Time a bank beside the k modules it holds, and whole training steps beside one another.
 
-    python benchmarks/bank.py [--rounds 20] [--batch 4] [--processor] [--record]
+    python benchmarks/bank.py [--rounds 20] [--batch 4] [--record]
 
 Three tables: forward and backward pass of a bank and of k separate modules with the same weights,
 on a 32 x 32 x 56 tap, batch 16, float32; a training step of EfficientNetV2B2 at 256 px with random
@@ -8,9 +8,8 @@ weights, without modules, with four, and with the variant of chapter 4 (the mean
 and one of EfficientNetV2S, of which the paper says that it "requires twice as much training time"
 (Section 3.1). What is compared is compiled as `fit` compiles it and runs in turns, round after
 round, so that a busy machine slows both alike. Medians over rounds; a ratio is taken within each
-round, and its quartiles stand in brackets. On a machine that others use, --processor counts the
-seconds processors worked; --record keeps the tables in results/benchmarks, from where chapter 2
-takes them.
+round, and its quartiles stand beside it. --record keeps the tables in results/benchmarks, from
+where chapter 2 takes them.
 """
 
 import argparse
@@ -33,20 +32,19 @@ TAPS = ("block3c_project_conv", "block4d_project_conv", "block5f_project_conv")
 MEANS = {"taps": TAPS, "options": HeadOptions(branch="linear", statistic="mean")}
 
 
-def in_turns(tasks: dict[str, Callable], given: argparse.Namespace, repeats: int = 1):
+def in_turns(tasks: dict[str, Callable], rounds: int, repeats: int = 1) -> pd.DataFrame:
     """Return seconds a call: a row for each round, a column for each task.
 
     Every other round goes in reverse order; two rounds before the first are not counted.
     """
-    clock = time.process_time if given.processor else time.perf_counter
     rows = []
-    for number in range(-2, given.rounds):
+    for number in range(-2, rounds):
         row = {}
         for name in list(tasks)[:: 1 if number % 2 else -1]:
-            began = clock()
+            began = time.perf_counter()
             for _ in range(repeats):
                 tasks[name]()
-            row[name] = (clock() - began) / repeats
+            row[name] = (time.perf_counter() - began) / repeats
         rows.append(row)
     return pd.DataFrame(rows[2:], columns=list(tasks))
 
@@ -76,15 +74,15 @@ def passes(layers: list[keras.layers.Layer], width: int) -> Callable:
     return run
 
 
-def bank_and_modules(k: int, given: argparse.Namespace) -> dict[str, str | float]:
+def bank_and_modules(k: int, rounds: int) -> dict[str, str | float]:
     """Compare k modules with the bank that holds them."""
     modules = [GramModule() for _ in range(k)]
     for module in modules:
         module.build((None, *TAP))
-    names = f"bank, k = {k}", f"{k} separate modules" if k > 1 else "a module"
-    parts = [GramBank.from_modules(modules)], modules
-    tasks = {name: passes(part, k * TAP[-1]) for name, part in zip(names, parts, strict=True)}
-    return compared(in_turns(tasks, given, repeats=5), *names)
+    bank, separate = f"bank, k = {k}", f"{k} separate modules" if k > 1 else "a module"
+    parts = {bank: [GramBank.from_modules(modules)], separate: modules}
+    tasks = {name: passes(part, k * TAP[-1]) for name, part in parts.items()}
+    return compared(in_turns(tasks, rounds, repeats=5), bank, separate)
 
 
 def step(batch: int, k: int, backbone: str = "EfficientNetV2B2", **options) -> Callable:
@@ -97,11 +95,10 @@ def step(batch: int, k: int, backbone: str = "EfficientNetV2B2", **options) -> C
     return lambda: model.train_on_batch(images, labels)
 
 
-def report(name: str, batch: int, rows: list[dict], given: argparse.Namespace) -> None:
+def report(name: str, rows: list[dict], batch: int, given: argparse.Namespace) -> None:
     """Print the comparisons and how they were timed, and record them as `name` if that is asked."""
-    clock = "processor time" if given.processor else "time passed"
-    taken = {"batch": batch, "clock": clock, "rounds": given.rounds, "cores": os.cpu_count()}
-    table = pd.DataFrame(rows).assign(**taken)
+    taken = {"batch": batch, "clock": "time passed", "rounds": given.rounds}
+    table = pd.DataFrame(rows).assign(**taken, cores=os.cpu_count())
     print(table.round(2).to_string(index=False), end="\n\n")
     if given.record:
         with atomic(resolve(f"results/benchmarks/{name}.csv")) as temporary:
@@ -112,19 +109,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--batch", type=int, default=4, help="images in a training step")
-    parser.add_argument("--processor", action="store_true", help="count processor seconds")
     parser.add_argument("--record", action="store_true", help="keep the tables in results")
     given = parser.parse_args()
-    report("bank", BATCH, [bank_and_modules(k, given) for k in (1, 2, 4, 8)], given)
+    report("bank", [bank_and_modules(k, given.rounds) for k in (1, 2, 4, 8)], BATCH, given)
 
     tasks = {f"k = {k}": step(given.batch, k) for k in (0, 4)}
     tasks["means of 3 taps"] = step(given.batch, 1, **MEANS)
-    steps = in_turns(tasks, given)
-    report("steps", given.batch, [compared(steps, "k = 0", x) for x in [*tasks][1:]], given)
+    steps = in_turns(tasks, given.rounds)
+    rows = [compared(steps, "k = 0", name) for name in ("k = 4", "means of 3 taps")]
+    report("steps", rows, given.batch, given)
 
     backbones = "EfficientNetV2B2", "EfficientNetV2S"
-    steps = in_turns({name: step(given.batch, 4, name) for name in backbones}, given)
-    report("backbones", given.batch, [compared(steps, *backbones)], given)
+    steps = in_turns({name: step(given.batch, 4, name) for name in backbones}, given.rounds)
+    report("backbones", [compared(steps, *backbones)], given.batch, given)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,18 @@ its own. An epoch's seconds are those of the second, when everything is compiled
 the table and draws the figure of the book's page about scale.
 """
 
-import argparse
-import json
+import multiprocessing
 import resource
-import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 
 import pandas as pd
 
 from gramnb import runs
 
 BASE = {"images": 160, "k": 4, "image_size": 64}
+MANIFEST = "runs/cache/growth/manifest.parquet"
 TABLE, DRAWING = "results/benchmarks/growth.csv", "book/images/growth.svg"
 LABELS = {"images": "training images", "k": "modules $k$", "image_size": "side of an image, px"}
 
@@ -29,13 +29,12 @@ def measure(images: int, k: int, image_size: int) -> dict[str, float]:
     from gramnb import TrainConfig, curate, train
     from gramnb.data.curation import Recipe
 
-    table = curate("runs/cache/growth/manifest.parquet", Recipe(text_threshold=None), False)
+    table = curate(MANIFEST, Recipe(text_threshold=None), False)
     kept = (table["split"] == "train").sum()
     with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(
-            manifest="runs/cache/growth/manifest.parquet", backbone="EfficientNetLite0",
-            weights="none", k=k, image_size=image_size, epochs=2, batch_size=16, augment=None,
-            train_share=images / kept,
+            manifest=MANIFEST, backbone="EfficientNetLite0", weights="none", k=k,
+            image_size=image_size, epochs=2, batch_size=16, augment=None, train_share=images / kept,
         )  # fmt: skip
         history = train(config, folder, progress=False).history
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -43,23 +42,17 @@ def measure(images: int, k: int, image_size: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--record", action="store_true")
-    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        print(json.dumps(measure(**given.one)))
-        return
     rows = []
-    for name, base in BASE.items():
-        for times in (1, 2, 4):
-            settings = BASE | {name: base * times}
-            command = [sys.executable, __file__, "--one", json.dumps(settings)]
-            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            rows.append({"grows": name, **settings, **json.loads(said.splitlines()[-1])})
-            print(rows[-1], flush=True)
-    table = pd.DataFrame(rows)
-    if given.record:
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, fresh, max_tasks_per_child=1) as process:
+        for name, base in BASE.items():
+            for times in (1, 2, 4):
+                settings = BASE | {name: base * times}
+                found = process.submit(measure, **settings).result()
+                rows.append({"grows": name, **settings, **found})
+                print(rows[-1], flush=True)
+    if sys.argv[1:] == ["--record"]:
+        table = pd.DataFrame(rows)
         with runs.atomic(runs.resolve(TABLE)) as temporary:
             table.to_csv(temporary, index=False, float_format="%.2f")
         draw(table)

@@ -1,6 +1,6 @@
 """Time training beside what one would use instead: a plain Keras script, and timm on PyTorch.
 
-    python benchmarks/peers.py [--rounds 5] [--images 64] [--batch 8] [--processor]
+    python benchmarks/peers.py [--batch 8]
 
 Ours and the plain script train the same network, EfficientNetV2B2 at 256 px with four Gram modules;
 timm's has no modules. Each is timed on a batch that is there, and end to end from the drawn demo
@@ -29,6 +29,7 @@ from gramnb.data.inspection import inspect_all
 from gramnb.models import build_classifier
 
 K, SIZE, LOSS = 4, 256, "sparse_categorical_crossentropy"
+IMAGES, ROUNDS = 64, 5
 
 
 def plain_network() -> keras.Model:
@@ -94,26 +95,22 @@ def torch_tasks(table, batch: int) -> list[Callable]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--processor", action="store_true", help="count processor seconds")
-    given = parser.parse_args()
-    table = inspect_all(sources.read("demo", count=given.images))
+    batch = parser.parse_args().batch
+    table = inspect_all(sources.read("demo", count=IMAGES))
     table = table[table["dropped"] == ""].reset_index(drop=True)  # some are drawn damaged
     with quiet():
         ours = build_classifier("EfficientNetV2B2", K, SIZE, "none")
         peers = {
-            "ours": keras_tasks(ours, features.images(table, SIZE, given.batch)),
-            "plain Keras": keras_tasks(plain_network(), plain_data(table, given.batch)),
+            "ours": keras_tasks(ours, features.images(table, SIZE, batch)),
+            "plain Keras": keras_tasks(plain_network(), plain_data(table, batch)),
         }
     if torch:
-        peers["timm, no modules"] = torch_tasks(table, given.batch)
+        peers["timm, no modules"] = torch_tasks(table, batch)
     else:
         print("timm is left out: it needs torch, torchvision and timm")
-    for number, images in enumerate((given.batch, len(table))):
-        tasks = {name: each[number] for name, each in peers.items()}
-        seconds = in_turns(tasks, given)
+    for number, images in enumerate((batch, len(table))):
+        seconds = in_turns({name: tasks[number] for name, tasks in peers.items()}, ROUNDS)
         rates = (images / seconds).median().round(1)
         shown = ", ".join(f"{name} {rate}" for name, rate in rates.items())
         print(("a step", "end to end")[number], "images/s:", shown, flush=True)

@@ -1,6 +1,6 @@
 """Time `predict` on photographs beside its network alone, in turns, in one process.
 
-    python benchmarks/predict.py [FOLDER] [--images 1000] [--rounds 3]
+    python benchmarks/predict.py [FOLDER]
 
 The network alone answers the same pictures, decoded before, in three ways: as `predict` asks it,
 one picture a thread; and as ONNX Runtime works by itself, all threads on one picture or on 32. The
@@ -8,15 +8,16 @@ ratios are the point: what of the network's own rate is left when files are read
 is the whole process's; without a folder the drawn demo images are read.
 """
 
-import argparse
 import os
 import resource
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
 
+IMAGES, ROUNDS = 1000, 3
 PAUSE = 0.1  # seconds; threads of ONNX Runtime turn idle for a while and would slow who comes next
 began = time.perf_counter()
 
@@ -53,28 +54,23 @@ def ways(classifier, session, files, images) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", nargs="?")
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
     classifier = SadnessClassifier.load()
-    files = [given.folder] if given.folder else read("demo", count=given.images)["path"]
-    files = find_images(files)[::3][: given.images]
+    files = sys.argv[1:] or read("demo", count=IMAGES)["path"]
+    files = find_images(files)[::3][:IMAGES]
     classifier.predict(files[:1], progress=False)
     print("the first answer is there", said())
     images = [read_image(file, classifier.image_size) for file in files]
     session = onnxruntime.InferenceSession(shipped.content(shipped.MODELS[0], "onnx"))
-    for count in (4, 16, 64, len(files)):
+    for count in [few for few in (4, 16, 64) if few < len(files)] + [len(files)]:
         asked = ways(classifier, session, files[:count], images[:count])
         seconds = {way: [] for way in asked}
-        for _ in range(given.rounds * max(1, 64 // count)):
+        for _ in range(ROUNDS * max(1, 64 // count)):
             for way, run in asked.items():
                 time.sleep(PAUSE)
                 start = time.perf_counter()
                 run()
                 seconds[way].append(time.perf_counter() - start)
-        print(f"{min(count, len(files))} images")
+        print(f"{count} images")
         for way, each in seconds.items():
             ratio = np.median(np.divide(each, seconds["predict"]))
             print(f"  {way}: {count / np.median(each):.0f} a second; predict at {ratio:.0%} of it")

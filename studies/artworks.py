@@ -1,11 +1,11 @@
 """Ask ten networks about paintings, and about the same paintings changed in one respect each.
 
-    python -m studies.artworks FOLDER [MANIFEST]
+    python -m studies.artworks FOLDER
 
 FOLDER holds the paintings and, in artworks.csv (file, title), their titles. The rows k = 0 and
 k = 4 of the study `shipped` answer, five seeds each. A dozen paintings are few, so the test
-photographs of MANIFEST (default runs/states/manifest.parquet, whose other photographs these runs
-were trained on) are asked the same. Recorded in results/artworks, without any photograph:
+photographs of these runs' own manifest are asked the same. Recorded in results/artworks, without
+any photograph:
 
     paintings.csv        FOLDER's files: title, size, luminance, why one is left out or renamed
     predictions.csv      painting, title, intervention, strength, k, seed, p_sadness, log_odds
@@ -59,30 +59,39 @@ CHANGED, CHANGED_BY = "At Eternity's Gate", [0, 2, 3, 5, 7, 9, 11, 13]  # of STE
 MAPPED = 6  # paintings with maps: half with the highest log-odds, half with the lowest
 
 
-def main(folder: str, file: str = "runs/states/manifest.parquet") -> None:
+def main(folder: str) -> None:
     rows = trained.found(Experiment.study(STUDY))
     runs = [run for row in ROWS for _, run in rows[row]]
-    if unfinished := [run.path.name for run in runs if not run.complete]:
-        raise SystemExit(f"{unfinished[0]}: not finished; make study STUDY={STUDY}")
     config = rows[ROWS[-1]][-1][0]
 
     listed = listed_paintings(Path(folder))
     write(listed.drop(columns="path"), "paintings.csv")
-    shown = listed[listed["title"] != ""].reset_index(drop=True)
-    pictures = [images.read_image(path, config.image_size) for path in shown["path"]]
-    paintings = ask_all(pictures, shown[["painting", "title"]], runs, config)
+    shown = listed[listed["title"] != ""].set_index("painting")
+    pictures = read(shown, config)
+    paintings = ask_all(pictures, shown["title"].reset_index(), runs, config)
     write(paintings, "predictions.csv")
     draw(shown, pictures, paintings, [run for run in runs if run.config["k"]])
 
-    table = manifest.kept(manifest.read(resolve(file)))
-    table = table[table["split"] == "test"].reset_index(drop=True)
-    pictures = [images.read_image(path, config.image_size) for path in table["path"]]
+    table = (
+        manifest.kept(manifest.read(config.manifest))
+        .query("split == 'test'")
+        .reset_index(drop=True)
+    )
+    pictures = read(table, config)
     known = table[["image_id", "group"]].assign(
         y=table["sadness"], luminance=[mean_luminance(picture) for picture in pictures]
     )
     photographs = ask_all(pictures, known, runs, config)
-    write(photographs, "photographs.parquet")
+    small = dict.fromkeys(photographs.select_dtypes("float"), "float32")
+    small = photographs.astype(small | {"k": "int8", "seed": "int8"})
+    with atomic(resolve(OUT) / "photographs.parquet") as temporary:
+        small.to_parquet(temporary, index=False, compression="zstd", compression_level=19)
     write(scores(photographs), "scores.csv")
+
+
+def read(table: pd.DataFrame, config: TrainConfig) -> list[np.ndarray]:
+    """Return the pictures of a table with paths, as the networks see them."""
+    return [images.read_image(path, config.image_size) for path in table["path"]]
 
 
 def listed_paintings(folder: Path) -> pd.DataFrame:
@@ -95,19 +104,19 @@ def listed_paintings(folder: Path) -> pd.DataFrame:
     titles = pd.read_csv(known).set_index("file")["title"] if known.exists() else {}
     rows = []
     for path in find_images([folder]):
-        title = titles.get(path.name, path.stem)
         data = images.read_bytes(path)
-        picture = images.decode(data, name=path)
+        picture, painting = images.decode(data, name=path), images.image_id(data)
         height, width, _ = picture.shape
-        row = {"painting": images.image_id(data), "file": path.name, "listed": title,
-               "title": title, "reason": "", "width": width, "height": height,
-               "luminance": mean_luminance(picture), "path": str(path)}  # fmt: skip
-        wrong, shown = WRONG_TITLES.get(row["painting"], ("", ""))
+        listed = title = titles.get(path.name, path.stem)
+        wrong, shown = WRONG_TITLES.get(painting, ("", ""))
+        reason = ""
         if min(width, height) < MIN_SIDE:
-            row |= {"title": "", "reason": f"an icon of {width} x {height} pixels; left out"}
+            title, reason = "", f"an icon of {width} x {height} pixels; left out"
         elif title == wrong:
-            row |= {"title": shown, "reason": f"shows {shown}"}
-        rows.append(row)
+            title, reason = shown, f"shows {shown}"
+        rows.append({"painting": painting, "file": path.name, "listed": listed, "title": title,
+                     "reason": reason, "width": width, "height": height,
+                     "luminance": mean_luminance(picture), "path": str(path)})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -158,55 +167,41 @@ def scores(photographs: pd.DataFrame) -> pd.DataFrame:
 def draw(shown: pd.DataFrame, pictures: list, paintings: pd.DataFrame, mapped: list[Run]) -> None:
     """Draw the paintings from sadness to others, one of them changed, and the maps of some."""
     whole = paintings[paintings["intervention"] == UNTOUCHED]
-    order = in_order(whole)
-    row = {painting: n for n, painting in enumerate(shown["painting"])}
-    large = [images.read_image(path) for path in shown["path"]]
-    titles, answers = shown["title"], by_network(whole, "painting", order)
-    places = [row[painting] for painting in order]
-    show(plots.ensembles([large[n] for n in places], list(titles[places]), answers), "paintings")
-    places = [*places[: MAPPED // 2], *places[-MAPPED // 2 :]]
+    by_modules = whole[whole["k"] == whole["k"].max()].groupby("painting")["log_odds"].mean()
+    order = list(by_modules.sort_values(ascending=False).index)
+    large = dict(zip(shown.index, map(images.read_image, shown["path"]), strict=True))
+    titles = shown["title"]
+    answers = by_network(whole, "painting", order)
+    show(plots.ensembles([large[one] for one in order], list(titles[order]), answers), "paintings")
+
+    ends = [*order[: MAPPED // 2], *order[-MAPPED // 2 :]]
     with quiet():
-        batch = np.stack([pictures[n] for n in places])
+        batch = np.stack([pictures[shown.index.get_loc(one)] for one in ends])
         found = [contribution_maps(load_network(run), batch) for run in mapped]
     maps = [np.mean([each[name] for each in found], axis=0) for name in found[0]]
-    drawn = [large[n] for n in places]
-    show(plots.explanations(drawn, maps, list(found[0]), list(titles[places])), "maps")
-    if (titles == CHANGED).any():
-        n, steps = int((titles == CHANGED).idxmax()), [STEPS[step] for step in CHANGED_BY]
-        names = [label(*step) for step in steps]
-        own = with_steps(paintings[paintings["painting"] == shown["painting"][n]])
-        changed = [intervene(pictures[n], *step, seed=n) for step in steps]
-        show(plots.ensembles(changed, names, by_network(own, "step", names)), "interventions")
+    drawn = [large[one] for one in ends]
+    show(plots.explanations(drawn, maps, list(found[0]), list(titles[ends])), "maps")
 
-
-def in_order(answers: pd.DataFrame) -> list[str]:
-    """Return the paintings by the largest k's mean log-odds, the highest first."""
-    own = answers[answers["k"] == answers["k"].max()]
-    return list(own.groupby("painting")["log_odds"].mean().sort_values(ascending=False).index)
+    n, steps = list(titles).index(CHANGED), [STEPS[step] for step in CHANGED_BY]
+    names = [label(*step) for step in steps]
+    answers = by_network(with_steps(paintings[paintings["title"] == CHANGED]), "step", names)
+    changed = [intervene(pictures[n], *step, seed=n) for step in steps]
+    show(plots.ensembles(changed, names, answers), "interventions")
 
 
 def by_network(answers: pd.DataFrame, column: str, order: list) -> dict[str, np.ndarray]:
     """Return {network: (runs, pictures)}, probabilities, pictures by their column in this order."""
-    found = {}
-    for k, own in answers.groupby("k"):
-        table = own.pivot(index="seed", columns=column, values="p_sadness")
-        found[f"k = {k}"] = table[order].to_numpy()
-    return found
+    table = answers.pivot(index=["k", "seed"], columns=column, values="p_sadness")[order]
+    return {f"k = {k}": own.to_numpy() for k, own in table.groupby("k")}
 
 
 def with_steps(answers: pd.DataFrame) -> pd.DataFrame:
-    pairs = zip(answers["intervention"], answers["strength"], strict=True)
-    return answers.assign(step=[label(*pair) for pair in pairs])
+    return answers.assign(step=list(map(label, answers["intervention"], answers["strength"])))
 
 
 def write(table: pd.DataFrame, name: str) -> None:
     with atomic(resolve(OUT) / name) as temporary:
-        if name.endswith("parquet"):
-            floats = table.select_dtypes("float").columns
-            small = table.astype(dict.fromkeys(floats, "float32") | {"k": "int8", "seed": "int8"})
-            small.to_parquet(temporary, index=False, compression="zstd", compression_level=19)
-        else:
-            table.to_csv(temporary, index=False, float_format="%.6g")
+        table.to_csv(temporary, index=False, float_format="%.6g")
 
 
 def show(figure: Figure, name: str) -> None:
@@ -217,6 +212,6 @@ def show(figure: Figure, name: str) -> None:
 
 
 if __name__ == "__main__":
-    if not 2 <= len(sys.argv) <= 3:
+    if len(sys.argv) != 2:
         raise SystemExit(__doc__)
-    main(*sys.argv[1:])
+    main(sys.argv[1])

@@ -3,11 +3,10 @@
     python -m studies.control
 
 A positive control: if a network that reads G does not tell these classes apart, something is
-broken. Every picture starts as coloured noise. Its pixels are then moved, by gradients through the
-frozen network, until one statistic of its tapped sub-maps has shifted by half of a given number of
-standard deviations, up for "sadness" and down for "others", while all else stays as it was:
-
-Each start makes two pictures, one of either class, which stay in one fold.
+broken. Every picture starts as coloured noise; each start makes two pictures, one of either class,
+which stay in one fold. Their pixels are moved, by gradients through the frozen network, until one
+statistic of the tapped sub-maps has shifted by half of a given number of standard deviations, up
+for "sadness" and down for "others", while all else stays as it was:
 
 - `correlation-<strength>`: a weighted sum of the sub-maps' correlations shifts. Each sub-map's mean
   and variance stay, and so does the pooled top, which is all that the baseline reads.
@@ -65,23 +64,11 @@ def main() -> None:
         name = f"{kind}-{strength:g}"
         start = np.repeat(textures(COUNT // 2, seed=len(rows)), 2, axis=0)
         moved = shifted(network, start, (sadness - 0.5) * strength, kind, weights[kind])
-        for label in (0, 1):
-            write(moved[sadness == label], f"{FOLDER}/{name}/{('others', 'sadness')[label]}")
-        curated(f"{FOLDER}/{name}")
+        write(moved, f"{FOLDER}/{name}")
         found = measured(network, start, moved, sadness, kind, weights[kind])
         rows.append({"set": name, "strength": strength, "images": COUNT, **found})
-        print(rows[-1], flush=True)
     with atomic(resolve(MEASURED)) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4f")
-
-
-def curated(folder: str) -> None:
-    """Write the manifest of a set, beside its folder; the pictures of one start share a group."""
-    recipe = curation.Recipe(source="folder", root=folder, folds=5, text_threshold=None)
-    table = inspection.inspect_all(sources.read("folder", folder, ["sadness"]), progress=False)
-    table = table.assign(group=[int(Path(path).stem) for path in table["path"]])
-    made = {"source": "demo", "root": folder, "by": "studies/control.py"}  # drawn, as the demo is
-    manifest.write(curation.split(table, recipe), f"{folder}.parquet", made)
 
 
 def textures(count: int, seed: int) -> np.ndarray:
@@ -120,16 +107,16 @@ HELD = {"mean": 3.0, "variance": 3.0, "covariance": 0.1, "top": 0.2}  # weights 
 KEPT = {"correlation": ("mean", "variance", "top"), "mean": ("covariance", "top")}
 
 
-def projected(found: dict, kind: str, weights: np.ndarray) -> tf.Tensor:
-    """Return the weighted sum of a statistic, (n,)."""
-    axes = list(range(1, weights.ndim + 1))
-    return tf.reduce_sum(found[kind] * tf.constant(weights, tf.float32), axis=axes)
-
-
 def all_statistics(network, pictures) -> dict[str, np.ndarray]:
     """Return `statistics` of any number of pictures, as arrays."""
     parts = [statistics(network, pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def projected(found: dict, kind: str, weights: np.ndarray) -> tf.Tensor:
+    """Return the weighted sum of a statistic, (n,)."""
+    axes = list(range(1, weights.ndim + 1))
+    return tf.reduce_sum(found[kind] * tf.constant(weights, tf.float32), axis=axes)
 
 
 def shifted(network, start, shifts, kind: str, weights: np.ndarray) -> np.ndarray:
@@ -169,20 +156,18 @@ def shifted(network, start, shifts, kind: str, weights: np.ndarray) -> np.ndarra
 def measured(network, start, moved, sadness, kind: str, weights: np.ndarray) -> dict[str, float]:
     """Return what differs between the classes in the pictures as they are written."""
     found = all_statistics(network, moved.astype("float32"))
-    value, before = (
-        np.asarray(projected(each, kind, weights))
-        for each in (found, all_statistics(network, start))
-    )
-    gap, means = value[sadness == 1].mean() - value[sadness == 0].mean(), found["mean"]
-    each = np.abs(means[sadness == 1].mean(0) - means[sadness == 0].mean(0)) / means.std(0)
-    pairs = np.triu_indices(means.shape[1], 1)
-    correlations = [found["correlation"][sadness == n][:, *pairs].mean(axis=0) for n in (1, 0)]
+    before = np.asarray(projected(all_statistics(network, start), kind, weights))
+    value = np.asarray(projected(found, kind, weights))
+    of_class = {name: (each[sadness == 0], each[sadness == 1]) for name, each in found.items()}
+    means = np.subtract(*(each.mean(axis=0) for each in of_class["mean"]))
+    pairs = np.triu_indices(len(means), 1)
+    correlations = np.subtract(*(each[:, *pairs].mean(axis=0) for each in of_class["correlation"]))
     return {
-        "shift": gap / before.std(),
-        "largest_mean_difference": each.max(),
-        "mean_absolute_correlation_difference": np.abs(np.subtract(*correlations)).mean(),
+        "shift": (value[sadness == 1].mean() - value[sadness == 0].mean()) / before.std(),
+        "largest_mean_difference": (np.abs(means) / found["mean"].std(axis=0)).max(),
+        "mean_absolute_correlation_difference": np.abs(correlations).mean(),
         "auc_statistic": roc_auc_score(sadness, value),
-        "auc_means": auc(means, sadness),
+        "auc_means": auc(found["mean"], sadness),
         "auc_top": auc(found["top"], sadness),
     }
 
@@ -197,9 +182,16 @@ def auc(features: np.ndarray, sadness: np.ndarray) -> float:
 
 
 def write(pictures: np.ndarray, folder: str) -> None:
-    resolve(folder).mkdir(parents=True, exist_ok=True)
+    """Write a set, others and sadness in turns, and its manifest; one start is one group."""
     for number, picture in enumerate(pictures):
-        Image.fromarray(picture).save(resolve(folder) / f"{number:03d}.png")
+        file = resolve(folder) / ("others", "sadness")[number % 2] / f"{number // 2:03d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(file)
+    recipe = curation.Recipe(source="folder", root=folder, folds=5, text_threshold=None)
+    table = inspection.inspect_all(sources.read("folder", folder, ["sadness"]), progress=False)
+    table = table.assign(group=[int(Path(path).stem) for path in table["path"]])
+    made = {"source": "demo", "root": folder, "by": "studies/control.py"}  # drawn, as the demo is
+    manifest.write(curation.split(table, recipe), f"{folder}.parquet", made)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,6 @@ FILE = "results/systems/costs.csv"
 KS = range(6)
 
 
-def main() -> None:
-    configs = [each for row in Experiment.study("systems").configs().values() for each in row]
-    with runs.atomic(runs.resolve(FILE)) as temporary:
-        costs(dict.fromkeys(config.backbone for config in configs)).to_csv(temporary)
-
-
 def costs(backbones) -> pd.DataFrame:
     """Return each system's parameters and multiply_adds, for every k; a backbone is built once."""
     rows = {}
@@ -42,4 +36,6 @@ def costs(backbones) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    configs = [each for row in Experiment.study("systems").configs().values() for each in row]
+    with runs.atomic(runs.resolve(FILE)) as temporary:
+        costs(dict.fromkeys(config.backbone for config in configs)).to_csv(temporary)

@@ -1,11 +1,10 @@
-"""Curate a folder of class folders and record what became of each image, without any pixel.
+"""Curate the photographs of *states* and record what became of each, without any pixel.
 
-    python -m studies.curate FOLDER [SADNESS [TRANSFER]]
+    python -m studies.curate FOLDER TRANSFER
 
-FOLDER holds class folders, SADNESS names those that count as sadness (default: sad,crying,lonely).
-The manifest goes to runs/states/, the record to results/states_curation/images.csv: hashes, labels,
-splits, shares under text and faces, reasons; no path, no picture. Prints the attrition table and
-the seconds it took.
+FOLDER holds class folders, of which `SADNESS` count as sadness. The manifest goes to runs/states/,
+the record to results/states_curation/images.csv: hashes, labels, splits, shares under text and
+faces, reasons; no path, no picture. Prints what each step cost.
 
 Beside the manifest stand others that studies compare it with, each on the same images or more:
 
@@ -19,13 +18,12 @@ Beside the manifest stand others that studies compare it with, each on the same 
     cropped.parquet         the central squares of the images, written beside it; images.csv says
                             which was cut from which
 
-and, where TRANSFER names a folder of another collection, `<its name>.parquet` without the images
-that are near-duplicates of FOLDER's, and `<its name>_shared.parquet` with them.
+TRANSFER is a folder of another collection: `<its name>.parquet` is without the images that are
+near-duplicates of FOLDER's, and `<its name>_shared.parquet` with them.
 """
 
-import pathlib
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,6 +34,8 @@ from tqdm import tqdm
 from gramnb import runs
 from gramnb.data import curation, images, manifest
 
+SADNESS = ("sad", "crying", "lonely")
+RECORD = "results/states_curation/images.csv"
 COLUMNS = ["row", "image_id", "label", "sadness", "split", "fold", "width", "height",
            "text_fraction", "face_fraction", "group", "dropped", "cropped"]  # fmt: skip
 FOLDER = "runs/states/{}.parquet"
@@ -44,49 +44,40 @@ FACES = 0.1  # share of the area
 SIDE = 224  # of a central square, in pixels: what the studies' networks take
 
 
-def main(folder: str, sadness: str = "sad,crying,lonely", transfer: str = "") -> None:
-    began = time.perf_counter()
+def main(folder: str, transfer: str) -> None:
     recipe = curation.Recipe(
-        source="folder", root=folder, sadness=sadness, face_threshold=1.0, folds=5
+        source="folder", root=folder, sadness=SADNESS, face_threshold=1.0, folds=5
     )
     table = curation.curate(FOLDER.format("manifest"), recipe)
     print(manifest.attrition(table).to_string())
-    kept = manifest.kept(table)
-    print(kept.groupby(["split", "sadness"]).size().unstack().to_string())
-    print(f"{time.perf_counter() - began:.0f} s")
     squares = cropped(table, runs.resolve(FOLDER.format("cropped")).with_suffix(""))
-    file = runs.resolve("results/states_curation/images.csv")
-    with runs.atomic(file) as temporary:
-        recorded = table.assign(cropped=manifest.kept(squares)["image_id"])
+    recorded = table.assign(cropped=manifest.kept(squares)["image_id"])
+    with runs.atomic(runs.resolve(RECORD)) as temporary:
         recorded[COLUMNS].to_csv(temporary, index=False, float_format="%.6f")
     for name, other in (others(table, recipe) | {"cropped": squares}).items():
         manifest.write(other, FOLDER.format(name), recipe.record() | {"derived": name})
-        print(f"{name}: {len(manifest.kept(other))} images")
-    if transfer:
-        name = pathlib.Path(transfer).name
-        for end, exclude in (("", FOLDER.format("manifest")), ("_shared", "")):
-            recipe = curation.transfer_recipe("folder", transfer, sadness, exclude)
-            other = curation.curate(FOLDER.format(name + end), recipe)
-            print(manifest.attrition(other).to_string())
+    for end, exclude in (("", FOLDER.format("manifest")), ("_shared", "")):
+        recipe = curation.transfer_recipe("folder", transfer, SADNESS, exclude)
+        other = curation.curate(FOLDER.format(Path(transfer).name + end), recipe)
+        print(manifest.attrition(other).to_string())
 
 
 def others(table: pd.DataFrame, recipe: curation.Recipe) -> dict[str, pd.DataFrame]:
     """Return the manifests that studies compare with `table`, by name."""
     held_out = manifest.drop(table, table["fold"].isin(HELD_OUT), "excluded")
     alone = table.assign(group=np.arange(len(table)))
-    more = {"with_text": {"text_threshold": None}, "with_conflicts": {"conflicts": "keep"}}
-    return {
+    found = {
         "development": curation.split(held_out, recipe),
         "at_random": curation.split(alone, recipe),
         "unstratified": unstratified(table, recipe),
         "one_label": table.assign(sadness=(table["label"] == recipe.sadness[0]).astype(np.int8)),
         "without_faces": manifest.drop(table, table["face_fraction"] >= FACES, "face"),
-    } | {
-        name: refolded(
-            curation.curate(FOLDER.format(f"all_{name}"), recipe.replace(**change)), table
-        )
-        for name, change in more.items()
     }
+    more = {"with_text": {"text_threshold": None}, "with_conflicts": {"conflicts": "keep"}}
+    for name, change in more.items():
+        all_of_them = curation.curate(FOLDER.format(f"all_{name}"), recipe.replace(**change))
+        found[name] = refolded(all_of_them, table)
+    return found
 
 
 def unstratified(table: pd.DataFrame, recipe: curation.Recipe) -> pd.DataFrame:
@@ -98,12 +89,11 @@ def unstratified(table: pd.DataFrame, recipe: curation.Recipe) -> pd.DataFrame:
     return table
 
 
-def cropped(table: pd.DataFrame, folder: pathlib.Path) -> pd.DataFrame:
+def cropped(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Return `table` with the central squares of its images, which are written to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     table = table.copy()
-    paths = manifest.kept(table)["path"]
-    for number, path in tqdm(paths.items(), "cropping", len(paths), unit="image"):
+    for number, path in tqdm(manifest.kept(table)["path"].items(), "cropping", unit="image"):
         pixels = images.read_image(path)
         height, width, _ = pixels.shape
         side = min(height, width)
@@ -128,6 +118,6 @@ def refolded(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    if not 2 <= len(sys.argv) <= 4:
+    if len(sys.argv) != 3:
         raise SystemExit(__doc__)
     main(*sys.argv[1:])

@@ -4,7 +4,6 @@ One format for `profiles/*.yaml` (whose file may also hold the notebooks' parame
 `results/<study>/study.yaml`, and one function that expands it. CONTRIBUTING.md has an example.
 """
 
-import itertools
 import re
 import reprlib
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ def _distinct(values: list) -> list:
 
 
 Distinct = AfterValidator(_distinct)
+Some = Field(min_length=1)
 
 
 class _Reader(yaml.SafeLoader):
@@ -36,18 +36,17 @@ class _Reader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{twice[0]} twice", node.start_mark
-            )
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(problem=f"{twice[0]} twice",
+                                                    problem_mark=node.start_mark)  # fmt: skip
         return super().construct_mapping(node, deep)
 
 
 class Experiment(Settings):
     """An experiment's file; every row is trained with each seed on each fold."""
 
-    seeds: Annotated[list[NonNegativeInt], Field(min_length=1), Distinct] = [0]  # or a row's own
-    folds: Annotated[list[int], Field(min_length=1), Distinct] = [-1]  # -1: the manifest's split
+    seeds: Annotated[list[NonNegativeInt], Some, Distinct] = [0]  # or a row's own
+    folds: Annotated[list[int], Some, Distinct] = [-1]  # -1: the manifest's split
     # settings of `TrainConfig` that all rows share; `head` holds those of `HeadOptions`. In
     # `manifest`, "{seed}" is the seed: another partition for each repetition
     base: dict[str, Any] = {}
@@ -57,7 +56,7 @@ class Experiment(Settings):
     data: str = ""  # a study's images in words; a profile's image folder
     baseline: str = ""  # of a study: the row that the others are compared with
     # of a study: whose predictions are recorded
-    splits: Annotated[list[Literal["val", "test"]], Field(min_length=1), Distinct] = ["test"]
+    splits: Annotated[list[Literal["val", "test"]], Some, Distinct] = ["test"]
     # of a study: other data sets that every run answers, name to manifest; of a profile: folders
     # between commas
     transfer: dict[str, str] | str = {}
@@ -104,8 +103,7 @@ class Experiment(Settings):
             raise ValueError(f"{file}: {' '.join(str(error).split())}") from None
         found = cls.parse({} if content is None else content, file)
         asked = ("data", "baseline", "runs", "seeds")
-        given = found.model_dump(include=found.model_fields_set)
-        if lacking := [key for key in asked if not given.get(key)]:
+        if lacking := [key for key in asked if not content or not content.get(key)]:
             raise ValueError(f"{file}: lacks {', '.join(lacking)}")
         if found.baseline not in found.configs():
             raise ValueError(f"{file}: the baseline {found.baseline!r} is no row")
@@ -136,13 +134,11 @@ class Experiment(Settings):
                 raise ValueError(f"{self.file}: row {row!r}: head must be settings by name")
             if not all(each and isinstance(each, list) for each in lists):
                 raise ValueError(f"{self.file}: row {row!r}: seeds and folds must be lists")
-            settings["head"] = heads[0] | heads[1]
             if said := {"seed", "fold"} & set(settings):
                 raise ValueError(f"{self.file}: row {row!r}: {said.pop()}: say seeds or folds: [0]")
-            both = itertools.product(folds, seeds)
+            settings["head"] = heads[0] | heads[1]
             found[row] = [
-                {**settings, **_at(settings, seed), "seed": seed, "fold": fold}
-                for fold, seed in both
+                _of_seed(settings, seed) | {"fold": fold} for fold in folds for seed in seeds
             ]
         return found
 
@@ -161,7 +157,7 @@ class Experiment(Settings):
         return found
 
 
-def _at(settings: Mapping, seed: int) -> dict[str, str]:
-    """Return the manifest of a seed, if the settings name one."""
+def _of_seed(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     name = settings.get("manifest")
-    return {"manifest": name.replace("{seed}", str(seed))} if isinstance(name, str) else {}
+    manifest = {"manifest": name.replace("{seed}", str(seed))} if isinstance(name, str) else {}
+    return settings | manifest | {"seed": seed}

@@ -39,18 +39,18 @@ def svg(below: dict[str, set[str]]) -> str:
     width = STEP * max(map(len, floors))
     place = {room: (width / 2 + STEP * (n + 0.5 - len(row) / 2), ROW * (level + 0.5))
              for level, row in enumerate(floors) for n, room in enumerate(row)}  # fmt: skip
-    drawn = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {ROW * len(floors)}" '
-             'font-family="sans-serif" font-size="13" text-anchor="middle">',
-             "<!-- made by studies/graph.py -->"]  # fmt: skip
+    lines, boxes = [], []
     for room, (x, y) in place.items():
         for other in sorted(below[room] - set().union(*(reached[each] for each in below[room]))):
             to, at = place[other]
-            drawn.append(f'<path d="M{x} {y} L{to} {at}" stroke="#9ab" fill="none"/>')
-    for room, (x, y) in place.items():
+            lines.append(f'<path d="M{x} {y} L{to} {at}" stroke="#9ab" fill="none"/>')
         box = f'x="{x - WIDE / 2}" y="{y - HIGH / 2}" width="{WIDE}" height="{HIGH}" rx="4"'
-        drawn.append(f'<rect {box} fill="#eef3f8" stroke="#4a6a8a"/>')
-        drawn.append(f'<text x="{x}" y="{y + 4}">{room}</text>')
-    return "\n".join([*drawn, "</svg>\n"])
+        boxes.append(f'<rect {box} fill="#eef3f8" stroke="#4a6a8a"/>')
+        boxes.append(f'<text x="{x}" y="{y + 4}">{room}</text>')
+    head = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {ROW * len(floors)}" '
+            'font-family="sans-serif" font-size="13" text-anchor="middle">',
+            "<!-- made by studies/graph.py -->"]  # fmt: skip
+    return "\n".join([*head, *lines, *boxes, "</svg>\n"])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ collects the answer to the main question from all recorded studies (`results/ans
 
 import re
 import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -33,19 +34,20 @@ ROWS = [
     ("the same, Lite2", KINDS[3], "equivalence_lite2_means", ("k = 4", "k = 4, means")),
 ]
 RESULTS = """\
-On {pool} photographs of six collectors, with a frozen EfficientNetLite0, four Gram modules change
-accuracy by **{planned} points** (95 % interval). The paper's own gain, {gain} points on its images,
-is neither shown nor excluded. The plan (`results/equivalence/plan.md`) was committed before the
-first run. The probability of a gain above one point is {better}. That of a difference within one
-point, the shaded band of the figure, is {equivalent}: such a difference does not matter.
+On {pool:,} photographs of six collectors, with a frozen EfficientNetLite0, four Gram modules change
+accuracy by **{planned} points** (95 % interval). The paper's own gain, {gain:.2f} points on its
+images, is neither shown nor excluded. The plan (`results/equivalence/plan.md`) was committed before
+the first run. The probability of a gain above one point is {better:.0f} %. That of a difference
+within one point, the shaded band of the figure, is {equivalent:.0f} %: such a difference does not
+matter.
 
 On the larger EfficientNetLite2 the modules change AUC by {larger} points. Gram matrices in place of
 plain means change it by {against_means}. On drawn textures that differ only in correlations, the
 modules do see the difference.
 
 The text filter (RapidOCR reads what it finds) agrees with eyes on {text[agree]:.1f} %
-({text[low]:.1f} to {text[high]:.1f}) of {eyes} photographs that were labelled after its threshold
-was fixed.
+({text[low]:.1f} to {text[high]:.1f}) of {eyes:.0f} photographs that were labelled after its
+threshold was fixed.
 """
 
 
@@ -64,13 +66,12 @@ def answer() -> pd.DataFrame:
     """
     rows = {"paper": _paper()}
     for name, kind, study, pair in ROWS:
-        if (runs.resolve("results") / study / "predictions.parquet").exists():
-            (found,) = evaluation.compare(_answers(study), {name: pair}, ("accuracy",)).itertuples()
-            rows[name] = _row(found, kind, f"results/{study}")
-    each = by_collector(_answers("collectors"), PAIR).xs("accuracy", level="metric")
+        (found,) = evaluation.compare(_answers(study), {name: pair}, ("accuracy",)).itertuples()
+        rows[name] = _row(found._asdict(), kind, f"results/{study}")
+    each = by_collector(_answers("collectors"), PAIR)
     where = "results/collectors: trained on the five others"
-    for found in each.itertuples():
-        rows[f"{found.Index}, unseen"] = _row(found, KINDS[2], where)
+    for found in each.xs("accuracy", level="metric").itertuples():
+        rows[f"{found.Index}, unseen"] = _row(found._asdict(), KINDS[2], where)
     rows["average, frozen"] = _average(each, "results/collectors, random effects")
     trained = by_collector(_answers("candidates"), tuple(f"{k}, seven emotions" for k in PAIR))
     where = "results/candidates, random effects; upper layers trained on seven emotions"
@@ -93,30 +94,30 @@ def by_collector(
 
 def _average(each: pd.DataFrame, source: str) -> dict:
     """Return what collectors say together, as a row of the answer."""
-    together = evaluation.meta_analysis(each["estimate"], each["error"])
-    return _row(pd.Series(together | {"detectable": np.nan}), KINDS[2], source)
+    return _row(evaluation.meta_analysis(each["estimate"], each["error"]), KINDS[2], source)
 
 
 def _answers(study: str) -> pd.DataFrame:
     return runs.predictions(f"results/{study}").query("split == 'test'")
 
 
-def _row(found, kind: str, source: str) -> dict:
+def _row(found: Mapping, kind: str, source: str) -> dict:
     names = ("estimate", "low", "high", "detectable")
-    return {name: 100 * getattr(found, name) for name in names} | {"kind": kind, "source": source}
+    shares = {name: 100 * found.get(name, np.nan) for name in names}
+    return shares | {"kind": kind, "source": source}
 
 
 def _paper() -> dict:
     """Return the paper's gain, with the error that disagreement as in our runs would give it."""
-    gain, runs_, images = paper.table3()["gain"].loc[4], paper.SETTINGS.runs, paper.DATA.test.total
+    gain, images = paper.table3()["gain"].loc[4] / 100, paper.DATA.test.total
     networks = dict(iter(_answers("frozen").groupby("variant")))
     four, none = (networks[name] for name in PAIR)
     between = evaluation.disagreement(four, none)
     own = np.mean([evaluation.disagreement(each, each) for each in (four, none)])
-    error = 100 * paper.paired_error(gain / 100, between, images, runs_, own)
+    error = paper.paired_error(gain, between, images, paper.SETTINGS.runs, own)
     found = {"estimate": gain, "low": gain - 1.96 * error, "high": gain + 1.96 * error}
     source = "printed; error as if its runs disagreed as ours do, its test images alone"
-    return found | {"detectable": np.nan, "kind": KINDS[0], "source": source}
+    return _row(found, KINDS[0], source)
 
 
 def fill(page: str, texts: dict[str, str]) -> None:
@@ -127,7 +128,7 @@ def fill(page: str, texts: dict[str, str]) -> None:
 
 
 def filled(page: str, texts: dict[str, str]) -> str:
-    """Return the page with each text between the two comments of which the first names it."""
+    """Return the page as `fill` writes it; ValueError if it has no place for a text, or several."""
     for name, text in texts.items():
         mark = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
         page, count = mark.subn(lambda found, new=text: f"{found[1]}\n{new}\n\n{found[2]}", page)
@@ -136,34 +137,29 @@ def filled(page: str, texts: dict[str, str]) -> str:
     return page
 
 
-def table(rows: list[list[str]]) -> str:
-    """Return rows of cells as a table in Markdown; the first row is its head."""
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def results() -> str:
     """Return what the README says of the recorded studies."""
     planned = _answers("equivalence")
-    main = evaluation.compare(planned, {"planned": PAIR}, ("accuracy",))
-    larger = evaluation.compare(_answers("equivalence_lite2"), {"larger": PAIR}, ("auc",))
-    means = {"means": ("k = 4", "k = 4, means")}
-    means = evaluation.compare(_answers("equivalence_lite2_means"), means, ("auc",))
+    main = evaluation.compare(planned, {"": PAIR}, ("accuracy",))
     chances = evaluation.equivalence(main, margin=MARGIN / 100).iloc[0]
     text = agreement().loc["report"]
     words = RESULTS.format(
-        pool=f"{planned['image_id'].nunique():,}",
-        planned=evaluation.points(main).loc["planned", "accuracy"],
-        larger=evaluation.points(larger).loc["larger", "auc"],
-        against_means=evaluation.points(means).loc["means", "auc"],
-        better=f"{100 * chances['better']:.0f} %",
-        equivalent=f"{100 * chances['equivalent']:.0f} %",
-        gain=f"{paper.table3()['gain'].loc[4]:.2f}",
+        pool=planned["image_id"].nunique(),
+        planned=_difference("equivalence", PAIR, "accuracy"),
+        larger=_difference("equivalence_lite2", PAIR, "auc"),
+        against_means=_difference("equivalence_lite2_means", ("k = 4", "k = 4, means"), "auc"),
+        gain=paper.table3()["gain"].loc[4],
+        better=100 * chances["better"],
+        equivalent=100 * chances["equivalent"],
         text=100 * text,
-        eyes=f"{text['n']:.0f}",
+        eyes=text["n"],
     )
     parts = words.strip().split("\n\n")
     return "\n\n".join(textwrap.fill(part, 118, break_on_hyphens=False) for part in parts)
+
+
+def _difference(study: str, pair: tuple[str, str], metric: str) -> str:
+    return evaluation.points(evaluation.compare(_answers(study), {"": pair}, (metric,))).iat[0, 0]
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ COLUMNS = ["row", "source", "file", "image_id", "label", "emotion", "sadness", "
            "text_fraction", "face_fraction", "group", "dropped"]  # fmt: skip
 REPETITIONS = 10
 FOLDS = 5
-FACES = {"textless": None, "general": 0.1}  # share of the area that is a portrait
+FACES = 0.1  # share of the area that is a portrait
 
 
 def main(folder: str) -> None:
@@ -39,32 +39,26 @@ def main(folder: str) -> None:
         source="folder", root=folder, sadness_share=None, face_threshold=1.0, folds=FOLDS
     )
     table = curated(listed(Path(folder)), recipe)
-    names = [f"{Path(path).parent.name}/{Path(path).name}" for path in table["path"]]
-    file = runs.resolve(RECORD)
-    with runs.atomic(file) as temporary:
+    names = ["/".join(Path(path).parts[-2:]) for path in table["path"]]
+    with runs.atomic(runs.resolve(RECORD)) as temporary:
         table.assign(file=names)[COLUMNS].to_csv(temporary, index=False, float_format="%.6f")
     print(manifest.attrition(table).to_string())
-    for name, limit in FACES.items():
-        part = table
-        if limit is not None:
-            part = manifest.drop(table, table["face_fraction"] >= limit, "face")
-        print(f"\n{name}")
-        print(
-            pd.crosstab(manifest.kept(part)["source"], manifest.kept(part)["emotion"]).to_string()
-        )
-        for seed in range(REPETITIONS):
-            write(curation.split(part, recipe.replace(seed=seed)), name, seed, recipe)
-        write(by_collection(part), name, "collectors", recipe)
+    general = manifest.drop(table, table["face_fraction"] >= FACES, "face")
+    for stratum, part in {"textless": table, "general": general}.items():
+        folded = {seed: curation.split(part, recipe.replace(seed=seed))
+                  for seed in range(REPETITIONS)}  # fmt: skip
+        for name, one in (folded | {"collectors": by_collection(part)}).items():
+            made = {**recipe.record(), "stratum": stratum, "folds": str(name)}
+            manifest.write(one, MANIFEST.format(stratum, name), made)
 
 
 def listed(folder: Path) -> pd.DataFrame:
     """Return every image of the collections, `source` naming its collection."""
     classes = pd.read_csv(runs.resolve(COLLECTIONS))
     tables = []
-    for name in classes["collection"].unique():
-        own = classes[classes["collection"] == name].set_index("label")
-        sadness = own.index[own["sadness"] == 1].tolist()
-        table = sources.read("folder", str(folder / name), sadness)
+    for name, own in classes.groupby("collection", sort=False):
+        own = own.set_index("label")
+        table = sources.read("folder", str(folder / name), list(own.index[own["sadness"] == 1]))
         if unknown := sorted(set(table["label"]) - set(own.index)):
             raise ValueError(f"{COLLECTIONS}: {name} has no class {', '.join(unknown)}")
         tables.append(table.assign(source=name, emotion=table["label"].map(own["emotion"])))
@@ -86,11 +80,6 @@ def by_collection(table: pd.DataFrame) -> pd.DataFrame:
     number = pd.Series(np.arange(len(order)), order)
     fold = table["source"].map(number).where(table["dropped"] == "", -1)
     return table.assign(split="", fold=fold.astype(np.int16))
-
-
-def write(table: pd.DataFrame, stratum: str, name: object, recipe: curation.Recipe) -> None:
-    made = {**recipe.record(), "stratum": stratum, "folds": str(name)}
-    manifest.write(table, MANIFEST.format(stratum, name), made)
 
 
 if __name__ == "__main__":

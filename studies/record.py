@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pandas as pd
 import yaml
@@ -35,8 +35,7 @@ def record(study: Experiment, allow_dirty: bool = False) -> None:
             f"{study.name}: {len(unfinished)} runs are not finished, {unfinished[0].path.name} "
             f"first; make study STUDY={study.name} goes on with them"
         )
-    wanted = {"split": study.splits, "dataset": ["own", *study.others]}
-    write(study.name, found, wanted, allow_dirty)
+    write(study.name, found, allow_dirty, study)
 
 
 def record_folder(folder: str, name: str, allow_dirty: bool = False) -> None:
@@ -45,8 +44,7 @@ def record_folder(folder: str, name: str, allow_dirty: bool = False) -> None:
     Raises:
         ValueError: as `check_commits`.
     """
-    found = [(label, run) for run, label in labels(folder).items()]
-    write(name, found, {"split": ["val", "test"]}, allow_dirty)
+    write(name, [(label, run) for run, label in labels(folder).items()], allow_dirty)
 
 
 def check_commits(commits: Iterable[str]) -> None:
@@ -62,29 +60,32 @@ def check_commits(commits: Iterable[str]) -> None:
 
 
 def write(
-    name: str, found: list[tuple[str, Run]], wanted: Mapping[str, list], allow_dirty: bool = False
+    name: str, found: list[tuple[str, Run]], allow_dirty: bool, study: Experiment | None = None
 ) -> None:
     """Write the tables of runs, each with the name of its row, into a study's folder.
 
-    `predictions.parquet` (the columns of `runs.predictions`, `variant` being the row's name; of
-    columns in `wanted` these values alone), `metrics.csv` (one row a run and data set),
-    `history.csv`, and `runs.json`: configuration and environment, what all runs share once;
-    `recorded` by which commit, and `drawn`, whether the images are the package's own drawings.
-
-    Raises:
-        ValueError: as `check_commits`, of the runs' commits and the present one.
+    `predictions.parquet` (`runs.predictions`, `variant` being the row's name; of a study's splits
+    and data sets alone), `metrics.csv` (one row a run and data set), `history.csv`, and
+    `runs.json`: configuration and environment, what all runs share once; `recorded` by which
+    commit; `drawn`, whether the images are the package's own drawings.
     """
     if not allow_dirty:
         check_commits([commit(), *(run.environment["commit"] for _, run in found)])
     folder = resolve(STUDY.format(name)).parent
     frame = pd.concat([run.predictions.assign(variant=row) for row, run in found])
-    frame = frame[frame[[*wanted]].isin(wanted).all(axis="columns")].round({"p_sadness": 5})
+    if study:
+        datasets = ["own", *study.others]
+        frame = frame[frame["split"].isin(study.splits) & frame["dataset"].isin(datasets)]
+    frame = frame.round({"p_sadness": 5})
     with atomic(folder / "predictions.parquet") as temporary:
         names = [name for name in frame if name != "p_sadness"]  # its values are no names
         small = {"compression": "zstd", "compression_level": 19, "use_dictionary": names}
         frame.to_parquet(temporary, index=False, **small)
+    names = ["backbone", "k", "seed", "fold"]
+    keys = [(row, *(run.config[name] for name in names)) for row, run in found]
+    history = pd.concat([run.history for _, run in found], keys=keys, names=["variant", *names])
+    history = history.reset_index(["variant", *names])
     metrics = evaluation.by_seed(frame[frame["split"] == "test"])
-    history = pd.concat([_history(row, run) for row, run in found])
     for file, table in {"metrics.csv": metrics, "history.csv": history}.items():
         with atomic(folder / file) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
@@ -99,19 +100,11 @@ def write(
     write_json(folder / "runs.json", {**about, "all": shared, "runs": own})
 
 
-def _history(row: str, run: Run) -> pd.DataFrame:
-    known = {"variant": row, **{c: run.config[c] for c in ("backbone", "k", "seed", "fold")}}
-    return run.history.assign(**known)[[*known, *run.history.columns]]
-
-
 def summarise() -> pd.DataFrame:
     """Return `evaluation.estimate` of every recorded study, row and metric, as one table.
 
     Left out: studies of drawn images, which measure no quality, and images under both labels.
-
-    Columns study, data (own images under the name in the study's file), backbone, variant, k,
-    metric, mean, sd, low, high, n: mean over runs, SD over seeds, a 95 % interval that covers runs
-    and images, number of seeds.
+    Own images stand in `data` under the name in the study's file.
     """
     tables = []
     for file in sorted(resolve("results").glob("*/predictions.parquet")):
@@ -123,13 +116,12 @@ def summarise() -> pd.DataFrame:
         frame = frame.replace({"dataset": {"own": stated.get("data", file.parent.name)}})
         once = ["dataset", "variant", "seed", "fold", "image_id"]
         frame = frame.drop_duplicates(once, keep=False)  # no answer is right under both labels
-        for (data, backbone, variant, k), part in frame.groupby(
-            ["dataset", "backbone", "variant", "k"], sort=False
-        ):
-            known = {"study": file.parent.name, "data": data, "backbone": backbone,
-                     "variant": variant, "k": k}  # fmt: skip
+        frame = frame.rename(columns={"dataset": "data"}).assign(study=file.parent.name)
+        names = ["study", "data", "backbone", "variant", "k"]
+        for key, part in frame.groupby(names, sort=False):
+            known = {**dict(zip(names, key, strict=True)), "metric": evaluation.METRICS}
             values = evaluation.estimate(part, evaluation.METRICS, resamples=RESAMPLES)
-            tables.append(pd.DataFrame({**known, "metric": evaluation.METRICS, **values}))
+            tables.append(pd.DataFrame({**known, **values}))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -17,15 +17,9 @@ from gramnb.config import TrainConfig
 from gramnb.data import manifest
 from gramnb.runs import Run, resolve
 
-Pair = tuple[TrainConfig, Run]
 
-
-def found(experiment: Experiment) -> dict[str, list[Pair]]:
-    """Return each row's configurations with their runs, whether these have begun or not.
-
-    Raises:
-        FileNotFoundError: a manifest is not there.
-    """
+def found(experiment: Experiment) -> dict[str, list[tuple[TrainConfig, Run]]]:
+    """Return each row's configurations with their runs, whether these have begun or not."""
     with quiet():
         return {
             row: [(config, training.run_of(config, experiment.runs)) for config in configs]
@@ -40,7 +34,6 @@ def files(experiment: Experiment, run: Run) -> list[Path]:
 
 
 def done(experiment: Experiment, run: Run) -> bool:
-    """Return whether a run is finished and has answered every other data set."""
     return all(file.exists() for file in files(experiment, run))
 
 
@@ -77,7 +70,7 @@ def train(experiment: Experiment, part: int = 1, parts: int = 1) -> list[Path]:
 
 def compute_features(experiment: Experiment) -> None:
     """Fill the cache for the frozen runs that are missing, every tap of a backbone in one pass."""
-    wanted: dict[tuple, dict[str, None]] = {}
+    wanted: dict[tuple, list[str]] = {}
     for _, config, run in in_order(experiment):
         first = features.POOLED if config.frozen else config.trained_from
         if not first or done(experiment, run):
@@ -85,8 +78,8 @@ def compute_features(experiment: Experiment) -> None:
         taps = (config.taps or (BACKBONES[config.backbone].tap,)) if config.k else ()
         for file in (config.manifest, *experiment.others.values()):
             key = (file, config.backbone, config.image_size, config.weights)
-            wanted.setdefault(key, {}).update(dict.fromkeys((first, *taps)))
+            wanted.setdefault(key, []).extend((first, *taps))
     for (file, backbone, image_size, weights), layers in wanted.items():
         table = manifest.kept(manifest.read(resolve(file))).reset_index(drop=True)
         training.check_files(table, file)
-        features.compute(table, backbone, image_size, weights or None, tuple(layers))
+        features.compute(table, backbone, image_size, weights or None, tuple(dict.fromkeys(layers)))

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 from studies.costs import FILE
 from studies.experiment import Experiment
-from studies.pages import fill, table
+from studies.pages import fill
 
 from gramnb.paper import DATA
 from gramnb.runs import resolve
@@ -19,19 +19,13 @@ PAGE, PROFILE, REFERENCE = "book/scale.md", "profiles/webemo.yaml", "EfficientNe
 MAP, POOLED = (32, 32, 56), 1408  # what a frozen run reads of an image: Section 4.2, Table 2
 
 
-def main() -> None:
-    fill(PAGE, {"scale": scale()})
-
-
 def scale() -> str:
     """Return the tables: time of training, row by row, then memory and disk."""
     steps = pd.read_csv(resolve("results/benchmarks/steps.csv"))
     step = steps[steps["timed"] == "k = 4"].iloc[0]
     rate = 1000 * step["batch"] / step["timed, ms"]
     costs = pd.read_csv(resolve(FILE), index_col="system")
-    profile = Experiment.parse(
-        yaml.safe_load(resolve(PROFILE).read_text(encoding="utf-8")), PROFILE
-    )
+    profile = Experiment.parse(yaml.safe_load(resolve(PROFILE).read_bytes()), PROFILE)
     rows, days, models = [["row", "images/s", "runs x epochs x images", "days"]], 0.0, 0
     for name, settings in profile.expanded().items():
         first, runs = settings[0], len(settings)
@@ -64,5 +58,11 @@ def scale() -> str:
     return "\n\n".join(map(table, (measured, rows, space)))
 
 
+def table(rows: list[list[str]]) -> str:
+    """Return rows of cells as a table in Markdown; the first row is its head."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 if __name__ == "__main__":
-    main()
+    fill(PAGE, {"scale": scale()})

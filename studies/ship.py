@@ -52,24 +52,36 @@ def main() -> None:
 
     found = answers()
     tried = {row: scores(found, row) for row in found["variant"].unique()}
-    rows = {"best": chosen(tried), "gram": GRAM}
+    rows = {"best": min(tried, key=lambda row: tried[row]["log_loss"]), "gram": GRAM}
     released = trained.found(Experiment.study(RELEASED))
     demo.draw_dataset(PAINTINGS, "demo-artworks")
     for name, row in rows.items():
         ((_, run),) = released[row]
-        write_weights(run, SHIPPED / f"{name}.npz")
-        about = {"row": row, "candidates": tried, **measured(found, row), **internal(row)}
         versions = {"python": run.environment["python"], **run.environment["packages"]}
-        about |= {"network": run.config, "sha256": {"npz": digest(name, "npz")}}
-        runs.write_json(SHIPPED / f"{name}.json", {**about, "versions": versions})
+        about = {"row": row, "candidates": tried, **measured(found, row), **internal(row)}
+        about |= {"network": run.config, "sha256": {"npz": "", "onnx": ""}, "versions": versions}
+        write_weights(run, SHIPPED / f"{name}.npz")
+        write_card(name, about)
         write_onnx(name, SHIPPED / f"{name}.onnx")
-        digests = {kind: digest(name, kind) for kind in ("npz", "onnx")}
-        runs.write_json(SHIPPED / f"{name}.json", {**card(name), "sha256": digests})
-        runs.write_json(SHIPPED / f"{name}.json", {**card(name), "unlike": unlike(name)})
+        write_card(name, about)
+        write_card(name, about | {"unlike": unlike(name)})
     text = texts({name: card(name) for name in MODELS}, **asked(PAINTINGS))
     fill(PAGE, {name: text[name] for name in TABLES})
     fill("README.md", {"answers": text["answers"]})
-    print("\n".join(f"{name}: {row}" for name, row in rows.items()))
+
+
+def write_card(name: str, about: dict) -> None:
+    """Write a shipped model's card, with the sha256 of the files that it has by now."""
+    for kind in about["sha256"]:
+        data = (SHIPPED / f"{name}.{kind}").read_bytes()
+        about["sha256"][kind] = hashlib.sha256(data).hexdigest()
+    runs.write_json(SHIPPED / f"{name}.json", about)
+
+
+def emotion_of() -> pd.DataFrame:
+    """Return each image's collection (`source`) and `emotion`, by image_id."""
+    images = pd.read_csv(runs.resolve(IMAGES)).query("dropped != 'duplicate'")
+    return images.drop_duplicates("image_id").set_index("image_id")[["source", "emotion"]]
 
 
 def answers() -> pd.DataFrame:
@@ -78,10 +90,8 @@ def answers() -> pd.DataFrame:
     Columns of `runs.predictions`, and each image's collection (`source`) and `emotion`.
     """
     frame = runs.predictions(f"results/{CANDIDATES}").query("split == 'test'")
-    images = pd.read_csv(runs.resolve(IMAGES)).query("dropped != 'duplicate'")
-    known = images.drop_duplicates("image_id").set_index("image_id")[["source", "emotion"]]
-    frame = frame.join(known, on="image_id")
-    return frame.assign(x=log_odds(frame["p_sadness"], least=LEAST))
+    x = log_odds(frame["p_sadness"], least=LEAST)
+    return frame.join(emotion_of(), on="image_id").assign(x=x)
 
 
 def calibrated(own: pd.DataFrame) -> pd.DataFrame:
@@ -95,15 +105,10 @@ def calibrated(own: pd.DataFrame) -> pd.DataFrame:
 
 def scores(found: pd.DataFrame, row: str) -> dict[str, float]:
     """Return what a candidate is chosen by, and its AUC: both averaged over collections."""
-    groups = calibrated(found[found["variant"] == row]).groupby("source")
-    losses = [log_loss(part["y"], part["p"]) for _, part in groups]
-    aucs = [roc_auc_score(part["y"], part["p"]) for _, part in groups]
-    return {"log_loss": round(np.mean(losses), 6), "auc": round(np.mean(aucs), 6)}
-
-
-def chosen(tried: dict[str, dict[str, float]]) -> str:
-    """Return the candidate with the lowest log-loss."""
-    return min(tried, key=lambda row: tried[row]["log_loss"])
+    parts = [part for _, part in calibrated(found[found["variant"] == row]).groupby("source")]
+    metrics = {"log_loss": log_loss, "auc": roc_auc_score}
+    return {name: round(np.mean([metric(part["y"], part["p"]) for part in parts]), 6)
+            for name, metric in metrics.items()}  # fmt: skip
 
 
 def measured(found: pd.DataFrame, row: str) -> dict:
@@ -112,13 +117,13 @@ def measured(found: pd.DataFrame, row: str) -> dict:
     fitted = vars(Calibration.fit(own["y"], own["x"]))
     own = calibrated(own)
     drawn = np.random.default_rng(0).random((500, len(own))) < own["p"].to_numpy()
+    by_chance = np.mean([evaluation.ece(y, own["p"]) for y in drawn])
     return {
         "calibration": {name: round(value, 6) for name, value in fitted.items()},
         "threshold": 0.5,
         "learned": round(own["y"].mean(), 6),
         "external": {source: figures(part) for source, part in own.groupby("source")},
-        "together": figures(own)
-        | {"ece_by_chance": round(np.mean([evaluation.ece(y, own["p"]) for y in drawn]), 6)},
+        "together": {**figures(own), "ece_by_chance": round(by_chance, 6)},
         "emotions": emotions(own),
     }
 
@@ -146,19 +151,17 @@ def emotions(own: pd.DataFrame) -> dict[str, dict[str, float]]:
 def internal(row: str) -> dict:
     """Return a released network's own test: images of the collections it learned from."""
     own = runs.predictions(f"results/{RELEASED}").query("split == 'test' and variant == @row")
-    own = own.assign(p=own["p_sadness"])
+    own = own.assign(p=own["p_sadness"]).join(emotion_of(), on="image_id")
     images = {"train": int(own["n_train"].iloc[0]), "test": len(own)}
-    known = pd.read_csv(runs.resolve(IMAGES)).drop_duplicates("image_id").set_index("image_id")
-    seen = emotions(own.join(known["emotion"], on="image_id"))
-    return {"images": images, "internal": figures(own), "internal_emotions": seen}
+    return {"images": images, "internal": figures(own), "internal_emotions": emotions(own)}
 
 
-def earlier() -> dict[str, dict[str, float]]:
+def earlier() -> dict[str, float]:
     """Return the AUC by collection of the model that shipped before; it had learned from one."""
     found = answers().drop_duplicates("image_id").set_index("image_id")
     own = pd.read_csv(runs.resolve(EARLIER)).set_index("image_id").join(found[["y", "source"]])
     parts = own[own["source"] != "states"].groupby("source")
-    return {source: round(roc_auc_score(p["y"], p["p_sadness"]), 6) for source, p in parts}
+    return {source: roc_auc_score(part["y"], part["p_sadness"]) for source, part in parts}
 
 
 def write_weights(run: Run, file: Path) -> None:
@@ -178,13 +181,8 @@ def write_weights(run: Run, file: Path) -> None:
         np.savez(temporary, **changed)
 
 
-def digest(name: str, kind: str) -> str:
-    """Return the sha256 of a shipped model's file."""
-    return hashlib.sha256((SHIPPED / f"{name}.{kind}").read_bytes()).hexdigest()
-
-
 def write_onnx(name: str, file: Path) -> None:
-    """Write a shipped network for ONNX Runtime, its large kernels in float16."""
+    """Write a shipped network, as read back, for ONNX Runtime, its large kernels in float16."""
     import onnx
     import tensorflow as tf
     import tf2onnx

@@ -55,9 +55,8 @@ def pytest_runtest_protocol(item):
 @pytest.fixture(scope="session")
 def demo_manifest():
     """A manifest of 90 drawn images with splits, curated without the text filter."""
-    recipe = curation.Recipe(
-        root=str(SHARED / "images"), count=90, text_threshold=None, sadness_share=None
-    )
+    images = str(SHARED / "images")
+    recipe = curation.Recipe(root=images, count=90, text_threshold=None, sadness_share=None)
     with one_at_a_time():
         curation.curate(SHARED / "manifest.parquet", recipe, progress=False)
     return SHARED / "manifest.parquet"
@@ -87,15 +86,23 @@ def run(config):
 def python():
     """Run a script in a fresh interpreter and return its standard output."""
 
-    def run(script, *arguments, timeout=300):
-        done = subprocess.run(
-            [sys.executable, "-c", script, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=ROOT,
-        )
+    def run(script, *arguments):
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
     return run
+
+
+def checkout(folder, *more):
+    """Make a project of its own of a folder, by links to what runs and books are made from."""
+    for name in ("Snakefile", "studies", "notebooks", "book", "_config.yml", "_toc.yml", *more):
+        (folder / name).symlink_to(ROOT / name)
+
+
+def snakemake(folder, *arguments, **environment):
+    command = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", "--quiet", "all"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment}
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=folder,
+                          env=environment, timeout=900)  # fmt: skip

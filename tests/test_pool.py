@@ -5,18 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 from conftest import ROOT
 from studies import curate, pool
 
 from gramnb.data import curation
 from gramnb.data import manifest as manifests
 
-RECORD = ROOT / "results" / "pool" / "images.csv"
 
-
-@pytest.fixture
-def table(demo_manifest, tmp_path, monkeypatch):
+def test_copies_stay_with_the_first_collection_and_conflicts_go(
+    demo_manifest, tmp_path, monkeypatch
+):
     """Drawn pictures in two collections, three of them in both, one under both labels."""
     drawn = manifests.kept(manifests.read(demo_manifest)).groupby("group").first()
     sad, others = (drawn.loc[drawn["sadness"] == n, "path"].tolist() for n in (1, 0))
@@ -28,33 +26,26 @@ def table(demo_manifest, tmp_path, monkeypatch):
         (tmp_path / folder).mkdir(parents=True)
         for n, path in enumerate(paths):
             shutil.copy(path, tmp_path / folder / f"{n}{Path(path).suffix}")
-    classes = pd.DataFrame(
-        [(name, label, {"sad": "sadness"}.get(label, label), int(label == "sad"))
-         for name in "ba" for label in ("sad", "happy")],
-        columns=["collection", "label", "emotion", "sadness"],
-    )  # fmt: skip
-    classes.to_csv(tmp_path / "collections.csv", index=False)
+    lines = [f"{name},{each}" for name in "ba" for each in ("sad,sadness,1", "happy,happy,0")]
+    classes = "\n".join(["collection,label,emotion,sadness", *lines])
+    (tmp_path / "collections.csv").write_text(classes)
     monkeypatch.setattr(pool, "COLLECTIONS", str(tmp_path / "collections.csv"))
     recipe = curation.Recipe(source="folder", text_threshold=None, sadness_share=None)
-    return pool.curated(pool.listed(tmp_path), recipe)
+    table = pool.curated(pool.listed(tmp_path), recipe)
 
-
-def test_copies_stay_with_the_first_collection_and_conflicts_go(table):
     steps = table.groupby(["source", "dropped"]).size().to_dict()
     conflicts = {("b", "label conflict"): 1, ("a", "label conflict"): 1}
     assert steps == {("b", ""): 7, ("a", ""): 4, ("a", "duplicate"): 2, **conflicts}
     assert set(table["emotion"]) == {"sadness", "happy"}
 
-
-def test_folds_by_collection_follow_the_order_of_the_file(table):
-    folds = pool.by_collection(table)
+    folds = pool.by_collection(table)  # in the order of the file
     kept = manifests.kept(folds)
     assert kept.groupby("source")["fold"].unique().explode().to_dict() == {"b": 0, "a": 1}
     assert (folds.loc[folds["dropped"] != "", "fold"] == -1).all()
 
 
 def test_no_recorded_picture_is_kept_by_two_collectors_or_under_two_labels():
-    images = pd.read_csv(RECORD, keep_default_na=False)
+    images = pd.read_csv(ROOT / pool.RECORD, keep_default_na=False)
     groups = images[images["dropped"] == ""].groupby("group")
     assert (groups["source"].nunique() == 1).all() and (groups["sadness"].nunique() == 1).all()
     assert np.sort(images["row"]).tolist() == list(range(len(images)))
@@ -67,8 +58,9 @@ def test_folds_without_strata_hold_whole_groups_of_all_images():
     rows["image_id"] = [f"{n:016x}" for n in range(len(rows))]
     grouped = manifests.new(rows.assign(dropped=[""] * 40 + ["text"]))
     folded = curate.unstratified(grouped, curation.Recipe(folds=5))
-    assert folded["fold"].iloc[-1] == -1 and set(folded["fold"].iloc[:-1]) == set(range(5))
-    assert (manifests.kept(folded).groupby("group")["fold"].nunique() == 1).all()
-    assert manifests.kept(folded).groupby("fold").size().between(6, 10).all()
+    kept = manifests.kept(folded)
+    assert folded["fold"].iloc[-1] == -1 and set(kept["fold"]) == set(range(5))
+    assert (kept.groupby("group")["fold"].nunique() == 1).all()
+    assert kept.groupby("fold").size().between(6, 10).all()
     assert folded.drop(columns="fold").equals(grouped.drop(columns="fold"))
     assert curate.unstratified(grouped, curation.Recipe(folds=5)).equals(folded)

@@ -1,5 +1,6 @@
 """What is recorded follows from the recorded predictions, by the commands that wrote it."""
 
+import json
 import re
 
 import pandas as pd
@@ -14,9 +15,6 @@ from gramnb.config import TrainConfig
 RESULTS = ROOT / "results"
 RECORDED = sorted(file.parent.name for file in RESULTS.glob("*/metrics.csv"))
 STUDIES = sorted(file.parent.name for file in RESULTS.glob("*/study.yaml"))
-STATES = ("choices", "confirm", "finetuned", "frozen", "shipped", "width")
-IMAGES = pd.read_csv(RESULTS / "states_curation" / "images.csv")
-IMAGES = IMAGES[IMAGES["dropped"].isna()].set_index("image_id")
 
 
 def test_everything_recorded_is_small():
@@ -24,23 +22,20 @@ def test_everything_recorded_is_small():
 
 
 @pytest.mark.parametrize("name", RECORDED)
-class TestStudy:
-    def test_metrics_follow_from_the_predictions(self, name):
-        answers = runs.predictions(RESULTS / name)
-        assert list(answers) == runs.COLUMNS
-        written = pd.read_csv(RESULTS / name / "metrics.csv")
-        again = evaluation.by_seed(answers.query("split == 'test'"))
-        pd.testing.assert_frame_equal(again, written, rtol=1e-5, check_dtype=False)
-
-    def test_the_configurations_are_kept_with_versions_and_commit(self, name):
-        kept = runs.Run(RESULTS / name)._json("runs.json")
-        history = pd.read_csv(RESULTS / name / "history.csv")
-        runs_ = {run: {**kept["all"], **own} for run, own in kept["runs"].items()}
-        assert history.groupby(["variant", "seed", "fold"]).ngroups == len(runs_)
-        for known in runs_.values():
-            assert {"packages", "commit", "cores", "data", "k"} <= set(known)
-            config = TrainConfig.model_validate(known, extra="ignore")
-            assert config.k == known["k"] and config.variant == known["variant"]
+def test_metrics_and_configurations_are_those_of_the_predictions(name):
+    answers = runs.predictions(RESULTS / name)
+    assert list(answers) == runs.COLUMNS
+    written = pd.read_csv(RESULTS / name / "metrics.csv")
+    again = evaluation.by_seed(answers.query("split == 'test'"))
+    pd.testing.assert_frame_equal(again, written, rtol=1e-5, check_dtype=False)
+    kept = json.loads((RESULTS / name / "runs.json").read_bytes())
+    history = pd.read_csv(RESULTS / name / "history.csv")
+    assert history.groupby(["variant", "seed", "fold"]).ngroups == len(kept["runs"])
+    for own in kept["runs"].values():
+        known = {**kept["all"], **own}
+        assert {"packages", "commit", "cores", "data", "k"} <= set(known)
+        config = TrainConfig.model_validate(known, extra="ignore")
+        assert config.k == known["k"] and config.variant == known["variant"]
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -50,35 +45,32 @@ def test_a_study_is_what_its_file_says(name):
     configs = [config for each in rows.values() for config in each]
     assert all(re.fullmatch(r"runs/[-\w/.]+", config.manifest) for config in configs)
     assert len(set(map(repr, configs))) == len(configs), "two rows are the same run"
-    if name not in RECORDED:
-        return
-    wanted = {(row, c.k, c.seed, c.fold) for row, each in rows.items() for c in each}
-    written = pd.read_csv(RESULTS / name / "metrics.csv").query("dataset == 'own'")
-    found = list(written[["variant", "k", "seed", "fold"]].itertuples(index=False, name=None))
-    assert set(found) == wanted and len(found) == len(wanted)
+    if name in RECORDED:
+        wanted = sorted((row, c.k, c.seed, c.fold) for row, each in rows.items() for c in each)
+        written = pd.read_csv(RESULTS / name / "metrics.csv").query("dataset == 'own'")
+        found = written[["variant", "k", "seed", "fold"]].itertuples(index=False, name=None)
+        assert sorted(found) == wanted
 
 
-@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("name", ["choices", "confirm", "finetuned", "frozen", "shipped", "width"])
 def test_groups_and_counts_are_those_of_the_manifest(name):
     """Of five folds one is tested on and the one after it withheld; else the manifest's split."""
+    images = pd.read_csv(RESULTS / "states_curation" / "images.csv")
+    images = images[images["dropped"].isna()].set_index("image_id")
     answers = own_test(name)
-    assert answers["group"].tolist() == IMAGES.loc[answers["image_id"], "group"].tolist()
-    if (answers["fold"] < 0).all():
-        sizes = IMAGES["split"].value_counts()
-        assert set(answers["n_train"]) == {sizes["train"]}
-        assert set(answers["n_test"]) == {sizes["test"]}
-        return
-    sizes = IMAGES["fold"].value_counts()
+    assert answers["group"].tolist() == images.loc[answers["image_id"], "group"].tolist()
+    sizes = images["fold"].value_counts()
     for fold, part in answers.groupby("fold"):
-        tested, withheld = sizes[fold], sizes[(fold + 1) % 5]
-        assert set(part["n_test"]) == {tested}
-        assert set(part["n_train"]) == {sizes.sum() - tested - withheld}
+        if fold < 0:
+            counts = images["split"].value_counts()[["train", "test"]]
+        else:
+            counts = sizes.sum() - sizes[fold] - sizes[(fold + 1) % 5], sizes[fold]
+        assert (part[["n_train", "n_test"]] == [*counts]).all(axis=None)
 
 
 def test_the_summary_recomputes_to_the_same_bytes(tmp_path):
     record.summarise().to_csv(tmp_path / "again.csv", index=False, float_format="%.6g")
-    written = (RESULTS / "summary.csv").read_bytes()
-    assert (tmp_path / "again.csv").read_bytes() == written
+    assert (tmp_path / "again.csv").read_bytes() == (RESULTS / "summary.csv").read_bytes()
     summary = pd.read_csv(RESULTS / "summary.csv")
     assert not set(summary["study"]) & {"demo", "systems"}  # drawn images are no result
     assert (summary["low"] <= summary["mean"]).all() and (summary["mean"] <= summary["high"]).all()

@@ -1,23 +1,19 @@
 """A tiny study on drawn images, interrupted and continued; what an experiment's file may say."""
 
 import json
-import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import checkout, snakemake
 from studies import record
 from studies import runs as batch
 from studies.experiment import STUDY, Experiment
 
 from gramnb import evaluation, runs, training
-from gramnb.choices import HeadOptions
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 
@@ -28,18 +24,13 @@ FILE = {
     "splits": ["val", "test"],
     "seeds": [0, 1],
     "base": {
-        "manifest": "runs/images.parquet",
-        "backbone": "EfficientNetLite0",
-        "image_size": 48,
-        "frozen": True,
-        "epochs": 1,
-        "batch_size": 32,
-        "optimizer": "adam",
+        "manifest": "runs/images.parquet", "backbone": "EfficientNetLite0", "image_size": 48,
+        "frozen": True, "epochs": 1, "batch_size": 32, "optimizer": "adam",
         "head": {"momentum": 0.9},
     },
     "k": [0],
     "rows": {"a bank, added": {"k": 1, "head": {"module_fusion": "add"}}},
-}
+}  # fmt: skip
 
 
 def write(name, **changes):
@@ -56,13 +47,10 @@ def git(*arguments):
     return done.stdout.strip()
 
 
-def snakemake(**given):
+def study(name):
     """Ask Snakemake for a study, all that is missing in one process of training."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "GRAMNB_PARTS": "1"}
-    environment |= {f"GRAMNB_{name.upper()}": value for name, value in given.items()}
-    command = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", "--quiet", "all",
-               "--force-use-threads", "--", "study"]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    given = {"GRAMNB_PARTS": "1", "GRAMNB_STUDY": name}
+    return snakemake(".", "--force-use-threads", "--", "study", **given)
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +60,7 @@ def project(tmp_path_factory, demo_manifest):
     Its manifest does not say that the images are drawn, so that the summary counts them.
     """
     root = tmp_path_factory.mktemp("project")
-    for name in ("Snakefile", "notebooks", "studies", "book", "_config.yml", "_toc.yml"):
-        (root / name).symlink_to(ROOT / name)
+    checkout(root)
     (root / "src" / "gramnb").mkdir(parents=True)
     (root / "pyproject.toml").touch()
     (root / ".gitignore").write_text("runs/\n.snakemake/\n")
@@ -99,7 +86,7 @@ def project(tmp_path_factory, demo_manifest):
         half = {run.path: files(run) for run in runs.list_runs("runs/tiny")}
         with pytest.raises(FileNotFoundError, match="tiny: 3 runs are not finished, .* STUDY=tiny"):
             record.record(tiny)
-        done = snakemake(study="tiny")
+        done = study("tiny")
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count(" s\n") == 3 and "Recorded in results/tiny" in done.stdout
         yield {"half": half, "tiny": tiny}
@@ -125,30 +112,27 @@ def test_an_interrupted_study_goes_on_and_does_nothing_twice(project, monkeypatc
 
 
 def test_the_record_is_what_the_runs_say(project, table):
+    done = {run.path.name: (row, run) for row, pairs in batch.found(project["tiny"]).items()
+            for _, run in pairs}  # fmt: skip
+    answers = [run.predictions.assign(variant=row) for row, run in done.values()]
+    pd.testing.assert_frame_equal(table, pd.concat(answers, ignore_index=True), atol=6e-6)
     assert set(table["variant"]) == {"k = 0", "a bank, added"}
-    assert set(table["dataset"]) == {"own", "again"}
-    kept_rows = manifests.kept(manifests.read("runs/images.parquet"))
-    for row, pairs in batch.found(project["tiny"]).items():
-        for config, run in pairs:
-            mine = table[(table["variant"] == row) & (table["seed"] == config.seed)]
-            answers = run.predictions
-            assert len(mine) == len(answers) and set(mine["split"]) == {"val", "test"}
-            np.testing.assert_array_equal(mine["image_id"], answers["image_id"])
-            np.testing.assert_allclose(mine["p_sadness"], answers["p_sadness"], atol=6e-6)
-            own, again = (
-                part.set_index("image_id")["p_sadness"]
-                for part in (mine.query("dataset == 'own'"), mine.query("dataset == 'again'"))
-            )
-            assert sorted(again.index) == sorted(kept_rows["image_id"])
-            np.testing.assert_allclose(again[own.index], own, atol=1e-4)
+    assert set(table["split"]) == {"val", "test"}
+
+    kept = manifests.kept(manifests.read("runs/images.parquet"))
+    asked = table.pivot(index=["variant", "seed", "image_id"], columns="dataset")["p_sadness"]
+    assert (asked.groupby(["variant", "seed"])["again"].count() == len(kept)).all()
+    both = asked.dropna()
+    assert len(both) and np.abs(both["again"] - both["own"]).max() < 1e-4
+
     history = runs.histories("results/tiny")
     assert len(history) == 4 and set(history["variant"]) == set(table["variant"])
-    kept = json.loads(runs.resolve("results/tiny/runs.json").read_text())
-    done = {run.path.name: run for run in runs.list_runs("runs/tiny")}
-    assert set(kept["runs"]) == set(done)
-    for name, own in kept["runs"].items():  # what all runs share is written once
-        assert kept["all"] | own == done[name].config | done[name].environment
-        assert {"k", "seed", "head"} <= set(own) and not set(own) & set(kept["all"])
+    recorded = json.loads(runs.resolve("results/tiny/runs.json").read_text())
+    assert set(recorded["runs"]) == set(done)
+    for name, own in recorded["runs"].items():  # what all runs share is written once
+        _, run = done[name]
+        assert recorded["all"] | own == run.config | run.environment
+        assert {"k", "seed", "head"} <= set(own) and not set(own) & set(recorded["all"])
 
 
 def test_a_study_records_no_answers_that_another_asked_for(project, table):
@@ -162,15 +146,12 @@ def test_a_study_records_no_answers_that_another_asked_for(project, table):
 def test_the_summary_of_a_row_by_hand(project, table):
     summary = record.summarise().query("study == 'tiny'")
     assert len(summary) == 4 * len(evaluation.METRICS)  # 2 rows on 2 data sets
-    row = "a bank, added"
-    own = (summary["variant"] == row) & (summary["data"] == "drawn")
-    (found,) = summary[own & (summary["metric"] == "accuracy")].itertuples()
-    mine = table[table["variant"] == row].query("dataset == 'own' and split == 'test'")
-    right = (mine["p_sadness"] > 0.5) == mine["y"]
-    values = [right[mine["seed"] == seed].mean() for seed in (0, 1)]
+    row = "variant == 'a bank, added' and "
+    (found,) = summary.query(row + "data == 'drawn' and metric == 'accuracy'").itertuples()
+    mine = table.query(row + "dataset == 'own' and split == 'test'")
+    values = ((mine["p_sadness"] > 0.5) == mine["y"]).groupby(mine["seed"]).mean()
     assert (found.study, found.backbone, found.k, found.n) == ("tiny", "EfficientNetLite0", 1, 2)
-    assert found.mean == pytest.approx(np.mean(values), abs=1e-5)
-    assert found.sd == pytest.approx(np.std(values, ddof=1), abs=1e-5)
+    assert (found.mean, found.sd) == pytest.approx((values.mean(), values.std()), abs=1e-5)
     assert 0 <= found.low <= found.mean <= found.high <= 1
 
 
@@ -180,7 +161,7 @@ def test_recording_refuses_files_that_no_commit_holds(project):
     assert json.loads(clean)["recorded"] == {"commit": head, "allow_dirty": False}
     changed = runs.resolve("pyproject.toml")
     changed.write_text("# changed")
-    done = snakemake(study="tiny")
+    done = study("tiny")
     why = runs.resolve("runs/failed.txt").read_text()
     assert done.returncode != 0
     assert re.match(rf"recording needs a clean commit, .*{head}-dirty.*ALLOW_DIRTY=1", why)
@@ -191,8 +172,7 @@ def test_recording_refuses_files_that_no_commit_holds(project):
     changed.write_text("")
     record.record(project["tiny"])
     assert kept.read_bytes() == clean
-    (_, run), *_ = batch.found(project["tiny"])["k = 0"]
-    environment = run.path / "environment.json"
+    environment = runs.list_runs("runs/tiny")[0].path / "environment.json"
     content = environment.read_text()
     environment.write_text(content.replace(head, f"{head}-dirty"))  # trained before the commit
     with pytest.raises(ValueError, match="1 are not .*-dirty"):
@@ -209,27 +189,22 @@ def test_a_folder_of_runs_is_recorded_under_its_variants(project, table):
 
 
 def test_rows_are_settings_over_the_shared_ones_by_seed_and_fold(project):
-    own = {"k": 2, "taps": ["block2b_project_conv"], "seeds": [7], "augment": [2, 5]}
+    own = {"k": 2, "taps": ["block2b_project_conv"], "augment": [2, 5]}
     base = {**FILE["base"], "frozen": False, "head": {"momentum": 0.9, "dropout": 0.2}}
-    rows = {"own": {**own, "head": {"momentum": 0.8}}, "plain": None}
+    rows = {"own": {**own, "seeds": [7], "head": {"momentum": 0.8}}, "plain": None}
     write("rows", base=base, rows=rows, k=[0, 4], folds=[0, 3], splits=...)
     found = Experiment.study("rows").configs()
     assert list(found) == ["k = 0", "k = 4", "own", "plain"]
     assert [(c.fold, c.seed) for c in found["k = 0"]] == [(0, 0), (0, 1), (3, 0), (3, 1)]
-    shared = dict(manifest="runs/images.parquet", backbone="EfficientNetLite0", image_size=48,
-                  epochs=1, batch_size=32, optimizer="adam", fold=3)  # fmt: skip
-    head = HeadOptions(momentum=0.9, dropout=0.2)
-    assert found["k = 0"][3] == TrainConfig(**shared, head=head, seed=1, k=0)
-    changed = dict(k=2, taps=("block2b_project_conv",), augment=(2, 5), seed=7)
-    head = HeadOptions(momentum=0.8, dropout=0.2)
-    assert found["own"][1] == TrainConfig(**shared, **changed, head=head)
+    shared = {**base, "fold": 3}
+    assert found["k = 0"][3] == TrainConfig(**shared, seed=1, k=0)
+    changed = {**own, "seed": 7, "head": {"momentum": 0.8, "dropout": 0.2}}
+    assert found["own"][1] == TrainConfig(**shared | changed)
 
 
 def test_what_is_not_there_is_named(project):
     with pytest.raises(FileNotFoundError, match=r"^results/absent/study.yaml: not there; .*tiny"):
         Experiment.study("absent")
     write("lost", base={**FILE["base"], "manifest": "runs/lost.parquet"})
-    with pytest.raises(
-        FileNotFoundError, match="^runs/lost.parquet: no such manifest; notebook 01"
-    ):
+    with pytest.raises(FileNotFoundError, match="^runs/lost.parquet: no such manifest; notebook"):
         batch.train(Experiment.study("lost"))
