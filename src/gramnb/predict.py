@@ -1,8 +1,7 @@
 """Asking a trained network about photographs: a file, or a folder of them.
 
-`SadnessClassifier` is a model that ships with the package (`shipped`) or a run's, with its
-calibration; it takes pixels. A shipped model answers by ONNX Runtime, which starts at once; a run's
-answers in Keras (`networks`), which is imported when it is needed.
+A model that ships with the package (`shipped`) answers by ONNX Runtime, which starts at once; a
+run's answers in Keras (`networks`), which is imported when it is needed.
 """
 
 import os

@@ -4,9 +4,8 @@ One function, `interval`, gives all but shares': mean ± t x standard error. The
 
 - *Runs and images* (`estimate`, `roc_band`, `paired_difference` without folds). A bootstrap over
   groups of near-duplicates, the same draws for every run and variant, gives the variance that the
-  test images cause. What the runs scatter beyond it is the runs' own. The two are added. (Drawing
-  runs and images in one nested bootstrap would count the chance of a run on an image up to three
-  times.) The SD over seeds shows the second part only, and more seeds do not shrink the first.
+  test images cause. What the runs scatter beyond it is the runs' own. The two are added: one nested
+  bootstrap would count the chance of a run on an image up to three times.
 - *Folds* (`paired_difference`). Nadeau and Bengio's corrected resampled t-test (2003), which also
   allows for other training images.
 - *Studies* (`meta_analysis`). Their own errors, and how far the true differences lie apart.
@@ -16,7 +15,8 @@ any seed, fold, group (near-duplicates; -1 = none), n_train and n_test (images t
 row was trained and tested on). A run with folds scores each fold and takes the mean.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -155,20 +155,16 @@ def resampled(units: int, resamples: int, seed: int = 0) -> np.ndarray:
     return random.multinomial(units, np.full(units, 1 / units), resamples).astype(np.int16)
 
 
-def _with_error(metric, variants: list[Runs], resamples: int) -> tuple[np.ndarray, ...]:
-    """Return scores (s, ...) of a variant, or of the first minus the second of a pair.
+def _bootstrap(scores: Callable, unit: np.ndarray, resamples: int) -> tuple[np.ndarray, ...]:
+    """Return scores of s runs, (s, ...), the error of their mean and its degrees of freedom.
 
-    With them the standard error of their mean over runs, and its degrees of freedom
-    (Satterthwaite's), from the same resampled images for every run.
+    scores: of how often each image is drawn, (r, n) or None, to (s, r, ...). Freedom is
+    Satterthwaite's.
     """
-    values = _difference([runs.scores(metric)[:, 0] for runs in variants])
-    units = int(variants[0].unit.max()) + 1
-    counts, chunks = resampled(units, resamples), []
-    for start in range(0, resamples, CHUNK):
-        drawn = counts[start : start + CHUNK, variants[0].unit].astype(float)
-        chunks.append(_difference([runs.scores(metric, drawn) for runs in variants]))
-    draws = np.concatenate(chunks, axis=1)  # (s, resamples, ...)
-
+    values, units = scores(None)[:, 0], int(unit.max()) + 1
+    counts = resampled(units, resamples)
+    chunks = (counts[n : n + CHUNK, unit].astype(float) for n in range(0, resamples, CHUNK))
+    draws = np.concatenate([scores(drawn) for drawn in chunks], axis=1)  # (s, resamples, ...)
     runs = len(values)
     images = np.nanvar(draws.mean(axis=0), axis=0)  # of the mean over runs
     between = values.var(axis=0, ddof=1) / runs if runs > 1 else np.zeros_like(images)
@@ -179,17 +175,14 @@ def _with_error(metric, variants: list[Runs], resamples: int) -> tuple[np.ndarra
     return values, np.sqrt(variance), np.maximum(freedom, 1)
 
 
-def _difference(scores: list[np.ndarray]) -> np.ndarray:
-    return scores[0] if len(scores) == 1 else scores[0] - scores[1]
-
-
 def estimate(predictions: pd.DataFrame, metric="accuracy", resamples: int = 1000) -> dict:
     """Return mean, SD over seeds (ddof 1; NaN for one run), low, high and number of runs n.
 
     One variant's predictions; the interval covers runs and images, with one run the images only.
     metric: as `score` takes it; of several each value but n is an array.
     """
-    values, error, freedom = _with_error(metric, [Runs.of(predictions)], resamples)
+    runs = Runs.of(predictions)
+    values, error, freedom = _bootstrap(partial(runs.scores, metric), runs.unit, resamples)
     mean = values.mean(axis=0)
     low, high = np.clip(interval(mean, error, freedom), 0, 1)
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.nan
@@ -221,28 +214,30 @@ def paired_difference(
     Of several metrics the fields are arrays. Without folds, or by method "bootstrap", the interval
     covers runs and groups of images, and speaks of these training images. With folds it is the
     corrected resampled t-test's: the variance of the J differences, one a fold, times
-    1/J + n_test / n_train, and J - 1 degrees of freedom; of two variants trained on different
-    numbers of images the smaller one counts. Seeds that share their folds are averaged first, as
-    they repeat no partition; seeds with folds of their own repeat it.
+    1/J + n_test / n_train (the larger of two), and J - 1 degrees of freedom. Seeds that share their
+    folds repeat no partition, and are averaged first.
 
     Raises:
         ValueError: images, labels, seeds, folds or groups differ; folds without n_train and n_test.
     """
-    pair = [Runs.of(a), Runs.of(b)]
+    one, other = Runs.of(a), Runs.of(b)
     for name in ("images", "y", "seeds", "fold", "unit"):
-        if not np.array_equal(*(getattr(runs, name) for runs in pair)):
+        if not np.array_equal(getattr(one, name), getattr(other, name)):
             raise ValueError(f"the two variants differ in their {name}: a pair shares them")
     if method not in ("", "bootstrap"):
         raise ValueError(f"method must be 'bootstrap', or '' to go by the folds, got {method!r}")
-    fold = pair[0].fold
-    if method == "bootstrap" or np.ptp(fold) == 0:
-        values, error, freedom = _with_error(metric, pair, resamples)
+    if method == "bootstrap" or np.ptp(one.fold) == 0:
+
+        def difference(drawn: np.ndarray | None) -> np.ndarray:
+            return one.scores(metric, drawn) - other.scores(metric, drawn)
+
+        values, error, freedom = _bootstrap(difference, one.unit, resamples)
     else:
-        ratio = np.max([runs.ratio for runs in pair])  # NaN if either is
+        ratio = np.max([one.ratio, other.ratio])  # NaN if either is
         if np.isnan(ratio):
             raise ValueError("predictions lack n_train and n_test, which folds need")
-        values = _difference([runs.fold_scores(metric)[:, :, 0] for runs in pair])
-        alike = (fold == fold[0]).all()
+        values = (one.fold_scores(metric) - other.fold_scores(metric))[:, :, 0]
+        alike = (one.fold == one.fold[0]).all()
         values = values.mean(axis=0) if alike else np.concatenate(values)  # (J, ...)
         error = values.std(axis=0, ddof=1) * np.sqrt(1 / len(values) + ratio)
         freedom = len(values) - 1
@@ -277,10 +272,11 @@ def disagreement(a: pd.DataFrame, b: pd.DataFrame) -> float:
     run of the other one. With `a is b` the pairs are the different runs of one variant: what the
     seed alone changes. Raises ValueError if the images differ.
     """
-    pair = Runs.of(a), Runs.of(b)
-    if not np.array_equal(pair[0].images, pair[1].images):
+    one, other = Runs.of(a), Runs.of(b)
+    if not one.images.equals(other.images):
         raise ValueError("the two variants differ in their images: a pair shares them")
-    apart = cdist(*((runs.p > 0.5) == runs.y for runs in pair), "hamming")  # (runs, runs)
+    right, other_right = ((runs.p > 0.5) == runs.y for runs in (one, other))
+    apart = cdist(right, other_right, "hamming")  # (runs, runs)
     if a is b:
         apart = apart[~np.eye(len(apart), dtype=bool)]
     return float(apart.mean())
@@ -289,8 +285,7 @@ def disagreement(a: pd.DataFrame, b: pd.DataFrame) -> float:
 def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
     """Return how probable it is that each difference is worse, equivalent or better than a margin.
 
-    differences: of `tables.compare`; higher is better. margin: the largest difference that does not
-    matter, above 0, in the metric's unit.
+    differences: of `tables.compare`; higher is better. margin: in the metric's unit, above 0.
 
     Columns: worse, equivalent, better, the posterior probabilities of a difference below -margin,
     within, above (the correlated Bayesian t-test of Corani and Benavoli 2015, whose posterior is
@@ -310,8 +305,7 @@ def meta_analysis(estimates, errors) -> dict[str, float]:
 
     Keys: estimate, low, high, of the mean of all possible studies (DerSimonian and Laird 1986, the
     interval of Hartung and Knapp 2001); tau, the SD between the true differences; predicted_low,
-    predicted_high, for the true difference of one more study (t of n - 2 degrees of freedom,
-    Higgins 2009).
+    predicted_high, for the true difference of one more study (Higgins 2009).
     """
     estimates, errors = np.asarray(estimates, float), np.asarray(errors, float)
     n = len(estimates)

@@ -25,7 +25,7 @@ LEAST = 1e-37  # of a softmax in float32
 
 
 def checked(y, p) -> tuple[np.ndarray, np.ndarray]:
-    """Return y (int) and p (float), or raise ValueError in one line."""
+    """Return y (int) and p (float), or raise ValueError."""
     y, p = np.asarray(y), np.asarray(p, dtype=float)
     if y.ndim != 1 or y.shape != p.shape:
         raise ValueError(f"y and p must be two equally long rows, got shapes {y.shape}, {p.shape}")
@@ -79,10 +79,9 @@ def wilson(successes, n):
 
 
 def log_odds(sadness, others=None, least: float = LEAST) -> np.ndarray:
-    """Return log(sadness / others) of probabilities, (n,), float64, natural logarithm.
+    """Return ln(sadness / others) of probabilities, (n,) float64, none taken for below `least`.
 
-    others: None means 1 - sadness, which loses what float32 has rounded. least: what a probability
-    below it is taken for.
+    others: None means 1 - sadness, which loses what float32 has rounded.
     """
     sadness = np.asarray(sadness, float)
     others = 1 - sadness if others is None else np.asarray(others, float)
@@ -117,8 +116,7 @@ class Calibration:
     """p = 1 / (1 + exp(-(slope * x + intercept))), with log-odds x held within [low, high].
 
     A network trained to the end is surer than it is right, and surest about pictures unlike any it
-    learned from. Platt's two numbers (1999) correct the first, the limits the second. The order of
-    images stays, but for ties beyond the limits. The default changes nothing.
+    learned from. Platt's two numbers (1999) correct the first, the limits the second.
     """
 
     slope: float = 1.0
@@ -134,20 +132,15 @@ class Calibration:
     def fit(cls, y, x) -> "Calibration":
         """Return Platt's scaling of x, limited to the range of x.
 
-        A logistic regression without penalty on the targets (n1 + 1) / (n1 + 2) for the n1 images
-        with y = 1 and 1 / (n0 + 2) for the n0 others, so it exists even where x separates them.
-        Each image stands in it under both classes, weighted by its target.
+        A logistic regression on the targets (n1 + 1) / (n1 + 2) for the n1 images with y = 1 and
+        1 / (n0 + 2) for the n0 others: each image stands under both classes, weighted by these.
 
         Raises:
             ValueError: one class or one value only, or larger x do not go with y = 1.
         """
         y, x = np.asarray(y, bool), np.asarray(x, float)
-        positive, negative, low, high = (
-            int(y.sum()),
-            int((~y).sum()),
-            float(x.min()),
-            float(x.max()),
-        )
+        positive, negative = int(y.sum()), int((~y).sum())
+        low, high = float(x.min()), float(x.max())
         if not (positive and negative and low < high):
             found = f"{positive} images of sadness, {negative} others, x from {low} to {high}"
             raise ValueError(f"calibration needs both classes and more than one x, got {found}")

@@ -84,9 +84,9 @@ def compare(
 
 
 def points(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
-    """Return a table of `compare` as text, a row a name and two columns a metric.
+    """Return a table of `compare` as text, a row a name, in points.
 
-    In points: the difference with its interval, and what could have been detected.
+    Two columns a metric: the difference with its interval, and what could have been detected.
     """
     columns = {}
     for metric in dict.fromkeys(table.index.get_level_values("metric")):

@@ -179,9 +179,8 @@ def paired_error(
 
     With one run of each network, `disagreement` is the share of images that exactly one of the two
     gets right; an image's difference is -1, 0 or 1, so its variance is disagreement - gain^2. With
-    so many `runs` of each, an image's difference is one of two means. If two runs of one network
-    disagree on a share `own`, its mean square is disagreement - (1 - 1/runs) own. Images are taken
-    to be independent, the training images to be fixed.
+    so many `runs` of each it is a difference of means; if two runs of one network disagree on a
+    share `own`, its mean square is disagreement - (1 - 1/runs) own. Images are independent.
 
     Raises:
         ValueError: the disagreements cannot belong to such a gain.
@@ -196,10 +195,7 @@ def paired_error(
 
 
 def power(gain: float, disagreement: float, images: int = DATA.test.total) -> float:
-    """Return the power, 0-1, of a two-sided McNemar test to see a gain (0-1) of one network pair.
-
-    Normal approximation with the variance of each hypothesis.
-    """
+    """Return the power, 0-1, of a two-sided McNemar test to see a gain, 0-1 (approximately)."""
     bar = stats.norm.isf(LEVEL / 2) * sqrt(disagreement / images)
     return float(stats.norm.sf((bar - abs(gain)) / paired_error(gain, disagreement, images)))
 
@@ -214,8 +210,8 @@ def images_needed(gain: float, disagreement: float) -> int:
 def seeds_needed(gain: float, sd: float) -> int:
     """Return how many runs of each network show a gain on one test set, by a two-sample t-test.
 
-    `gain` and the runs' standard deviation `sd` share a unit. More runs settle which network does
-    better on this test set; they leave the test set's own sampling error as it is.
+    `gain` and the runs' standard deviation `sd` share a unit. More runs leave the test set's own
+    sampling error as it is.
     """
     runs, reached = 1, 0.0
     while reached < TARGET:

@@ -1,7 +1,7 @@
-"""Figures that a reader can touch, by plotly: no kernel, and a still picture where there is none.
+"""Figures that a reader can touch, by plotly, without a kernel.
 
 Their page loads plotly's script from the book's own folder (`book/_ext`). Without it, as in
-JupyterLab and on paper, the still figure stands in their place; `figure` is plotly's own.
+JupyterLab and on paper, a still figure stands in their place.
 """
 
 from base64 import b64encode

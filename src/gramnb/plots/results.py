@@ -24,7 +24,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     looks = {"training": {"linestyle": "--", "linewidth": 1.1}, "validation": {},
              "best epoch": {"marker": "o", "linestyle": ""}}  # fmt: skip
     percent = history.assign(**100 * history[["accuracy", "val_accuracy"]]).set_index("epoch")
-    best = percent.loc[[percent["val_accuracy"].idxmax()]]
+    best = percent.nlargest(1, "val_accuracy")
     units = {"loss": "cross-entropy, nats", "accuracy": "accuracy, %"}
     for ax, (name, unit) in zip(axes[0], units.items(), strict=True):
         drawn = percent[name], percent[f"val_{name}"], best[f"val_{name}"]
@@ -101,8 +101,8 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     """Points of accuracy in percent for each number of Gram modules, with a thick bar for the
     spread over seeds, a thin one for the 95 percent interval, and a line at the baseline.
 
-    ours: `evaluation.table3` with the column k; paper: `paper.table3`, drawn beside it on an
-    equally long scale, with the 95 % intervals that 6,107 test images imply.
+    ours: `evaluation.table3` with the column k; paper: `paper.table3`, on an equally long scale,
+    with the 95 % intervals that its test images imply.
     """
     low, high = (paper["accuracy"] + sign * 1.96 * paper["error"] for sign in (-1, 1))
     paper = paper.assign(k=paper.index, sd=np.nan, low=low, high=high)
@@ -212,8 +212,7 @@ def by_size(networks: dict[str, pd.DataFrame], size: str) -> Figure:
     """Accuracy in percent against size, a line with points for each kind of network and bars for
     the standard deviation over seeds.
 
-    networks: {kind: `evaluation.difference_table` with a column of this name}. Sizes stand at equal
-    steps.
+    networks: {kind: `evaluation.difference_table` with a column of this name}.
     """
     figure, ((ax,),) = new(3.1, width=4.8)
     sizes = sorted(set().union(*(table[size] for table in networks.values())))
