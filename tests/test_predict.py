@@ -15,7 +15,7 @@ from PIL import Image
 import gramnb
 from gramnb import cli, predict
 from gramnb.data import manifest as manifests
-from gramnb.predict import SadnessClassifier, find_images
+from gramnb.predict import SadnessClassifier
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +47,9 @@ def photos(good, tmp_path_factory):
     return folder
 
 
-def test_a_picture_of_one_colour_is_not_judged(classifier, tmp_path):
-    Image.new("RGB", (40, 30), "teal").save(tmp_path / "a.jpg")
-    halves = Image.new("L", (40, 40), 0)
-    halves.paste(9, (0, 0, 20, 40))
-    halves.save(tmp_path / "b.png")
-    table = classifier.predict([tmp_path], progress=False)
-    assert table["problem"].tolist() == ["one colour only: nothing to judge", ""]
-    assert table["p_sadness"].isna().tolist() == [True, False]
-
-
 def test_answers_are_the_networks_in_the_files_order(classifier, photos, good):
     """Bad files among good ones, included."""
-    paths = [photos, *good[2:11], photos]
-    table = classifier.predict(paths, progress=False)
+    table = classifier.predict([photos, *good[2:11], photos], progress=False)
     names = [file.removeprefix(f"{photos}/") for file in table["file"][:4]]
     assert names == ["a.jpg", "album/b.jpg", "page.jpg", "void.png"]
     assert table["problem"][:4].tolist() == ["", "", "not an image", "empty file"]
@@ -69,10 +58,10 @@ def test_answers_are_the_networks_in_the_files_order(classifier, photos, good):
     images = [predict.read_image(x, classifier.image_size) for x in table["file"][read]]
     p = classifier.network.predict_on_batch(np.stack(images))[:, 1]
     np.testing.assert_allclose(table["p_sadness"][read], p, atol=1e-5)
-    assert classifier.predict([], progress=False).empty
     assert p.std() > 1e-3 and table["p_sadness"][~read].isna().all()
     said = np.where(table["p_sadness"] > 0.5, "sadness", "others")
     assert table["conveys"].tolist() == np.where(read, said, "").tolist()
+    assert classifier.predict([], progress=False).empty
 
 
 def test_every_kind_of_bad_file_gets_its_reason_and_none_is_left_out(
@@ -81,23 +70,29 @@ def test_every_kind_of_bad_file_gets_its_reason_and_none_is_left_out(
     """Nor a picture without suffix, nor one of another format, nor a closed folder."""
     for name, (data, _) in unreadable().items():
         (tmp_path / name).write_bytes(data)
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "teal.jpg")
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     for name in ("folder.jpg", "closed"):
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "folder.jpg")
     shutil.copy(photos / "a.jpg", tmp_path / "fetched")
     Image.open(photos / "a.jpg").save(tmp_path / "a.avif")
+    halves = Image.new("L", (40, 40), 0)
+    halves.paste(9, (0, 0, 20, 40))
+    halves.save(tmp_path / "dark.png")
     closed = [str(tmp_path / name) for name in ("closed", "link")]
     listing = predict.find_pictures(tmp_path)._replace(closed=closed)
     monkeypatch.setattr(predict, "find_pictures", lambda folder: listing)
     table = classifier.predict([tmp_path, photos / "a.jpg"], progress=False)
     found = {os.path.basename(row.file): row.problem for row in table.itertuples()}
-    reasons = {name: reason for name, (_, reason) in unreadable().items()}
-    link = "link to a folder, not followed: give the folder's own name"
-    gone = "no such file or directory"
-    assert found == {**reasons, "gone.jpg": gone, "closed": "folder cannot be read", "link": link,
-                     "a.jpg": "", "a.avif": "", "fetched": ""}  # fmt: skip
-    assert table["p_sadness"].notna().sum() == 3
+    reasons = {name: reason for name, (_, reason) in unreadable().items()} | {
+        "teal.jpg": "one colour only: nothing to judge",
+        "gone.jpg": "no such file or directory",
+        "closed": "folder cannot be read",
+        "link": "link to a folder, not followed: give the folder's own name",
+    }
+    assert found == reasons | dict.fromkeys(["a.jpg", "a.avif", "fetched", "dark.png"], "")
+    assert table["p_sadness"].notna().sum() == 4
 
 
 def test_an_answer_that_is_no_number_is_a_problem(classifier, photos):
@@ -107,11 +102,16 @@ def test_an_answer_that_is_no_number_is_a_problem(classifier, photos):
     assert table["problem"].tolist() == [f"the answer of {classifier.name} is no number"]
 
 
-def test_paths_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.jpg: no such file or folder"):
-        find_images([tmp_path / "nowhere.jpg"])
-    with pytest.raises(FileNotFoundError, match="no image in it"):
-        find_images([tmp_path])
+def test_a_prevalence_moves_the_odds_by_bayes_rule(classifier, good):
+    """At a share p0 in training the odds are L p0 / (1 - p0); at p1 they are L p1 / (1 - p1)."""
+    learned = classifier.learned
+    plain, rare, same = (
+        replace(classifier, prevalence=share).predict(good[:12], progress=False)["p_sadness"]
+        for share in (None, 0.1, learned)
+    )
+    odds = plain / (1 - plain) * (0.1 / 0.9) / (learned / (1 - learned))
+    np.testing.assert_allclose(rare, odds / (1 + odds), rtol=1e-9)
+    np.testing.assert_allclose(same, plain, rtol=1e-12)
 
 
 # The command
@@ -171,52 +171,40 @@ def test_the_command_asks_a_run_silent_about_its_libraries_and_exits_0(run, phot
         _ = gramnb.nothing
 
 
-def explained(out, *paths):
-    return cli.main(["predict", *map(str, paths), "--explain", str(out)])
-
-
 def test_the_command_draws_where_the_network_looked(loaded, photos, tmp_path, capfd):
+    """But nothing without a readable picture."""
     out = tmp_path / "new" / "out.png"
-    assert explained(out, photos) == 1  # for the bad files
-    out_, err = capfd.readouterr()
-    assert "a.jpg" in out_ and err.splitlines()[-1].endswith("void.png: empty file")
+    assert cli.main(["predict", str(photos / "void.png"), "--explain", str(out)]) == 1
+    assert "out.png: not drawn, no picture could be read" in capfd.readouterr().err
+    assert not out.parent.exists()
+    assert cli.main(["predict", str(photos), "--explain", str(out)]) == 1  # for the bad files
+    assert capfd.readouterr().err.splitlines()[-1].endswith("void.png: empty file")
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     width, height = Image.open(out).size
     assert width == 1050 and 250 < height < 600  # two pictures stand in one row
 
 
-def test_without_a_readable_picture_nothing_is_drawn(loaded, photos, tmp_path, capfd):
-    assert explained(tmp_path / "out.png", photos / "void.png") == 1
-    assert "out.png: not drawn, no picture could be read" in capfd.readouterr().err
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
-    ("name", "paths", "message"),
+    ("file", "options", "message"),
     [
-        ("out.txt", ["a.jpg"], "--explain draws a .png, .pdf or .svg"),
-        ("a.jpg/out.png", ["a.jpg"], "exists"),
-        ("void.png", ["void.png"], "void.png: there is such a file; give --explain another name"),
-        ("void.png", ["a.jpg"], "void.png: there is such a file"),  # as `--explain *.png` gives it
+        ("a.jpg", "--explain out.txt", "--explain draws a .png, .pdf or .svg"),
+        ("a.jpg", "--explain a.jpg/out.png", "exists"),
+        ("void.png", "--explain void.png", "void.png: there is such a file; give --explain anoth"),
+        ("a.jpg", "--explain void.png", "void.png: there is such a file"),  # `--explain *.png`
+        ("nowhere.jpg", "", "nowhere.jpg: no such file or folder"),
+        ("empty", "", "empty: no image in it (0 files that are none)"),
     ],
 )
-def test_a_drawing_that_cannot_be_is_one_line(loaded, photos, capfd, name, paths, message):
+def test_what_cannot_be_asked_is_one_line(
+    loaded, photos, capfd, monkeypatch, file, options, message
+):
+    monkeypatch.chdir(photos)
+    (photos / "empty").mkdir(exist_ok=True)
     before = {path: path.read_bytes() for path in photos.rglob("*.*")}
-    assert explained(photos / name, *(photos / path for path in paths)) == 2
+    assert cli.main(["predict", file, *options.split()]) == 2
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("gramnb predict: ") and message in last
     assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
-
-
-def test_a_prevalence_moves_the_odds_by_bayes_rule(classifier, good):
-    """At a share p0 in training the odds are L p0 / (1 - p0); at p1 they are L p1 / (1 - p1)."""
-    good, learned = good[:12], classifier.learned
-    plain = classifier.predict(good, progress=False)["p_sadness"]
-    rare = replace(classifier, prevalence=0.1).predict(good, progress=False)["p_sadness"]
-    odds = plain / (1 - plain) * (0.1 / 0.9) / (learned / (1 - learned))
-    np.testing.assert_allclose(rare, odds / (1 + odds), rtol=1e-9)
-    same = replace(classifier, prevalence=learned).predict(good, progress=False)["p_sadness"]
-    np.testing.assert_allclose(same, plain, rtol=1e-12)
 
 
 @pytest.mark.parametrize("share", ["0", "1", "-0.2", "nan"])

@@ -12,13 +12,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from gramnb.predict import SadnessClassifier
 
 EXPLAINED = 12  # pictures on a page of explanations
 NAMED = 10  # problems that are repeated below a table, which has them all
@@ -35,15 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"gramnb {given.command}: {_said(error)}", file=sys.stderr)
-        return 2
+        reason, code = _said(error), 2
     except MemoryError:
-        print(f"gramnb {given.command}: not enough memory", file=sys.stderr)
-        return 2
+        reason, code = "not enough memory", 2
     except KeyboardInterrupt:
         again = "; call again to go on" if given.command == "fetch" else ""
-        print(f"gramnb {given.command}: interrupted{again}", file=sys.stderr)
-        return 130
+        reason, code = f"interrupted{again}", 130
+    _tell(f"gramnb {given.command}: {reason}")
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,50 +47,38 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
 
     predict = commands.add_parser("predict", help="probability of sadness of images")
-    predict.add_argument("paths", nargs="+", help="image files, or folders of them")
-    predict.add_argument(
-        "--model",
-        metavar="NAME",
-        default="best",
-        help="best, gram (the paper's kind: four Gram modules), or a run's directory",
-    )
-    predict.add_argument(
-        "--prevalence",
-        type=float,
-        metavar="SHARE",
-        help="share of sad images among yours, 0 to 1; default: as among those it learned from",
-    )
-    predict.add_argument("--format", choices=["table", "json", "csv"], default="table")
-    predict.add_argument(
-        "--explain",
-        type=Path,
-        metavar="FILE",
-        help=f"draw where the network looked in the first {EXPLAINED} pictures (.png, .pdf, .svg)",
-    )
     predict.set_defaults(run=_predict)
+    predict.add_argument("paths", nargs="+", help="image files, or folders of them")
+    models = "best, gram (the paper's kind: four Gram modules), or a run's directory"
+    predict.add_argument("--model", metavar="NAME", default="best", help=models)
+    share = "share of sad images among yours, 0 to 1; default: as among those it learned from"
+    predict.add_argument("--prevalence", type=float, metavar="SHARE", help=share)
+    predict.add_argument("--format", choices=["table", "json", "csv"], default="table")
+    where = f"draw where the network looked in the first {EXPLAINED} pictures (.png, .pdf, .svg)"
+    predict.add_argument("--explain", type=Path, metavar="FILE", help=where)
 
     audit = commands.add_parser("audit-list", help="duplicates and contradictions in an image list")
-    audit.add_argument("lists", nargs="+", metavar="LIST", help="file of lines 'URL label'")
-    audit.add_argument("--format", choices=["table", "json"], default="table")
     audit.set_defaults(run=_audit_list)
+    audit.add_argument("--format", choices=["table", "json"], default="table")
 
     fetch = commands.add_parser("fetch", help="download the images of WEBEmo's lists")
-    fetch.add_argument("lists", nargs="+", metavar="LIST", help="file of lines 'URL label'")
+    fetch.set_defaults(run=_fetch)
     fetch.add_argument("--out", required=True, metavar="DIR", help="where the images go")
     fetch.add_argument("--workers", type=int, default=16, help="downloads at a time")
     fetch.add_argument("--timeout", type=float, default=10.0, help="seconds a download may take")
     fetch.add_argument("--retries", type=int, default=3, help="further attempts that may help")
-    fetch.set_defaults(run=_fetch)
+    for one in (audit, fetch):
+        one.add_argument("lists", nargs="+", metavar="LIST", help="file of lines 'URL label'")
 
     measure = commands.add_parser("measure", help="read the text in images, ahead of curation")
-    measure.add_argument("folder", metavar="DIR", help="folder of the images")
     measure.set_defaults(run=_measure)
+    measure.add_argument("folder", metavar="DIR", help="folder of the images")
 
     features = commands.add_parser("features", help="cache a frozen backbone's answers to images")
+    features.set_defaults(run=_features)
     features.add_argument("manifest", metavar="MANIFEST", help="parquet file, as chapter 1 writes")
     features.add_argument("--backbone", default="EfficientNetV2B2", metavar="NAME")
     features.add_argument("--image-size", type=int, default=256, metavar="S", help="pixels a side")
-    features.set_defaults(run=_features)
     for one in (fetch, measure, features):
         one.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="part I of N")
     return top
@@ -105,6 +88,10 @@ def shard(text: str) -> tuple[int, int]:
     """Return the numbers of a part, as "2/3" says them; argparse tells of a ValueError."""
     part, parts = map(int, text.split("/"))
     return part, parts
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _predict(given: argparse.Namespace) -> int:
@@ -119,10 +106,9 @@ def _predict(given: argparse.Namespace) -> int:
     classifier = SadnessClassifier.load(model, given.prevalence)
     rule = f"{classifier.name}; sadness: p(sadness) above {classifier.threshold:g}"
     if given.prevalence is not None:
-        rule += (
-            f"; sadness expected in {given.prevalence:.0%}, learned from {classifier.learned:.0%}"
-        )
-    print(f"gramnb predict: {_printable(rule)}", file=sys.stderr)
+        shares = f"{given.prevalence:.0%}, learned from {classifier.learned:.0%}"
+        rule += f"; sadness expected in {shares}"
+    _tell(f"gramnb predict: {_printable(rule)}")
     table = classifier.predict(given.paths)
     shown = table.assign(file=table["file"].map(_printable))
     if given.format == "json":
@@ -134,26 +120,23 @@ def _predict(given: argparse.Namespace) -> int:
         print(_aligned(shown, classifier.threshold))
     if others := table.attrs["others"]:
         names = ", ".join(map(_printable, others[:NAMED])) + (", ..." if others[NAMED:] else "")
-        print(f"left out, no pictures: {len(others)} ({names})", file=sys.stderr)
+        _tell(f"left out, no pictures: {len(others)} ({names})")
     bad = shown[shown["problem"] != ""]
     if given.explain:
         _explain(classifier, table.drop(bad.index), given.explain)
     for row in bad.head(NAMED).itertuples():
-        print(f"{row.file}: {row.problem}", file=sys.stderr)
+        _tell(f"{row.file}: {row.problem}")
     if len(bad) > NAMED:
-        print(
-            f"{len(bad)} of {len(table)} files have a problem; the table names all", file=sys.stderr
-        )
+        _tell(f"{len(bad)} of {len(table)} files have a problem; the table names all")
     return 1 if len(bad) else 0
 
 
 def _said(error: Exception) -> str:
     """Return what an error says; of the system's errors the file and the reason, not a number."""
+    said = str(error)
     if isinstance(error, OSError) and error.strerror:
-        return _printable(
-            f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        )
-    return "\n".join(map(_printable, str(error).split("\n")))
+        said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return "\n".join(map(_printable, said.split("\n")))
 
 
 def _printable(name: str) -> str:
@@ -170,7 +153,7 @@ def _aligned(table: pd.DataFrame, threshold: float) -> str:
     return "\n".join(lines)
 
 
-def _explain(classifier: "SadnessClassifier", readable: pd.DataFrame, out: Path) -> None:
+def _explain(classifier, readable: pd.DataFrame, out: Path) -> None:
     """Draw the first pictures with their maps, and say what is not there."""
     from gramnb import plots
     from gramnb._keras import quiet
@@ -179,13 +162,10 @@ def _explain(classifier: "SadnessClassifier", readable: pd.DataFrame, out: Path)
     from gramnb.runs import atomic
 
     if readable.empty:
-        print(f"{_printable(str(out))}: not drawn, no picture could be read", file=sys.stderr)
+        _tell(f"{_printable(str(out))}: not drawn, no picture could be read")
         return
     if len(readable) > EXPLAINED:
-        print(
-            f"{_printable(str(out))}: the first {EXPLAINED} of {len(readable)} pictures",
-            file=sys.stderr,
-        )
+        _tell(f"{_printable(str(out))}: the first {EXPLAINED} of {len(readable)} pictures")
     shown = readable.head(EXPLAINED)
     images = np.stack([read_image(file, classifier.image_size) for file in shown["file"]])
     pictures = []
@@ -216,8 +196,16 @@ def _fetch(given: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(given: argparse.Namespace) -> int:
+def _part(rows, shard: tuple[int, int]):
+    """Return the rows of a part; raise ValueError if there is no such part."""
     from gramnb.choices import check_shard
+
+    check_shard(*shard)
+    number, parts = shard
+    return rows[number - 1 :: parts]
+
+
+def _measure(given: argparse.Namespace) -> int:
     from gramnb.data import manifest
     from gramnb.data.filters import TEXT_THRESHOLD
     from gramnb.data.images import find_pictures
@@ -225,9 +213,7 @@ def _measure(given: argparse.Namespace) -> int:
 
     if not os.path.isdir(given.folder):
         raise FileNotFoundError(f"{given.folder}: no such folder")
-    check_shard(*given.shard)
-    part, parts = given.shard
-    found = find_pictures(os.path.abspath(given.folder)).pictures[part - 1 :: parts]
+    found = _part(find_pictures(os.path.abspath(given.folder)).pictures, given.shard)
     kept = manifest.kept(inspect_all(manifest.new({"path": found})))
     measure(kept["path"], kept["image_id"], {"text": TEXT_THRESHOLD})
     print(f"{len(kept)} images read, {len(found) - len(kept)} that cannot be")
@@ -239,15 +225,13 @@ def _features(given: argparse.Namespace) -> int:
 
     with quiet():
         from gramnb import features, training
-    from gramnb.choices import BACKBONES, check_shard
+    from gramnb.choices import BACKBONES
     from gramnb.config import TrainConfig
     from gramnb.data import manifest
 
-    check_shard(*given.shard)
-    part, parts = given.shard
     asked = TrainConfig(backbone=given.backbone, image_size=given.image_size, frozen=True)
     table = manifest.kept(manifest.read(os.path.abspath(given.manifest)))
-    table = table.iloc[part - 1 :: parts].reset_index(drop=True)
+    table = _part(table, given.shard).reset_index(drop=True)
     training.check_files(table, given.manifest)
     layers = (features.POOLED, BACKBONES[asked.backbone].tap)
     features.compute(table, asked.backbone, asked.image_size, layers=layers)

@@ -21,11 +21,9 @@ def refuse_unknown(cells: list[str]) -> None:
     for own, given in pairwise(cells):
         if given.startswith("# Parameters\n"):
             known = _assigned(own)
-            if unknown := [name for name in _assigned(given) if name not in known]:
-                raise ValueError(
-                    f"this notebook has no parameter named {', '.join(unknown)}; it has: "
-                    f"{', '.join(known)}"
-                )
+            if unknown := ", ".join(name for name in _assigned(given) if name not in known):
+                names = ", ".join(known)
+                raise ValueError(f"this notebook has no parameter named {unknown}; it has: {names}")
 
 
 def _assigned(code: str) -> list[str]:

@@ -1,8 +1,7 @@
 """Asking a trained network about photographs: a file, or a folder of them.
 
-`SadnessClassifier` is a model that ships with the package (`shipped`) or a run's, with its
-calibration; it takes pixels. A shipped model answers by ONNX Runtime, which starts at once; a run's
-answers in Keras (`networks`), which is imported when it is needed.
+A model that ships with the package (`shipped`) answers by ONNX Runtime, which starts at once; a
+run's answers in Keras (`networks`), which is imported when it is needed.
 """
 
 import os
@@ -47,14 +46,14 @@ def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
-        inside = [path]
-        if path.is_dir():
-            pictures, unread, others, closed = find_pictures(path)
-            inside = sorted(map(Path, pictures + unread + closed))
-            left += others
-        if not inside:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        pictures, unread, others, closed = find_pictures(path)
+        if not (inside := sorted(map(Path, pictures + unread + closed))):
             raise FileNotFoundError(f"{path}: no image in it ({len(others)} files that are none)")
         found += inside
+        left += others
     return found, left
 
 
@@ -91,16 +90,14 @@ class SadnessClassifier:
     in_keras: Callable[[], "keras.Model"] | None = None  # how to get the same network in Keras
 
     @classmethod
-    def load(
-        cls, run: str | Path | None = None, prevalence: float | None = None
-    ) -> "SadnessClassifier":
+    def load(cls, run: str | Path = "best", prevalence: float | None = None) -> "SadnessClassifier":
         """Load a model that ships with the package, or the network of a finished run.
 
         Shipped models are calibrated; a run's probabilities are as its network says them.
 
         Args:
-            run: "best" or "gram", the models that ship (None means "best"), or a run's directory,
-                relative to the project root.
+            run: "best" or "gram", the models that ship, or a run's directory, relative to the
+                project root.
             prevalence: the share of sadness among the images it will be asked about, above 0 and
                 below 1, if that is known: the probabilities move with it (`at_prevalence`).
 
@@ -110,18 +107,17 @@ class SadnessClassifier:
         """
         if prevalence is not None:
             at_prevalence(0.5, 0.5, prevalence)  # refused before anything is loaded
-        name = run or shipped.MODELS[0]
-        if name in shipped.MODELS:
-            known = shipped.card(name)
+        if run in shipped.MODELS:
+            known = shipped.card(run)
             return cls(
-                _onnx(shipped.content(name, "onnx")),
+                _onnx(shipped.content(run, "onnx")),
                 known["network"]["image_size"],
                 Calibration(**known["calibration"]),
                 known["threshold"],
-                f"shipped model {name} ({known['row']}), calibrated",
+                f"shipped model {run} ({known['row']}), calibrated",
                 known["learned"],
                 prevalence,
-                lambda: _networks().load_shipped(name),
+                lambda: _networks().load_shipped(run),
             )
         found = Run(resolve(run))
         if not found.complete:
@@ -176,21 +172,15 @@ class SadnessClassifier:
 
     def _answered(self, file: Path) -> tuple[float, str]:
         """Return the probability that a file conveys sadness, or NaN, and why there is none."""
-        image, problem = self._read(file)
-        if image is None:
-            return np.nan, problem
-        p = float(self.ask(image[None])[0])
-        return p, f"the answer of {self.name} is no number" if np.isnan(p) else ""
-
-    def _read(self, file: Path) -> tuple[np.ndarray | None, str]:
-        """Return a file's pixels, or none and why there are none."""
         try:
             image = read_image(file, self.image_size)
-            # a few pixels are asked first: it saves most pictures a millisecond
-            blank = all(np.ptp(x, axis=(0, 1)).max() <= BLANK for x in (image[::8, ::8], image))
-            return (None, "one colour only: nothing to judge") if blank else (image, "")
         except ImageError as error:
             if file.is_dir():
                 link = "link to a folder, not followed: give the folder's own name"
-                return None, link if file.is_symlink() else "folder cannot be read"
-            return None, error.detail.lower() if error.reason == "missing" else error.reason
+                return np.nan, link if file.is_symlink() else "folder cannot be read"
+            return np.nan, error.detail.lower() if error.reason == "missing" else error.reason
+        # a few pixels are asked first: it saves most pictures a millisecond
+        if all(np.ptp(x, axis=(0, 1)).max() <= BLANK for x in (image[::8, ::8], image)):
+            return np.nan, "one colour only: nothing to judge"
+        p = float(self.ask(image[None])[0])
+        return p, f"the answer of {self.name} is no number" if np.isnan(p) else ""

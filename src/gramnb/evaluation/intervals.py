@@ -4,9 +4,8 @@ One function, `interval`, gives all but shares': mean ± t x standard error. The
 
 - *Runs and images* (`estimate`, `roc_band`, `paired_difference` without folds). A bootstrap over
   groups of near-duplicates, the same draws for every run and variant, gives the variance that the
-  test images cause. What the runs scatter beyond it is the runs' own. The two are added. (Drawing
-  runs and images in one nested bootstrap would count the chance of a run on an image up to three
-  times.) The SD over seeds shows the second part only, and more seeds do not shrink the first.
+  test images cause. What the runs scatter beyond it is the runs' own. The two are added: one nested
+  bootstrap would count the chance of a run on an image up to three times.
 - *Folds* (`paired_difference`). Nadeau and Bengio's corrected resampled t-test (2003), which also
   allows for other training images.
 - *Studies* (`meta_analysis`). Their own errors, and how far the true differences lie apart.
@@ -16,7 +15,8 @@ any seed, fold, group (near-duplicates; -1 = none), n_train and n_test (images t
 row was trained and tested on). A run with folds scores each fold and takes the mean.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -55,8 +55,7 @@ def score(metric, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarr
 
     metric: of a tuple of m names all are returned, (r, m); of an array of g false positive rates
     the ROC curve's heights there, (r, g). weights: (r, n), how often each image is drawn; a row of
-    ones is the data itself, and gives what `metrics.report` gives. AUC needs both classes, else it
-    is NaN.
+    ones gives what `metrics.report` gives. AUC is NaN where a class is missing.
     """
     if isinstance(metric, tuple):
         return np.stack([score(name, y, p, weights) for name in metric], axis=-1)
@@ -133,11 +132,6 @@ class Runs(NamedTuple):
         ratio = float((sizes["n_test"] / sizes["n_train"]).mean(skipna=False))
         return cls(wide.index, wide["y"].columns, y[0].astype(int), p, fold, unit, ratio)
 
-    @property
-    def units(self) -> int:
-        """Groups of images."""
-        return int(self.unit.max()) + 1
-
     def fold_scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
         """Return each fold's `score`, (s, folds, r, ...); weights None is the data, r = 1."""
         drawn = np.ones((1, len(self.y))) if weights is None else weights
@@ -155,26 +149,22 @@ class Runs(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # every variant and metric of a study asks for the same
-def resampled(units: int, resamples: int, seed: int) -> np.ndarray:
+def resampled(units: int, resamples: int, seed: int = 0) -> np.ndarray:
     """Return how often each unit is drawn, (resamples, units)."""
     random = np.random.default_rng(seed)
     return random.multinomial(units, np.full(units, 1 / units), resamples).astype(np.int16)
 
 
-def _draws(metric, variants: list[Runs], resamples: int, seed: int) -> list[np.ndarray]:
-    """Return each variant's scores, (s, resamples, ...), on the same resampled images."""
-    counts, chunks = resampled(variants[0].units, resamples, seed), []
-    for start in range(0, resamples, CHUNK):
-        drawn = counts[start : start + CHUNK, variants[0].unit].astype(float)
-        chunks.append([runs.scores(metric, drawn) for runs in variants])
-    return [np.concatenate(parts, axis=1) for parts in zip(*chunks, strict=True)]
+def _bootstrap(scores: Callable, unit: np.ndarray, resamples: int) -> tuple[np.ndarray, ...]:
+    """Return scores of s runs, (s, ...), the error of their mean and its degrees of freedom.
 
-
-def _error(values: np.ndarray, draws: np.ndarray, units: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return standard error and degrees of freedom (Satterthwaite's) of a mean over runs.
-
-    values: (s, ...) scores of the runs; draws: (s, r, ...) the same on resampled images.
+    scores: of how often each image is drawn, (r, n) or None, to (s, r, ...). Freedom is
+    Satterthwaite's.
     """
+    values, units = scores(None)[:, 0], int(unit.max()) + 1
+    counts = resampled(units, resamples)
+    chunks = (counts[n : n + CHUNK, unit].astype(float) for n in range(0, resamples, CHUNK))
+    draws = np.concatenate([scores(drawn) for drawn in chunks], axis=1)  # (s, resamples, ...)
     runs = len(values)
     images = np.nanvar(draws.mean(axis=0), axis=0)  # of the mean over runs
     between = values.var(axis=0, ddof=1) / runs if runs > 1 else np.zeros_like(images)
@@ -182,36 +172,33 @@ def _error(values: np.ndarray, draws: np.ndarray, units: int) -> tuple[np.ndarra
     variance = images + np.maximum(between - both, 0)
     freedom = images**2 / max(units - 1, 1) + between**2 / max(runs - 1, 1)
     freedom = np.divide(variance**2, freedom, out=np.ones_like(variance), where=freedom > 0)
-    return np.sqrt(variance), np.maximum(freedom, 1)
+    return values, np.sqrt(variance), np.maximum(freedom, 1)
 
 
-def estimate(
-    predictions: pd.DataFrame | Runs, metric="accuracy", resamples: int = 1000, seed: int = 0
-) -> dict:
+def estimate(predictions: pd.DataFrame, metric="accuracy", resamples: int = 1000) -> dict:
     """Return mean, SD over seeds (ddof 1; NaN for one run), low, high and number of runs n.
 
     One variant's predictions; the interval covers runs and images, with one run the images only.
     metric: as `score` takes it; of several each value but n is an array.
     """
     runs = Runs.of(predictions)
-    values = runs.scores(metric)[:, 0]  # (s, ...)
-    error, freedom = _error(values, _draws(metric, [runs], resamples, seed)[0], runs.units)
+    values, error, freedom = _bootstrap(partial(runs.scores, metric), runs.unit, resamples)
     mean = values.mean(axis=0)
     low, high = np.clip(interval(mean, error, freedom), 0, 1)
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.nan
     return {"mean": mean, "sd": sd, "low": low, "high": high, "n": len(values)}
 
 
-def roc_band(predictions: pd.DataFrame, points: int = 101, **options) -> pd.DataFrame:
+def roc_band(predictions: pd.DataFrame, points: int = 101, resamples: int = 1000) -> pd.DataFrame:
     """Return one variant's ROC curve: fpr, and as `estimate` gives them tpr, sd, low, high.
 
     Runs are averaged at equal false positive rates. `attrs` hold `auc` and `auc_sd`.
     """
     rates = np.linspace(0, 1, points)
-    band = estimate(predictions, rates, **options)
-    area = Runs.of(predictions).scores("auc")[:, 0]
+    band = estimate(predictions, rates, resamples)
+    area = pd.Series(Runs.of(predictions).scores("auc")[:, 0])
     table = pd.DataFrame({"fpr": rates, "tpr": band.pop("mean"), **band}).drop(columns="n")
-    table.attrs = {"auc": float(area.mean()), "auc_sd": float(pd.Series(area).std())}
+    table.attrs = {"auc": float(area.mean()), "auc_sd": float(area.std())}
     return table
 
 
@@ -221,44 +208,39 @@ def paired_difference(
     metric: str | tuple[str, ...] = "accuracy",
     method: str = "",
     resamples: int = 1000,
-    seed: int = 0,
 ) -> Difference:
     """Return metric(a) - metric(b) of two variants' predictions of the same images and seeds.
 
-    Of several metrics the fields are arrays. The method is "resampled t" where there are folds and
-    "bootstrap" where there are none, unless one is named. "bootstrap" covers runs and groups of
-    images, and speaks of these training images. "resampled t" takes the variance of the J
-    differences, one a fold, times 1/J + n_test / n_train, and J - 1 degrees of freedom; of two
-    variants trained on different numbers of images the smaller one counts. Seeds that share their
-    folds are averaged first, as they repeat no partition; seeds with folds of their own repeat it.
+    Of several metrics the fields are arrays. Without folds, or by method "bootstrap", the interval
+    covers runs and groups of images, and speaks of these training images. With folds it is the
+    corrected resampled t-test's: the variance of the J differences, one a fold, times
+    1/J + n_test / n_train (the larger of two), and J - 1 degrees of freedom. Seeds that share their
+    folds repeat no partition, and are averaged first.
 
     Raises:
-        ValueError: images, labels, seeds, folds or groups differ; "resampled t" without folds, or
-            without n_train and n_test.
+        ValueError: images, labels, seeds, folds or groups differ; folds without n_train and n_test.
     """
-    pair = [Runs.of(a), Runs.of(b)]
+    one, other = Runs.of(a), Runs.of(b)
     for name in ("images", "y", "seeds", "fold", "unit"):
-        if not np.array_equal(*(getattr(runs, name) for runs in pair)):
+        if not np.array_equal(getattr(one, name), getattr(other, name)):
             raise ValueError(f"the two variants differ in their {name}: a pair shares them")
-    method = method or ("resampled t" if np.ptp(pair[0].fold) else "bootstrap")
-    if method == "bootstrap":
-        values = np.subtract(*(runs.scores(metric)[:, 0] for runs in pair))  # (s, ...)
-        draws = np.subtract(*_draws(metric, pair, resamples, seed))  # (s, resamples, ...)
-        error, freedom = _error(values, draws, pair[0].units)
-    elif method == "resampled t":
-        values = np.subtract(*(runs.fold_scores(metric)[:, :, 0] for runs in pair))
-        if values.shape[1] < 2:
-            raise ValueError("the resampled t-test needs two folds or more: use the bootstrap")
-        ratio = np.max([runs.ratio for runs in pair])  # NaN if either is
+    if method not in ("", "bootstrap"):
+        raise ValueError(f"method must be 'bootstrap', or '' to go by the folds, got {method!r}")
+    if method == "bootstrap" or np.ptp(one.fold) == 0:
+
+        def difference(drawn: np.ndarray | None) -> np.ndarray:
+            return one.scores(metric, drawn) - other.scores(metric, drawn)
+
+        values, error, freedom = _bootstrap(difference, one.unit, resamples)
+    else:
+        ratio = np.max([one.ratio, other.ratio])  # NaN if either is
         if np.isnan(ratio):
-            lacking = "n_train and n_test, which the resampled t-test needs"
-            raise ValueError(f"predictions lack {lacking}")
-        alike = (pair[0].fold == pair[0].fold[0]).all()
+            raise ValueError("predictions lack n_train and n_test, which folds need")
+        values = (one.fold_scores(metric) - other.fold_scores(metric))[:, :, 0]
+        alike = (one.fold == one.fold[0]).all()
         values = values.mean(axis=0) if alike else np.concatenate(values)  # (J, ...)
         error = values.std(axis=0, ddof=1) * np.sqrt(1 / len(values) + ratio)
         freedom = len(values) - 1
-    else:
-        raise ValueError(f"method must be 'bootstrap' or 'resampled t', got {method!r}")
     mean = values.mean(axis=0)
     t = np.divide(np.abs(mean), error, out=np.where(mean == 0, 0, np.inf), where=error > 0)
     detectable = (stats.t.isf((1 - LEVEL) / 2, freedom) + stats.t.ppf(0.8, freedom)) * error
@@ -288,32 +270,28 @@ def disagreement(a: pd.DataFrame, b: pd.DataFrame) -> float:
 
     a, b: predictions of two variants' runs (seeds) on the same images; a run is paired with each
     run of the other one. With `a is b` the pairs are the different runs of one variant: what the
-    seed alone changes. Raises ValueError if the images differ, or if there is no pair.
+    seed alone changes. Raises ValueError if the images differ.
     """
-    pair = Runs.of(a), Runs.of(b)
-    if not np.array_equal(pair[0].images, pair[1].images):
+    one, other = Runs.of(a), Runs.of(b)
+    if not one.images.equals(other.images):
         raise ValueError("the two variants differ in their images: a pair shares them")
-    apart = cdist(*((runs.p > 0.5) == runs.y for runs in pair), "hamming")  # (runs, runs)
+    right, other_right = ((runs.p > 0.5) == runs.y for runs in (one, other))
+    apart = cdist(right, other_right, "hamming")  # (runs, runs)
     if a is b:
         apart = apart[~np.eye(len(apart), dtype=bool)]
-    if not apart.size:
-        raise ValueError("one run has no other run of its variant to disagree with")
     return float(apart.mean())
 
 
 def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
     """Return how probable it is that each difference is worse, equivalent or better than a margin.
 
-    differences: of `tables.compare`; higher is better. margin: the largest difference that does not
-    matter, above 0, in the metric's unit.
+    differences: of `tables.compare`; higher is better. margin: in the metric's unit, above 0.
 
     Columns: worse, equivalent, better, the posterior probabilities of a difference below -margin,
     within, above (the correlated Bayesian t-test of Corani and Benavoli 2015, whose posterior is
     Student's t of estimate, error and freedom); p, of two one-sided tests of not being equivalent
     (Schuirmann 1987): with that posterior the larger of worse and better.
     """
-    if not margin > 0:
-        raise ValueError(f"margin must be above 0, got {margin}")
     posterior = stats.t(differences["freedom"], differences["estimate"], differences["error"])
     worse, better = posterior.cdf(-margin), posterior.sf(margin)
     columns = {"worse": worse, "equivalent": 1 - worse - better, "better": better}
@@ -323,17 +301,16 @@ def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
 def meta_analysis(estimates, errors) -> dict[str, float]:
     """Return what studies say together, by random effects: each has a true difference of its own.
 
-    estimates, errors: (n,) of 2 studies or more, differences and their standard errors, one unit.
+    estimates, errors: (n,) of 3 studies or more, differences and their standard errors, one unit.
 
     Keys: estimate, low, high, of the mean of all possible studies (DerSimonian and Laird 1986, the
-    interval of Hartung and Knapp 2001); tau, the SD between the true differences; i2, the share,
-    0-1, of the spread that tau causes; predicted_low, predicted_high, for the true difference of
-    one more study (t of n - 2 degrees of freedom, Higgins 2009; infinite for two studies).
+    interval of Hartung and Knapp 2001); tau, the SD between the true differences; predicted_low,
+    predicted_high, for the true difference of one more study (Higgins 2009).
     """
     estimates, errors = np.asarray(estimates, float), np.asarray(errors, float)
     n = len(estimates)
-    if n < 2 or errors.shape != estimates.shape or not (errors > 0).all():
-        raise ValueError(f"need two studies or more with errors above 0, got {n}, errors {errors}")
+    if n < 3 or not (errors > 0).all():
+        raise ValueError(f"need three studies or more with errors above 0, got errors {errors}")
     weights = errors**-2
     fixed = np.average(estimates, weights=weights)
     q = weights @ (estimates - fixed) ** 2
@@ -342,7 +319,6 @@ def meta_analysis(estimates, errors) -> dict[str, float]:
     mean = np.average(estimates, weights=weights)
     error = np.sqrt(np.average((estimates - mean) ** 2, weights=weights) / (n - 1))
     low, high = interval(mean, error, n - 1)
-    ends = (-np.inf, np.inf) if n < 3 else interval(mean, np.hypot(tau2**0.5, error), n - 2)
-    i2 = max(0, 1 - (n - 1) / q) if q else 0
-    found = {"estimate": mean, "low": low, "high": high, "tau": tau2**0.5, "i2": i2}
-    return {**found, "predicted_low": ends[0], "predicted_high": ends[1]}
+    next_low, next_high = interval(mean, np.hypot(tau2**0.5, error), n - 2)
+    found = {"estimate": mean, "low": low, "high": high, "tau": tau2**0.5}
+    return found | {"predicted_low": next_low, "predicted_high": next_high}

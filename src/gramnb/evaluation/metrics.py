@@ -1,8 +1,7 @@
-"""One run's answers: metrics, and Platt's calibration.
+"""One run's answers: metrics (Section 4.2, by scikit-learn), and Platt's calibration.
 
 y: (n,) labels, 1 = sadness. p: (n,) probabilities of sadness. Sadness is predicted where p is above
-the threshold (Section 5.1). Metrics are defined in Section 4.2 of the paper; scikit-learn computes
-them. Only the expected calibration error is ours.
+the threshold (Section 5.1).
 """
 
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ LEAST = 1e-37  # of a softmax in float32
 
 
 def checked(y, p) -> tuple[np.ndarray, np.ndarray]:
-    """Return y (int) and p (float), or raise ValueError in one line."""
+    """Return y (int) and p (float), or raise ValueError."""
     y, p = np.asarray(y), np.asarray(p, dtype=float)
     if y.ndim != 1 or y.shape != p.shape:
         raise ValueError(f"y and p must be two equally long rows, got shapes {y.shape}, {p.shape}")
@@ -50,12 +49,12 @@ def report(y, p, threshold: float = 0.5) -> dict[str, float]:
     if y.min() == y.max():
         raise ValueError(f"only one class in y: all {len(y)} images are {CLASSES[y[0]]}")
     flagged = p > threshold
-    rows = sk.precision_recall_fscore_support(y, flagged, labels=(0, 1), zero_division=0)
     scores = {"accuracy": sk.accuracy_score(y, flagged), "auc": sk.roc_auc_score(y, p)}
-    for name, values in zip(("precision", "recall", "f1", "support"), rows, strict=True):
+    rows = sk.precision_recall_fscore_support(y, flagged, labels=(0, 1), zero_division=0)
+    for name, values in zip(("precision", "recall", "f1"), rows[:3], strict=True):
         scores |= {f"{name}_{label}": v for label, v in zip(CLASSES, values, strict=True)}
     scores |= {"brier": sk.brier_score_loss(y, p), "ece": ece(y, p)}
-    supports = {f"support_{label}": int(scores[f"support_{label}"]) for label in CLASSES}
+    supports = {f"support_{label}": int((y == n).sum()) for n, label in enumerate(CLASSES)}
     return {name: float(scores[name]) for name in METRICS} | supports | {"n": len(y)}
 
 
@@ -80,10 +79,9 @@ def wilson(successes, n):
 
 
 def log_odds(sadness, others=None, least: float = LEAST) -> np.ndarray:
-    """Return log(sadness / others) of probabilities, (n,), float64, natural logarithm.
+    """Return ln(sadness / others) of probabilities, (n,) float64, none taken for below `least`.
 
-    others: None means 1 - sadness, which loses what float32 has rounded. least: what a probability
-    below it is taken for.
+    others: None means 1 - sadness, which loses what float32 has rounded.
     """
     sadness = np.asarray(sadness, float)
     others = 1 - sadness if others is None else np.asarray(others, float)
@@ -97,17 +95,14 @@ def of_sadness(p: np.ndarray) -> np.ndarray:
 
 
 def at_prevalence(p, learned: float, asked: float) -> np.ndarray:
-    """Return probabilities of sadness where another share of the images is sad than in training.
+    """Return probabilities of sadness, (n,), where another share of the images is sad than learned.
 
-    Args:
-        p: (n,) probabilities of sadness.
-        learned, asked: the share of sadness, above 0 and below 1, in training and where p is used.
-
-    The odds are multiplied by asked / (1 - asked) over learned / (1 - learned) (Saerens et al.
-    2002, equation 4): right where the two classes look as they did, and only their shares differ.
+    learned, asked: the share of sadness in training and where p is used. The odds are multiplied by
+    asked / (1 - asked) over learned / (1 - learned) (Saerens et al. 2002, equation 4): right where
+    the two classes look as they did, and only their shares differ.
 
     Raises:
-        ValueError: a share that is not between 0 and 1.
+        ValueError: a share that is not above 0 and below 1.
     """
     for name, share in (("learned", learned), ("prevalence", asked)):
         if not 0 < share < 1:
@@ -121,22 +116,13 @@ class Calibration:
     """p = 1 / (1 + exp(-(slope * x + intercept))), with log-odds x held within [low, high].
 
     A network trained to the end is surer than it is right, and surest about pictures unlike any it
-    learned from. Platt's two numbers (1999) correct the first, the limits the second. The order of
-    images stays, but for ties beyond the limits. The default changes nothing. Raises ValueError for
-    a slope that is not positive, or limits in the wrong order.
+    learned from. Platt's two numbers (1999) correct the first, the limits the second.
     """
 
     slope: float = 1.0
     intercept: float = 0.0
     low: float = -np.inf
     high: float = np.inf
-
-    def __post_init__(self) -> None:
-        """Check that the result increases."""
-        if not self.slope > 0:
-            raise ValueError(f"slope must be above 0, got {self.slope}: x says nothing of y")
-        if not self.low < self.high:
-            raise ValueError(f"low must be below high, got {self.low} and {self.high}")
 
     def __call__(self, x) -> np.ndarray:
         """Return calibrated probabilities, (n,), of log-odds."""
@@ -146,19 +132,22 @@ class Calibration:
     def fit(cls, y, x) -> "Calibration":
         """Return Platt's scaling of x, limited to the range of x.
 
-        A logistic regression without penalty on the targets (n1 + 1) / (n1 + 2) for the n1 images
-        with y = 1 and 1 / (n0 + 2) for the n0 others, so it exists even where x separates them.
-        Each image stands in it under both classes, weighted by its target.
+        A logistic regression on the targets (n1 + 1) / (n1 + 2) for the n1 images with y = 1 and
+        1 / (n0 + 2) for the n0 others: each image stands under both classes, weighted by these.
 
         Raises:
             ValueError: one class or one value only, or larger x do not go with y = 1.
         """
         y, x = np.asarray(y, bool), np.asarray(x, float)
-        positive, negative, low, high = int(y.sum()), int((~y).sum()), *map(float, (min(x), max(x)))
+        positive, negative = int(y.sum()), int((~y).sum())
+        low, high = float(x.min()), float(x.max())
         if not (positive and negative and low < high):
             found = f"{positive} images of sadness, {negative} others, x from {low} to {high}"
             raise ValueError(f"calibration needs both classes and more than one x, got {found}")
         target = np.where(y, (positive + 1) / (positive + 2), 1 / (negative + 2))
         model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
         model.fit(np.tile(x, 2)[:, None], np.repeat([1, 0], len(x)), np.append(target, 1 - target))
-        return cls(float(model.coef_.item()), float(model.intercept_.item()), low, high)
+        slope, intercept = float(model.coef_.item()), float(model.intercept_.item())
+        if not slope > 0:
+            raise ValueError(f"slope must be above 0, got {slope}: x says nothing of y")
+        return cls(slope, intercept, low, high)

@@ -5,7 +5,6 @@ columns that `intervals` names. Variants keep the order in which they appear.
 """
 
 from collections.abc import Mapping
-from itertools import product
 
 import pandas as pd
 
@@ -17,16 +16,10 @@ TITLES = {"precision": "Precision", "recall": "Recall", "f1": "F1-score"}
 
 
 def by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return `report` of every run and fold, led by those of KEYS that the frame holds.
-
-    Raises ValueError if a run holds several splits.
-    """
+    """Return `report` of every run and fold, led by those of KEYS that the frame holds."""
     keys = [name for name in KEYS if name in predictions]
     rows = []
     for key, run in predictions.groupby(keys, sort=False, dropna=False):
-        if "split" in run and run["split"].nunique() > 1:
-            splits = ", ".join(sorted(run["split"].unique()))
-            raise ValueError(f"predictions hold the splits {splits}: select one")
         rows.append(dict(zip(keys, key, strict=True)) | report(run["y"], run["p_sadness"]))
     return pd.DataFrame(rows)
 
@@ -61,12 +54,10 @@ def compare(
 ) -> pd.DataFrame:
     """Return `paired_difference` of variants on one data set, a row a name and metric.
 
-    Args:
-        against: the baseline of every other variant, or chosen pairs: {name in the table: (variant,
-            the one it is compared with)}.
-        metrics, method, options: as `paired_difference`.
-        common: compare two on the seeds, and on the images of one and the same label, that both
-            answer, in the groups of the second; otherwise it is an error if these differ.
+    against: the baseline of every other variant, or chosen pairs: {name in the table: (variant, the
+    one it is compared with)}. method, options: as there. common: compare two on the seeds, and on
+    the images of one and the same label, that both answer, in the groups of the second; otherwise
+    it is an error if these differ.
 
     Raises:
         ValueError: there is no such variant, nothing is common; as `paired_difference`.
@@ -93,9 +84,9 @@ def compare(
 
 
 def points(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
-    """Return a table of `compare` as text, a row a name and two columns a metric.
+    """Return a table of `compare` as text, a row a name, in points.
 
-    In points: the difference with its interval, and what could have been detected.
+    Two columns a metric: the difference with its interval, and what could have been detected.
     """
     columns = {}
     for metric in dict.fromkeys(table.index.get_level_values("metric")):
@@ -137,22 +128,21 @@ def table3(predictions: pd.DataFrame, **options) -> pd.DataFrame:
 def table4(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return Table 4: variant x (class, metric), 0-1, averaged over seeds."""
     means = seed_means(predictions).groupby(_names(predictions), sort=False).mean()
-    both = product(CLASSES, TITLES.items())
-    return pd.DataFrame(
-        {(x.capitalize(), title): means[f"{name}_{x}"] for x, (name, title) in both}
-    )
+    columns = {
+        (label.capitalize(), title): means[f"{name}_{label}"]
+        for label in CLASSES
+        for name, title in TITLES.items()
+    }
+    return pd.DataFrame(columns)
 
 
 def class_report(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return Tables 5 and 6 of one variant: class x precision, recall, F1-score, support.
+    """Return Tables 5 and 6 of one variant: class x precision, recall, F1-score, support (images).
 
-    Averaged over seeds; support is images. Raises ValueError for several variants.
+    Averaged over seeds.
     """
-    if len(table := table4(predictions)) != 1:
-        names = ", ".join(map(str, table.index))
-        raise ValueError(f"a class report is of one variant, got {names}")
     supports = seed_means(predictions)[[f"support_{label}" for label in CLASSES]].mean()
-    rows = table.iloc[0].unstack()[list(TITLES.values())]
+    (rows,) = (row.unstack()[list(TITLES.values())] for _, row in table4(predictions).iterrows())
     return rows.assign(Support=supports.astype(int).to_numpy()).rename_axis("Class")
 
 

@@ -12,41 +12,39 @@ from gramnb.paper import printed as paper
 from gramnb.paper.printed import CLAIMS, DATA, SETTINGS
 
 LEVEL, TARGET = 0.05, 0.8  # of a two-sided test, and its power
+SD = 0.3  # percentage points, assumed between runs, as Table 3's are missing
 
 
-def audit(disagreement: float = 0.10, own: float | None = None, sd: float = 0.3) -> pd.DataFrame:
+def audit(disagreement: float = 0.10, own: float | None = None) -> pd.DataFrame:
     """Check the paper against itself: section, claim, printed, recomputed, verdict (all text).
 
     The claims are the rows of `claims.csv`; this function fills in what stands there in braces.
     Verdicts: "agrees", "differs", "contradicts itself" (two places of the text), "derived" (not
-    printed, but the printed numbers determine it), "open" (the text does not determine it). Three
-    assumptions enter the rows on power; chapter 4 takes the first two from a recorded study.
+    printed, but the printed numbers determine it), "open" (the text does not determine it).
 
     Args:
         disagreement: share (0-1) of test images that exactly one run of two networks gets right,
-            beside the least that Table 4 allows.
+            beside the least that Table 4 allows. Chapter 4 takes it from a recorded study.
         own: the same of two runs of one network; with it, the error of a difference between means
             of five runs is derived (`paired_error`).
-        sd: the runs' standard deviation of accuracy in percentage points; Table 3's are missing.
     """
     rows = paper.read("claims", dtype=str)
     if own is None:
         rows = rows[~rows["recomputed"].str.contains("{own", regex=False)].reset_index(drop=True)
     values = {"DATA": DATA, "SETTINGS": SETTINGS, "CLAIMS": CLAIMS}
-    values |= {"disagreement": disagreement, "own": own, "sd": sd}
-    values |= _data() | _settings() | _tables() | _uncertainty(disagreement, own, sd) | _transfer()
+    values |= _data() | _settings() | _tables() | _uncertainty(disagreement, own) | _transfer()
     true = {name: "agrees" if value else "differs" for name, value in values.items()}
     rows["verdict"] = [verdict.format(**true) for verdict in rows["verdict"]]
     return rows.map(lambda cell: cell.format(**values))
 
 
 def _data() -> dict:
-    parts = DATA.train, DATA.validation, DATA.test
-    total, sadness = sum(part.total for part in parts), sum(part.sadness for part in parts)
-    share, lines = sadness / total, DATA.lines_train + DATA.lines_test
-    held_out = DATA.validation.total + DATA.test.total, DATA.validation.sadness + DATA.test.sadness
+    parts = pd.DataFrame([DATA.train, DATA.validation, DATA.test])
+    totals = parts.sum(axis=1)
+    total, sadness, lines = totals.sum(), parts["sadness"].sum(), DATA.lines_train + DATA.lines_test
+    share, held_out = sadness / total, parts[1:].sum()
     retrieved = DATA.retrieved / DATA.lines_test  # images for each line of the test list
-    splits = " / ".join(f"{100 * part.total / total:.2f}" for part in parts)
+    splits = " / ".join((100 * totals / total).map("{:.2f}".format))
     return {
         "lines": lines,
         "lines_fit": abs(lines / DATA.listed - 1) < 0.005,
@@ -58,7 +56,9 @@ def _data() -> dict:
         "splits": splits,
         "splits_fit": splits == "80.00 / 10.00 / 10.00",
         "by_class": ((1 - share) * DATA.test.total, share * DATA.test.total),
-        "halved": stats.hypergeom.pmf(DATA.test.sadness, *held_out, DATA.test.total),
+        "halved": stats.hypergeom.pmf(
+            DATA.test.sadness, held_out.sum(), held_out["sadness"], DATA.test.total
+        ),
         "label": round(DATA.label_sadness * retrieved, -2),
         "level2": round(DATA.level2_sadness * retrieved, -2),
         "lost": 1 - sadness / (DATA.level2_sadness * retrieved),
@@ -67,7 +67,7 @@ def _data() -> dict:
 
 def _settings() -> dict:
     channels, batch = SETTINGS.tap_channels, SETTINGS.batch_size * SETTINGS.gpus
-    steps = -(-DATA.train.total // batch)
+    steps = ceil(DATA.train.total / batch)
     return {
         "width": 3 * channels,
         "width_fits": SETTINGS.head_units == 3 * channels,
@@ -81,7 +81,8 @@ def _settings() -> dict:
 
 def _tables() -> dict:
     derived, printed, implied = paper.table3(), paper.table4(), paper.implied(paper.SCORES)
-    shares = derived["accuracy"]
+    shares, gains = derived["accuracy"], derived["gain"].iloc[1:]
+    balanced = derived["gain_balanced"].iloc[1:]
     moved = printed.iloc[1:] > printed.iloc[0]
     f1 = printed["Sadness", "F1-score"]
     off = implied.drop(columns="accuracy") - paper.SCORES  # NaN where nothing is implied
@@ -89,15 +90,16 @@ def _tables() -> dict:
     up = [("Others", "Recall"), ("Sadness", "Precision")]
     down = [("Others", "Precision"), ("Sadness", "Recall")]
     as_told = moved[up].all(axis=None) and not moved[down].any(axis=None)
+    better5 = (printed.iloc[4] > printed.iloc[3]).sum()
     return {
         "accuracies": ", ".join(f"k = {k}: {value:.2f}" for k, value in shares.items()),
-        "gains": ", ".join(f"{gain:.2f}" for gain in derived["gain"].iloc[1:]),
-        "balanced": ", ".join(f"{gain:.2f}" for gain in derived["gain_balanced"].iloc[1:]),
-        "gains_fit": derived["gain"].iloc[1:].round(1).eq(CLAIMS.gain).all(),
+        "gains": ", ".join(gains.map("{:.2f}".format)),
+        "balanced": ", ".join(balanced.map("{:.2f}".format)),
+        "gains_fit": gains.round(1).eq(CLAIMS.gain).all(),
         "step": shares[3] - shares[2],
         "step_fits": shares[3] > shares[2],
         "step_images": (shares[3] - shares[2]) / 100 * DATA.test.total,
-        "order": ", ".join(str(k) for k in shares.sort_values(ascending=False).index),
+        "order": ", ".join(map(str, shares.sort_values(ascending=False).index)),
         "apart": abs(shares[5] - shares[3]),
         "best_fit": set(shares.nlargest(2).index) == {3, 4},
         "gaps": gaps.to_dict(),
@@ -108,23 +110,25 @@ def _tables() -> dict:
         "higher": {name: moved[name, "F1-score"].sum() for name in ("Others", "Sadness")},
         "higher_fits": moved["Others", "F1-score"].all(),
         "f1_loss": f1.iloc[0] - f1.min(),
-        "better5": (printed.iloc[4] > printed.iloc[3]).sum(),
-        "better5_fits": not (printed.iloc[4] > printed.iloc[3]).any(),
+        "better5": better5,
+        "better5_fits": better5 == 0,
         "accuracy": implied["accuracy"].groupby("Table").last().to_dict(),  # of Tables 5 and 6
     }
 
 
-def _uncertainty(disagreement: float, own: float | None, sd: float) -> dict:
+def _uncertainty(disagreement: float, own: float | None) -> dict:
     derived, images = paper.table3(), DATA.test.total
     gain, least = derived["gain"][4] / 100, least_disagreement(4)
-    cases = {f"{share:.1%}": share for share in (least, disagreement)}
 
     def both(function) -> str:
-        return "; ".join(f"{function(share)} at {name}" for name, share in cases.items())
+        return "; ".join(f"{function(share)} at {share:.1%}" for share in (least, disagreement))
 
     error = paired_error(gain, disagreement, images, SETTINGS.runs, own or 0)
-    seeds = {k: seeds_needed(derived["gain"][k], sd) for k in SETTINGS.modules}
+    seeds = {k: seeds_needed(derived["gain"][k], SD) for k in SETTINGS.modules}
     return {
+        "disagreement": disagreement,
+        "own": own,
+        "sd": SD,
         "error": derived["error"][0],
         "gain2": derived["gain"][2],
         "gain4": 100 * gain,
@@ -143,7 +147,7 @@ def _transfer() -> dict:
     webemo = paper.SCORES.loc[4].xs(4, level="k")
     tables = paper.SCORES.loc[[5, 6]]
     alike = paper.implied(tables.assign(Support=[*DATA.test, *DATA.test]))  # WEBEmo's classes
-    sets = {n: tables.loc[n].droplevel(["k", "Network"]).T for n in (5, 6)}
+    sets = {n: paper.table5(n).T for n in (5, 6)}
     others, sadness = sets[6]["Others"], sets[6]["Sadness"]
     flagged = sadness.Recall * sadness.Support + (1 - others.Recall) * others.Support
     others4 = webemo["Precision"].iloc[0]
@@ -175,9 +179,8 @@ def paired_error(
 
     With one run of each network, `disagreement` is the share of images that exactly one of the two
     gets right; an image's difference is -1, 0 or 1, so its variance is disagreement - gain^2. With
-    so many `runs` of each, an image's difference is one of two means. If two runs of one network
-    disagree on a share `own`, its mean square is disagreement - (1 - 1/runs) own. Images are taken
-    to be independent, the training images to be fixed.
+    so many `runs` of each it is a difference of means; if two runs of one network disagree on a
+    share `own`, its mean square is disagreement - (1 - 1/runs) own. Images are independent.
 
     Raises:
         ValueError: the disagreements cannot belong to such a gain.
@@ -192,11 +195,7 @@ def paired_error(
 
 
 def power(gain: float, disagreement: float, images: int = DATA.test.total) -> float:
-    """Return the power, 0-1, of a two-sided McNemar test to see a gain (0-1) of one network pair.
-
-    Normal approximation with the variance of each hypothesis; `disagreement` is an assumption, or
-    `least_disagreement`, and must not be less than the gain.
-    """
+    """Return the power, 0-1, of a two-sided McNemar test to see a gain, 0-1 (approximately)."""
     bar = stats.norm.isf(LEVEL / 2) * sqrt(disagreement / images)
     return float(stats.norm.sf((bar - abs(gain)) / paired_error(gain, disagreement, images)))
 
@@ -211,11 +210,9 @@ def images_needed(gain: float, disagreement: float) -> int:
 def seeds_needed(gain: float, sd: float) -> int:
     """Return how many runs of each network show a gain on one test set, by a two-sample t-test.
 
-    `gain` and the runs' standard deviation `sd` share a unit. More runs settle which network does
-    better on this test set; they leave the test set's own sampling error as it is.
+    `gain` and the runs' standard deviation `sd` share a unit. More runs leave the test set's own
+    sampling error as it is.
     """
-    if not (gain and sd > 0):
-        raise ValueError(f"gain must not be 0 and sd must be above 0, got {gain} and {sd}")
     runs, reached = 1, 0.0
     while reached < TARGET:
         runs += 1

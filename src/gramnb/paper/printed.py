@@ -28,20 +28,15 @@ def read(name: str, **options) -> pd.DataFrame:
 
 
 def _named(of: str) -> dict:
-    numbers = {row.name: yaml.safe_load(row.value) for row in _rows("numbers", of)}
-    return numbers | {row.name: Counts(row.others, row.sadness) for row in _rows("counts", of)}
-
-
-def _rows(name: str, of: str):
-    table = read(name)
-    return table[table["of"] == of].itertuples(index=False)
+    numbers, counts = read("numbers").query("of == @of"), read("counts").query("of == @of")
+    values = {row.name: yaml.safe_load(row.value) for row in numbers.itertuples()}
+    return values | {row.name: Counts(row.others, row.sadness) for row in counts.itertuples()}
 
 
 DATA, SETTINGS, CLAIMS = (SimpleNamespace(**_named(of)) for of in ("data", "settings", "claims"))
 PUBLISHED = _named("published")  # the sets of which Tables 5 and 6 take a part
 SCORES = read("scores", index_col=["Table", "k", "Network", "Class"])
 STAGES = read("stages", dtype={name: "Int64" for name in ("stride", "channels", "layers")})
-CELLS = pd.MultiIndex.from_product([("Others", "Sadness"), ("Precision", "Recall", "F1-score")])
 
 
 def implied(scores: pd.DataFrame) -> pd.DataFrame:
@@ -49,12 +44,12 @@ def implied(scores: pd.DataFrame) -> pd.DataFrame:
 
     scores: as SCORES. Accuracy is a network's, the same in both its rows.
     """
-    hits = scores["Recall"] * scores["Support"]
-    missed, support = scores["Support"] - hits, scores["Support"]
+    recall, support = scores["Recall"], scores["Support"]
+    hits, missed = recall * support, (1 - recall) * support
     both = pd.DataFrame({"hits": hits, "missed": missed, "support": support})
     both = both.groupby(["Table", "Network"]).transform("sum")
     precision = hits / (hits + both["missed"] - missed)
-    f1 = 2 * precision * scores["Recall"] / (precision + scores["Recall"])
+    f1 = 2 * precision * recall / (precision + recall)
     accuracy = both["hits"] / both["support"]
     return pd.DataFrame({"Precision": precision, "F1-score": f1, "accuracy": accuracy})
 
@@ -77,8 +72,9 @@ def table3() -> pd.DataFrame:
 
 def table4() -> pd.DataFrame:
     """Return Table 4 as printed: networks x (class, metric), shares."""
-    wide = SCORES.loc[4].droplevel("k").unstack("Class").swaplevel(axis=1)[CELLS]
-    return wide.set_axis(CELLS, axis=1)
+    cells = pd.MultiIndex.from_product([("Others", "Sadness"), ("Precision", "Recall", "F1-score")])
+    wide = SCORES.loc[4].droplevel("k").unstack("Class").swaplevel(axis=1)[cells]
+    return wide.set_axis(cells, axis=1)
 
 
 def table5(number: int = 5) -> pd.DataFrame:
@@ -114,13 +110,15 @@ def attrition() -> pd.DataFrame:
     """
     listed = DATA.lines_train + DATA.lines_test
     others, sadness = map(sum, zip(DATA.train, DATA.validation, DATA.test, strict=True))
-    rows = {
-        "listed": (None, None, listed),
-        "not retrieved": (None, None, listed - DATA.retrieved),
-        "text, undersampling": (None, None, DATA.retrieved - others - sadness),
-        "kept": (others, sadness, others + sadness),
+    kept = others + sadness
+    totals = {
+        "listed": listed,
+        "not retrieved": listed - DATA.retrieved,
+        "text, undersampling": DATA.retrieved - kept,
+        "kept": kept,
     }
-    frame = pd.DataFrame(rows, ["others", "sadness", "total"], dtype="Int64").T
+    frame = pd.DataFrame({"others": None, "sadness": None, "total": totals}, dtype="Int64")
+    frame.loc["kept", ["others", "sadness"]] = others, sadness
     return frame.rename_axis("step")
 
 

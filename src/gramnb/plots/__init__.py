@@ -25,4 +25,4 @@ from gramnb.plots.results import (
     roc,
     table3_plot,
 )
-from gramnb.plots.style import SHEET, WIDTH, alt_text, save_svg
+from gramnb.plots.style import alt_text, save_svg

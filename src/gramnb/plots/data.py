@@ -15,8 +15,7 @@ def funnel(attrition: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     removed and how many are kept, by class, above the paper's steps.
 
     attrition, paper: indexed by step, "listed", the reasons, "kept"; columns others, sadness (may
-    be missing) and total, in images (`manifest.attrition`, `paper.attrition`). Raises ValueError
-    if the steps do not add up.
+    be missing) and total, in images (`manifest.attrition`, `paper.attrition`).
     """
     frames = {"This run": attrition, "Paper": paper}
     rows = [len(frame) for frame in frames.values()]
@@ -34,9 +33,7 @@ def funnel(attrition: pd.DataFrame, paper: pd.DataFrame) -> Figure:
 
 def _waterfall(ax: Axes, frame: pd.DataFrame) -> None:
     """Draw listed and kept as whole bars, and between them the piece that each step took off."""
-    listed, *lost, kept = frame["total"]
-    if listed - sum(lost) != kept:
-        raise ValueError("attrition: listed images are not the sum of those dropped and kept")
+    listed, *lost, _ = frame["total"]
     starts = [0, *(listed - np.cumsum(lost)), 0]
     for row, (start, (step, counts)) in enumerate(zip(starts, frame.iterrows(), strict=True)):
         whole = step in ("listed", "kept")
@@ -94,24 +91,22 @@ def text_threshold(fractions, threshold: float, truth=None) -> Figure:
     """Histogram of the share of each image's area that is under readable text, with a vertical line
     at the threshold above which images are dropped.
 
-    fractions: (n,) 0-1, NaN where not measured; threshold: 0-1, images above are dropped; truth:
-    (n,) whether the image carries a caption, where that is known.
+    fractions: (n,) 0-1, NaN where not measured; threshold: 0-1; truth: (n,) whether the image
+    carries a caption, where that is known.
     """
-    percent = 100 * np.asarray(fractions, float)
-    measured = ~np.isnan(percent)
-    if not measured.any():
+    percent = pd.Series(100 * np.asarray(fractions, float)).dropna()
+    if percent.empty:
         return nothing("text was not measured")
-    groups = {"images": measured}
+    groups = {"images": percent}
     if truth is not None:
-        truth = np.asarray(truth, bool)
-        groups = {"without caption": measured & ~truth, "with caption": measured & truth}
+        captions = pd.Series(np.asarray(truth, bool))[percent.index]
+        groups = {"without caption": percent[~captions], "with caption": percent[captions]}
     figure, ((ax,),) = new(2.8)
-    highest = max(np.nanmax(percent), 200 * threshold, 1)
+    highest = max(percent.max(), 200 * threshold, 1)
     below = round(40 * 100 * threshold / highest)  # bins; an edge lies at the threshold
     width = 100 * threshold / below if below else highest / 40
     bins = np.arange(0, highest + width, width)
-    for (name, chosen), colour in zip(groups.items(), (INK, "#D55E00"), strict=False):
-        values = percent[chosen]
+    for (name, values), colour in zip(groups.items(), (INK, "#D55E00"), strict=False):
         label = f"{name}: {(values > 100 * threshold).sum():,} of {len(values):,} above"
         ax.hist(values, bins, histtype="stepfilled", facecolor=(colour, 0.35), edgecolor=colour,
                 linewidth=1.4, label=label)  # fmt: skip

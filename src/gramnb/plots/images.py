@@ -39,8 +39,8 @@ def image_grid(
 ) -> Figure:
     """A grid of images, with a blue frame for sadness and an orange one for others.
 
-    images: (H, W, 3) uint8 each, or none at all; of each, or empty: titles, one line, set above;
-    sadness, 0 or 1; names, set below.
+    images: (H, W, 3) uint8 each; of each, or empty: titles, set above; sadness, 0 or 1; names, set
+    below.
     """
     if not len(images):
         return nothing("no images")
@@ -62,9 +62,8 @@ def augmentations(original, augmented: Sequence) -> Figure:
 def artworks(images: Sequence, titles: Sequence[str], p) -> Figure:
     """Pictures, each with the predicted class and its probability above (the paper's Figure 8).
 
-    The frame is blue where sadness is predicted (p above 0.5) and orange otherwise. images: n of
-    (H, W, 3) uint8; titles: set below; p: (n,) or (runs, n), probabilities of sadness; of several
-    runs the mean and the SD are shown.
+    images: n of (H, W, 3) uint8; titles: set below; p: (n,) or (runs, n), probabilities of sadness;
+    of several runs the mean and the SD are shown. The frame has the predicted class's colour.
     """
     runs = np.atleast_2d(p).T
     return image_grid(images, [*map(_answer, runs)], runs.mean(axis=1) > 0.5, 4, titles)
@@ -76,8 +75,7 @@ def ensembles(images: Sequence, titles: Sequence[str], answers: Mapping[str, np.
     above, and below it a scale from 0 to 1 with a dot for every run and network.
 
     images: (H, W, 3) uint8; titles: set below; answers: {network: (runs, pictures)}, probabilities
-    of sadness. Above stand the mean over runs and its SD, below a dot a run, the mean a larger one.
-    The frame has the colour of the class that the last network's mean predicts.
+    of sadness. The frame has the colour of the class that the last network's mean predicts.
     """
     words = 0.14 * len(answers) + 0.48  # inches of text a row of pictures
     figure, axes, strips = _grid(images, 4, words, STRIP * (len(answers) + 0.6), 0.3)
@@ -138,9 +136,8 @@ def explanations(
     """Pictures, each beside grey copies of it, on which a blue veil lies over the places that speak
     for sadness and an orange one over those that speak for others.
 
-    Two pictures stand in a row, or one if it has three maps or more. images: n of (H, W, 3) uint8;
-    maps: for each title n of (h, w), of any size, what a place adds to the log-odds of sadness, as
-    `explain.contribution_maps` gives it, drawn on one scale that ends at the 99th percentile of
+    images: n of (H, W, 3) uint8; maps: for each title n of (h, w), of any size, as
+    `explain.contribution_maps` gives them, drawn on one scale that ends at the 99th percentile of
     absolute values; names: n, set below.
     """
     panels = 1 + len(titles)  # a picture's
@@ -174,8 +171,8 @@ def explanations(
 def _grid(images: Sequence, columns: int, words: float, strip: float = 0, extra: float = 0):
     """Return a figure of rows of pictures, each picture's axes, and those of a strip below each.
 
-    A row is as high as its tallest picture; one taller than wide is drawn narrower. words: inches
-    of text a row; strip: inches (0 is none); extra: inches below all.
+    A row is as high as its tallest picture; one taller than wide is drawn narrower. words: of text
+    a row, strip (0 is none), extra: below all, in inches.
     """
     tall = [min(np.shape(image)[0] / np.shape(image)[1], 1) for image in images]
     heights = [max(tall[n : n + columns]) * WIDTH / columns for n in range(0, len(tall), columns)]
@@ -210,7 +207,7 @@ def _answer(runs: np.ndarray) -> str:
 
 
 def _limit(maps: Sequence) -> float:
-    return float(np.percentile(np.abs(np.stack([np.asarray(map_) for map_ in maps])), 99)) or 1.0
+    return float(np.percentile(np.abs(np.stack(maps)), 99)) or 1.0
 
 
 def _heat(ax: Axes, gram, limit: float):

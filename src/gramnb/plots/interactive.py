@@ -1,7 +1,7 @@
-"""Figures that a reader can touch, by plotly: no kernel, and a still picture where there is none.
+"""Figures that a reader can touch, by plotly, without a kernel.
 
 Their page loads plotly's script from the book's own folder (`book/_ext`). Without it, as in
-JupyterLab and on paper, the still figure stands in their place; `figure` is plotly's own.
+JupyterLab and on paper, a still figure stands in their place.
 """
 
 from base64 import b64encode
@@ -11,9 +11,9 @@ from html import escape
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_curve
+from sklearn.metrics import confusion_matrix, roc_curve
 
-from gramnb.evaluation import CLASSES, report
+from gramnb.evaluation import CLASSES
 from gramnb.plots.style import INK, PAPER, SADNESS, book_style, new
 
 
@@ -48,11 +48,9 @@ class Interactive:
 def forest(table: pd.DataFrame, margin: float, still: Figure) -> Interactive:
     """Return differences as points with intervals; whoever points at one reads where it is from.
 
-    Args:
-        table: by name, from top to bottom, in points: estimate, low, high; `kind`, which sets the
-            colour; `source`, a sentence.
-        margin: in points; what counts as no difference is shaded.
-        still: the figure for paper.
+    table: by name, from top to bottom, in points: estimate, low, high; `kind`, which sets the
+    colour; `source`, a sentence. margin: in points; what counts as no difference is shaded. still:
+    the figure for paper.
     """
     from plotly import graph_objects as go
 
@@ -86,15 +84,14 @@ def threshold(answers: pd.DataFrame) -> Interactive:
     """
     from plotly.subplots import make_subplots
 
-    y, p = answers["y"], answers["p"]
-    by_emotion = answers["p"].groupby(answers["emotion"])
     limits = np.round(np.arange(0.05, 0.96, 0.05), 2)
-    states = [_state(y, p, by_emotion, limit) for limit in limits]
-    first = states[int(np.flatnonzero(limits == 0.5)[0])]
+    states = [_state(answers, limit) for limit in limits]
+    active = int(np.flatnonzero(limits == 0.5)[0])
+    first, emotions = states[active], sorted(answers["emotion"].unique())
     titles = ["ROC curve", "Confusion matrix", "Called sadness, by emotion, %"]
     shape = {"rows": 2, "cols": 2, "specs": [[{}, {}], [{"colspan": 2}, None]]}
     drawn = make_subplots(**shape, subplot_titles=titles, vertical_spacing=0.22)
-    false, true, _ = roc_curve(y, p)
+    false, true, _ = roc_curve(answers["y"], answers["p"])
     keep = np.linspace(0, len(false) - 1, min(len(false), 200)).astype(int)
     drawn.add_scatter(
         x=false[keep].round(4).tolist(), y=true[keep].round(4).tolist(), mode="lines",
@@ -109,7 +106,6 @@ def threshold(answers: pd.DataFrame) -> Interactive:
         **names, z=first["z"], text=first["text"], texttemplate="%{text}", colorscale="Blues",
         zmin=0, zmax=1.6, showscale=False, hoverinfo="skip", row=1, col=2,
     )  # fmt: skip
-    emotions = [*by_emotion.groups]
     drawn.add_bar(x=emotions, y=first["called"], marker={"color": SADNESS}, row=2, col=1)
     drawn.update_yaxes(range=[0, 100], row=2, col=1)
     drawn.update_yaxes(autorange="reversed", row=1, col=2)
@@ -123,33 +119,31 @@ def threshold(answers: pd.DataFrame) -> Interactive:
         }
         arguments = [moved, {"title.text": s["title"]}, [1, 2, 3]]
         steps.append({"label": f"{limit:.2f}", "method": "update", "args": arguments})
-    slider = {"steps": steps, "active": states.index(first), "pad": {"t": 36}}
+    slider = {"steps": steps, "active": active, "pad": {"t": 36}}
     drawn.update_layout(
         sliders=[slider | {"currentvalue": {"prefix": "threshold "}}], height=660, margin={"t": 90},
         title={"text": first["title"], "x": 0, "y": 0.97}, showlegend=False,
     )  # fmt: skip
-    still = _precision_recall(limits, states)
-    return Interactive(drawn, still, "threshold")
+    return Interactive(drawn, _precision_recall(limits, states), "threshold")
 
 
-def _state(y, p, by_emotion, limit: float) -> dict:
+def _state(answers: pd.DataFrame, limit: float) -> dict:
     """Return what stands in the figure at one threshold."""
-    found = report(y, p, limit)
-    right = [found[f"recall_{name}"] for name in CLASSES]
-    shares = np.array([[right[0], 1 - right[0]], [1 - right[1], right[1]]])
-    counts = (shares * np.array([[(y == 0).sum()], [(y == 1).sum()]])).round().astype(int)
-    precision, recall = found["precision_sadness"], found["recall_sadness"]
+    called = answers["p"] > limit
+    counts = confusion_matrix(answers["y"], called)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    precision, recall = counts[1, 1] / max(called.sum(), 1), shares[1, 1]
+    cells = [f"{n:,}<br>{share:.0%}" for n, share in zip(counts.flat, shares.flat, strict=True)]
     return {
-        "x": [round(1 - right[0], 4)],
-        "y": [round(right[1], 4)],
+        "x": [float(shares[0, 1].round(4))],
+        "y": [float(recall.round(4))],
         "z": shares.round(4).tolist(),
-        "text": [[f"{n:,}<br>{s:.0%}" for n, s in zip(*both, strict=True)]
-                 for both in zip(counts, shares, strict=True)],
-        "called": by_emotion.apply(lambda own: round(100 * (own > limit).mean(), 1)).tolist(),
+        "text": [cells[:2], cells[2:]],
+        "called": (100 * called.groupby(answers["emotion"]).mean()).round(1).tolist(),
         "precision": precision,
         "recall": recall,
         "title": f"Precision of sadness {precision:.0%}, recall {recall:.0%}",
-    }  # fmt: skip
+    }
 
 
 @book_style

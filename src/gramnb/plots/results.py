@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -23,7 +24,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     looks = {"training": {"linestyle": "--", "linewidth": 1.1}, "validation": {},
              "best epoch": {"marker": "o", "linestyle": ""}}  # fmt: skip
     percent = history.assign(**100 * history[["accuracy", "val_accuracy"]]).set_index("epoch")
-    best = percent.loc[[percent["val_accuracy"].idxmax()]]
+    best = percent.nlargest(1, "val_accuracy")
     units = {"loss": "cross-entropy, nats", "accuracy": "accuracy, %"}
     for ax, (name, unit) in zip(axes[0], units.items(), strict=True):
         drawn = percent[name], percent[f"val_{name}"], best[f"val_{name}"]
@@ -100,12 +101,12 @@ def table3_plot(ours: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     """Points of accuracy in percent for each number of Gram modules, with a thick bar for the
     spread over seeds, a thin one for the 95 percent interval, and a line at the baseline.
 
-    ours: `evaluation.table3` with the column k; paper: `paper.table3`, drawn beside it on an
-    equally long scale, with the 95 % intervals that 6,107 test images imply.
+    ours: `evaluation.table3` with the column k; paper: `paper.table3`, on an equally long scale,
+    with the 95 % intervals that its test images imply.
     """
-    half = 1.96 * paper["error"]
-    bounds = {"low": paper["accuracy"] - half, "high": paper["accuracy"] + half}
-    panels = {"This run": ours, "Paper": paper.assign(k=paper.index, sd=np.nan, **bounds)}
+    low, high = (paper["accuracy"] + sign * 1.96 * paper["error"] for sign in (-1, 1))
+    paper = paper.assign(k=paper.index, sd=np.nan, low=low, high=high)
+    panels = {"This run": ours, "Paper": paper}
     figure, axes = new(3.1, 1, 2)
     thin, thick = {"linewidth": 1.2}, {"linewidth": 6, "alpha": 0.35}
     half = 0.55 * max((frame["high"].max() - frame["low"].min()) for frame in panels.values())
@@ -142,7 +143,7 @@ def differences(table: pd.DataFrame, margin: float = 0.0) -> Figure:
         name, _, label = metric.partition("_")
         name = {"auc": "AUC", "f1": "F1", "ece": "ECE"}.get(name, name.capitalize())
         panels[f"{name}, {label}" if label else name] = 100 * rows
-    return _forest(panels, "difference, points", margin=margin)
+    return _panels(panels, "difference, points", margin)
 
 
 @book_style
@@ -153,19 +154,10 @@ def estimates(table: pd.DataFrame, margin: float) -> Figure:
     table: by name, in points: estimate, low, high, kind.
     """
     figure, ((ax,),) = new(0.27 * len(table) + 1.3)
-    ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
-    ax.axvspan(-margin, margin, color=PAPER, alpha=0.12, linewidth=0)
-    looks = {}
-    for n, (kind, rows) in enumerate(table.groupby("kind", sort=False)):
-        looks[kind] = look(n, linestyle="")
-        y = table.index.get_indexer(rows.index)
-        ax.hlines(y, rows["low"], rows["high"], color=looks[kind]["color"], linewidth=1.4)
-        ax.plot(rows["estimate"], y, **looks[kind])
-    ax.set(xlabel="change of accuracy, points", ylim=(len(table) - 0.5, -0.5))
-    ax.set_yticks(range(len(table)), table.index)
-    ax.grid(False, axis="y")
-    ax.tick_params(axis="y", length=0)
-    legend(figure, looks, columns=2)
+    kinds = dict(iter(table.groupby("kind", sort=False)))
+    _forest(ax, table.index, list(kinds.values()), margin)
+    ax.set_xlabel("change of accuracy, points")
+    legend(figure, {kind: look(n, linestyle="") for n, kind in enumerate(kinds)}, columns=2)
     return figure
 
 
@@ -181,33 +173,38 @@ def effects(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for pictures, table in tables.items():
         networks = table.drop("difference", level=1, errors="ignore")
         panels[pictures] = networks.rename(columns={"mean": "estimate"})
-    figure = _forest(panels, "change of the log-odds of sadness", sharex=True)
+    figure = _panels(panels, "change of the log-odds of sadness", sharex=True)
     legend(figure, {name: look(i) for i, name in enumerate(networks.index.unique(1))})
     return figure
 
 
-def _forest(
-    panels: Mapping[str, pd.DataFrame], label: str, sharex: bool = False, margin: float = 0.0
+def _panels(
+    panels: Mapping[str, pd.DataFrame], label: str, margin: float = 0.0, sharex: bool = False
 ) -> Figure:
-    """Draw estimate, low and high of tables with the same rows, by their second level's colours."""
+    """Draw tables with the same rows beside each other, by their second level's colours."""
     names = next(iter(panels.values())).index.unique(0)
     figure, axes = new(0.3 * len(names) + 1.1, 1, len(panels), sharex=sharex, sharey=True)
     for ax, (title, table) in zip(axes[0], panels.items(), strict=True):
-        ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
-        if margin:
-            ax.axvspan(-margin, margin, color=PAPER, alpha=0.12, linewidth=0)
-        colours = list(table.groupby(level=1, sort=False))
-        for n, (_, rows) in enumerate(colours):
-            rows = rows.droplevel(1).loc[names]
-            y = np.arange(len(rows)) + 0.17 * (2 * n - len(colours) + 1)
-            ax.hlines(y, rows["low"], rows["high"], color=look(n)["color"], linewidth=1.4)
-            ax.plot(rows["estimate"], y, **look(n, linestyle=""))
+        groups = [rows.droplevel(1) for _, rows in table.groupby(level=1, sort=False)]
+        _forest(ax, names, groups, margin)
         ax.set(xlabel=label, title=title)
-        ax.grid(False, axis="y")
-        ax.tick_params(axis="y", length=0)
-    axes[0, 0].set_yticks(range(len(names)), names)
-    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
     return figure
+
+
+def _forest(ax: Axes, names: pd.Index, groups: list[pd.DataFrame], margin: float) -> None:
+    """Draw groups of rows (estimate, low, high) by name, from the top; those of a name apart."""
+    ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
+    if margin:
+        ax.axvspan(-margin, margin, color=PAPER, alpha=0.12, linewidth=0)
+    apart = 0.17 if sum(map(len, groups)) > len(names) else 0
+    for n, rows in enumerate(groups):
+        y = names.get_indexer(rows.index) + apart * (2 * n - len(groups) + 1)
+        ax.hlines(y, rows["low"], rows["high"], color=look(n)["color"], linewidth=1.4)
+        ax.plot(rows["estimate"], y, **look(n, linestyle=""))
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(False, axis="y")
+    ax.tick_params(axis="y", length=0)
 
 
 @book_style
@@ -215,8 +212,7 @@ def by_size(networks: dict[str, pd.DataFrame], size: str) -> Figure:
     """Accuracy in percent against size, a line with points for each kind of network and bars for
     the standard deviation over seeds.
 
-    networks: {kind: `evaluation.difference_table` with a column of this name}. Sizes stand at equal
-    steps.
+    networks: {kind: `evaluation.difference_table` with a column of this name}.
     """
     figure, ((ax,),) = new(3.1, width=4.8)
     sizes = sorted(set().union(*(table[size] for table in networks.values())))

@@ -24,10 +24,9 @@ SQUARES = {c: {"color": colour, "marker": "s", "linestyle": ""}
 
 
 class BookFigure(Figure):
-    """A figure that a notebook shows without pyplot, once, and in the book's look.
+    """A figure that a notebook shows without pyplot, in the book's look, with its alt text.
 
-    It is shown as wide as a page, so that letters have one size in the whole book, and carries its
-    alt text in the notebook.
+    It is shown as wide as a page, so that letters have one size in the whole book.
     """
 
     alt = ""
@@ -109,14 +108,15 @@ def alt_text(draw: Callable[..., Figure]) -> str:
 
 def _written(figure: Figure) -> list[str]:
     """Return what is written in a figure: a sentence each for its panels, rows and legends."""
-    panels = [ax.get_title(place) for ax in figure.axes for place in ("left", "center")]
     rows = [tick.get_text() for ax in figure.axes for tick in ax.get_yticklabels()]
     legends = [*figure.legends, *filter(None, (ax.get_legend() for ax in figure.axes))]
     shown = {
-        "Panels": panels,
+        "Panels": [ax.get_title(place) for ax in figure.axes for place in ("left", "center")],
         "Rows": [text for text in rows if any(map(str.isalpha, text))],
         "Legend": [text.get_text() for each in legends for text in each.get_texts()],
     }
-    unique = {name: [*dict.fromkeys(" ".join(t.split()) for t in texts if t.strip())]
-              for name, texts in shown.items()}  # fmt: skip
-    return [f"{name}: {'; '.join(texts)}." for name, texts in unique.items() if texts]
+    sentences = []
+    for name, texts in shown.items():
+        if words := dict.fromkeys(" ".join(text.split()) for text in texts if text.strip()):
+            sentences.append(f"{name}: {'; '.join(words)}.")
+    return sentences
