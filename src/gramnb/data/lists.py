@@ -31,6 +31,7 @@ LABELS, EMOTIONS = (np.array(names, object) for names in zip(*CATEGORIES, strict
 
 MALFORMED = "malformed line"  # status, or reason to drop, of a line that is not `URL label`
 SADNESS = tuple(LABELS[EMOTIONS == "sadness"])
+MAX_LIST = 1 << 30  # bytes; room for ten million lines
 _LINE = r"^\s*(?P<url>https?://\S+)\s+0*(?P<label>2[0-4]|1?[0-9])\s*$"
 
 
@@ -70,6 +71,8 @@ def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
     for path in paths:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such list; WEBEmo's are train25.txt, test25.txt")
+        if path.stat().st_size > MAX_LIST:
+            raise ValueError(f"{path}: over {MAX_LIST} bytes, which no such list has")
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
         text = re.sub("[\udc80-\udcff]", lambda odd: f"%{ord(odd[0]) - 0xDC00:02X}", text)
         lines = pd.Series(text.split("\n"), dtype=object)
