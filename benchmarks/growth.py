@@ -38,7 +38,7 @@ def measure(images: int, k: int, image_size: int) -> dict[str, float]:
         )  # fmt: skip
         history = train(config, folder, progress=False).history
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": history["seconds"].iloc[-1], "memory": peak}
+    return {"seconds": float(history["seconds"].iloc[-1]), "memory": peak}
 
 
 def main() -> None:
