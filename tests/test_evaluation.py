@@ -339,7 +339,6 @@ def test_unpaired_predictions_are_refused(predictions):
         (a, predictions, {}, "twice in a run: select one variant"),
         (a.drop(columns="n_train"), b, {}, "lack n_train and n_test"),
         (a, b, {"method": "wilcoxon"}, "method must be"),
-        (a.drop(columns="image_id"), b, {}, "lack image_id"),
         (a[a["y"] == 1], b[b["y"] == 1], {"metric": "auc"}, "one class only"),
     ):
         with pytest.raises(ValueError, match=message):

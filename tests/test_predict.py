@@ -193,11 +193,11 @@ def test_the_command_draws_where_the_network_looked(loaded, photos, tmp_path, ca
         ("a.jpg", "--explain void.png", "void.png: there is such a file"),  # `--explain *.png`
         ("nowhere.jpg", "", "nowhere.jpg: no such file or folder"),
         ("empty", "", "empty: no image in it (0 files that are none)"),
+        *[("a.jpg", f"--prevalence={share}", "prevalence must be a number above 0 and below 1, got")
+          for share in (0, 1, -0.2, "nan")],
     ],
-)
-def test_what_cannot_be_asked_is_one_line(
-    loaded, photos, capfd, monkeypatch, file, options, message
-):
+)  # fmt: skip
+def test_what_cannot_be_asked_is_one_line(photos, capfd, monkeypatch, file, options, message):
     monkeypatch.chdir(photos)
     (photos / "empty").mkdir(exist_ok=True)
     before = {path: path.read_bytes() for path in photos.rglob("*.*")}
@@ -205,10 +205,3 @@ def test_what_cannot_be_asked_is_one_line(
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("gramnb predict: ") and message in last
     assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
-
-
-@pytest.mark.parametrize("share", ["0", "1", "-0.2", "nan"])
-def test_a_prevalence_out_of_range_is_one_line(photos, capsys, share):
-    assert cli.main(["predict", str(photos / "a.jpg"), "--prevalence", share]) == 2
-    *_, last = capsys.readouterr().err.splitlines()
-    assert last.startswith("gramnb predict: prevalence must be a number above 0 and below 1, got")

@@ -1,7 +1,6 @@
 """Metrics, intervals, paired tests and the paper's tables: how good a network is, and how sure."""
 
 from gramnb.evaluation.intervals import (
-    Difference,
     disagreement,
     equivalence,
     estimate,

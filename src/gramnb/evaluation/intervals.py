@@ -111,8 +111,6 @@ class Runs(NamedTuple):
     @classmethod
     def of(cls, predictions: pd.DataFrame) -> Self:
         """Arrange a predictions frame; raise ValueError unless each run has each image once."""
-        if missing := {"image_id", "y", "p_sadness"} - set(predictions):
-            raise ValueError(f"predictions lack {', '.join(sorted(missing))}")
         checked(predictions["y"], predictions["p_sadness"])
         absent = {"seed": -1, "fold": -1, "group": -1, "n_train": np.nan, "n_test": np.nan}
         frame = predictions.assign(**{k: v for k, v in absent.items() if k not in predictions})

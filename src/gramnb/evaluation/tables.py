@@ -114,9 +114,9 @@ def difference_table(
 
 
 def table3(predictions: pd.DataFrame, **options) -> pd.DataFrame:
-    """Return Table 3: accuracy per variant in percent, SD over seeds, interval, number of runs.
+    """Return Table 3: k (where given), accuracy in percent, sd over seeds, low, high, n runs.
 
-    Columns k (where given), accuracy, sd, low, high, n; options as for `estimate`.
+    Options as for `estimate`.
     """
     table = summary(predictions, ("accuracy",), **options).droplevel("metric")
     table[["mean", "sd", "low", "high"]] *= 100
@@ -159,8 +159,6 @@ def with_interval(row: pd.Series, digits: int = 1) -> str:
 
 def _names(predictions: pd.DataFrame) -> list[str]:
     """Return the columns that tell variants apart: variant, and what one of them has several of."""
-    if "variant" not in predictions:
-        raise ValueError("predictions lack the column variant")
     there = [name for name in KEYS[:2] if name in predictions]
     counts = predictions.groupby("variant")[there].nunique()
     several = [name for name in there if counts[name].max() > 1]

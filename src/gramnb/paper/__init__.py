@@ -10,7 +10,6 @@ from gramnb.paper.claims import audit, paired_error
 from gramnb.paper.printed import (
     CLAIMS,
     DATA,
-    PUBLISHED,
     SCORES,
     SETTINGS,
     STAGES,

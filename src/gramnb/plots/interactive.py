@@ -71,9 +71,8 @@ def forest(table: pd.DataFrame, margin: float, still: Figure) -> Interactive:
     drawn.update_yaxes(autorange="reversed", automargin=True, ticklabelstandoff=6)
     drawn.update_yaxes(categoryorder="array", categoryarray=table.index.tolist())
     drawn.update_xaxes(title="change of accuracy, points", title_font_size=13, zeroline=False)
-    drawn.update_layout(margin={"t": 8})
     below = {"orientation": "h", "x": 0, "xref": "container", "y": 0, "yref": "container"}
-    drawn.update_layout(height=170 + 30 * len(table), legend=below)
+    drawn.update_layout(margin={"t": 8}, height=170 + 30 * len(table), legend=below)
     return Interactive(drawn, still, "forest")
 
 
