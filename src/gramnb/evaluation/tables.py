@@ -16,10 +16,15 @@ TITLES = {"precision": "Precision", "recall": "Recall", "f1": "F1-score"}
 
 
 def by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return `report` of every run and fold, led by those of KEYS that the frame holds."""
+    """Return `report` of every run and fold, led by those of KEYS that the frame holds.
+
+    Raises ValueError if a run holds several splits.
+    """
     keys = [name for name in KEYS if name in predictions]
     rows = []
     for key, run in predictions.groupby(keys, sort=False, dropna=False):
+        if "split" in run and run["split"].nunique() > 1:
+            raise ValueError(f"predictions hold the splits {set(run['split'])}: select one")
         rows.append(dict(zip(keys, key, strict=True)) | report(run["y"], run["p_sadness"]))
     return pd.DataFrame(rows)
 
