@@ -264,6 +264,8 @@ def test_the_difference_table_is_means_and_differences_in_percent(predictions):
     assert ours[3] == pytest.approx(gain.p)
     assert ours[[0, 1, 2, 4]] == pytest.approx([100 * gain[i] for i in (0, 1, 2, 4)])
     assert table.loc["b", ["difference", "low", "high", "p"]].isna().all()
+    with pytest.raises(ValueError, match="hold the splits .*: select one"):
+        evaluation.by_seed(predictions.assign(split=np.where(predictions["y"], "val", "test")))
     row = pd.Series({"low": -2.55, "difference": 0.5, "high": 3.81})
     assert evaluation.with_interval(row, 2) == "+0.50 (-2.55 to +3.81)"
 

@@ -24,8 +24,7 @@ def by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, run in predictions.groupby(keys, sort=False, dropna=False):
         if "split" in run and run["split"].nunique() > 1:
-            splits = ", ".join(sorted(run["split"].unique()))
-            raise ValueError(f"predictions hold the splits {splits}: select one")
+            raise ValueError(f"predictions hold the splits {set(run['split'])}: select one")
         rows.append(dict(zip(keys, key, strict=True)) | report(run["y"], run["p_sadness"]))
     return pd.DataFrame(rows)
 
