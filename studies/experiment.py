@@ -11,23 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from gramnb.config import TrainConfig
 from gramnb.runs import resolve
-from gramnb.settings import Settings
+from gramnb.settings import Distinct, Settings
 
 STUDY = "results/{}/study.yaml"
 CHAPTER = re.compile(r"\d\d_\w+")
 
 
-def _distinct(values: list) -> list:
-    if len(set(values)) < len(values):
-        raise ValueError(f"{values} says one of them twice")
-    return values
-
-
-Distinct = AfterValidator(_distinct)
 Some = Field(min_length=1)
 
 

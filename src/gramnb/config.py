@@ -7,12 +7,12 @@ from pydantic import Field, Strict, model_validator
 
 from gramnb.choices import BACKBONES, HeadOptions
 from gramnb.runs import Run, resolve
-from gramnb.settings import Settings
+from gramnb.settings import Distinct, Settings
 
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0, lt=2**31)]
 Amount = Annotated[float, Field(ge=0)]
-Names = Annotated[tuple[str, ...], Strict(False)]  # a list, as JSON and YAML write it, will do
+Names = Annotated[tuple[str, ...], Strict(False), Distinct]  # a list, as in JSON, will do too
 RandAugment = tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=0, le=10)]]
 # Settings that came later are recorded where they are not the default: older runs keep their names.
 LATER = ("validation", "classes", "trained_from", "precision", "xla")

@@ -3,7 +3,16 @@
 import reprlib
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+
+def _distinct(values: list | tuple) -> list | tuple:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} says one of them twice")
+    return values
+
+
+Distinct = AfterValidator(_distinct)
 
 
 class _OneLine(type(BaseModel)):
