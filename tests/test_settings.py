@@ -27,7 +27,7 @@ MISTAKES = [
     ({"head": "linear"}, "head must be .* HeadOptions, got"),
     ({"head": {"dropout": 2}}, "head.dropout must be less than 1, got 2"),
     ({"head": {"droput": 0}}, "has no setting head.droput"),
-    ({"taps": ["a", "a"]}, "taps .*says one of them twice"),
+    ({"taps": ["a", "a"]}, "taps: .* says one of them twice"),
     *(({"taps": t}, "taps.* must be a valid .*, got") for t in ("abc", [1])),
     ({"frozen": "no"}, "frozen must be a valid boolean, got 'no'"),
     ({"epoch": 3, "fold": -2}, "fold must be .* to -1, got -2; TrainConfig has no setting epoch"),
