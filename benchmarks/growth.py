@@ -8,9 +8,9 @@ its own. An epoch's seconds are those of the second, when everything is compiled
 the table and draws the figure of the book's page about scale.
 """
 
+import argparse
 import multiprocessing
 import resource
-import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 
@@ -42,6 +42,9 @@ def measure(images: int, k: int, image_size: int) -> dict[str, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--record", action="store_true")
+    given = parser.parse_args()
     rows = []
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, fresh, max_tasks_per_child=1) as process:
@@ -51,7 +54,7 @@ def main() -> None:
                 found = process.submit(measure, **settings).result()
                 rows.append({"grows": name, **settings, **found})
                 print(rows[-1], flush=True)
-    if sys.argv[1:] == ["--record"]:
+    if given.record:
         table = pd.DataFrame(rows)
         with runs.atomic(runs.resolve(TABLE)) as temporary:
             table.to_csv(temporary, index=False, float_format="%.2f")

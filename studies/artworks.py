@@ -62,6 +62,8 @@ MAPPED = 6  # paintings with maps: half with the highest log-odds, half with the
 def main(folder: str) -> None:
     rows = trained.found(Experiment.study(STUDY))
     runs = [run for row in ROWS for _, run in rows[row]]
+    if unfinished := [run.path.name for run in runs if not run.complete]:
+        raise SystemExit(f"{unfinished[0]}: not finished; make study STUDY={STUDY}")
     config = rows[ROWS[-1]][-1][0]
 
     listed = listed_paintings(Path(folder))
@@ -72,11 +74,7 @@ def main(folder: str) -> None:
     write(paintings, "predictions.csv")
     draw(shown, pictures, paintings, [run for run in runs if run.config["k"]])
 
-    table = (
-        manifest.kept(manifest.read(config.manifest))
-        .query("split == 'test'")
-        .reset_index(drop=True)
-    )
+    table = manifest.kept(manifest.read(config.manifest)).query("split == 'test'").reset_index()
     pictures = read(table, config)
     known = table[["image_id", "group"]].assign(
         y=table["sadness"], luminance=[mean_luminance(picture) for picture in pictures]
@@ -182,6 +180,8 @@ def draw(shown: pd.DataFrame, pictures: list, paintings: pd.DataFrame, mapped: l
     drawn = [large[one] for one in ends]
     show(plots.explanations(drawn, maps, list(found[0]), list(titles[ends])), "maps")
 
+    if CHANGED not in set(titles):
+        return
     n, steps = list(titles).index(CHANGED), [STEPS[step] for step in CHANGED_BY]
     names = [label(*step) for step in steps]
     answers = by_network(with_steps(paintings[paintings["title"] == CHANGED]), "step", names)

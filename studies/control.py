@@ -67,6 +67,7 @@ def main() -> None:
         write(moved, f"{FOLDER}/{name}")
         found = measured(network, start, moved, sadness, kind, weights[kind])
         rows.append({"set": name, "strength": strength, "images": COUNT, **found})
+        print(rows[-1], flush=True)
     with atomic(resolve(MEASURED)) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4f")
 

@@ -19,9 +19,7 @@ from gramnb.settings import Distinct, Settings
 
 STUDY = "results/{}/study.yaml"
 CHAPTER = re.compile(r"\d\d_\w+")
-
-
-Some = Field(min_length=1)
+NotEmpty = Field(min_length=1)
 
 
 class _Reader(yaml.SafeLoader):
@@ -38,8 +36,8 @@ class _Reader(yaml.SafeLoader):
 class Experiment(Settings):
     """An experiment's file; every row is trained with each seed on each fold."""
 
-    seeds: Annotated[list[NonNegativeInt], Some, Distinct] = [0]  # or a row's own
-    folds: Annotated[list[int], Some, Distinct] = [-1]  # -1: the manifest's split
+    seeds: Annotated[list[NonNegativeInt], NotEmpty, Distinct] = [0]  # or a row's own
+    folds: Annotated[list[int], NotEmpty, Distinct] = [-1]  # -1: the manifest's split
     # settings of `TrainConfig` that all rows share; `head` holds those of `HeadOptions`. In
     # `manifest`, "{seed}" is the seed: another partition for each repetition
     base: dict[str, Any] = {}
@@ -49,7 +47,7 @@ class Experiment(Settings):
     data: str = ""  # a study's images in words; a profile's image folder
     baseline: str = ""  # of a study: the row that the others are compared with
     # of a study: whose predictions are recorded
-    splits: Annotated[list[Literal["val", "test"]], Some, Distinct] = ["test"]
+    splits: Annotated[list[Literal["val", "test"]], NotEmpty, Distinct] = ["test"]
     # of a study: other data sets that every run answers, name to manifest; of a profile: folders
     # between commas
     transfer: dict[str, str] | str = {}

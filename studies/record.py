@@ -68,6 +68,9 @@ def write(
     and data sets alone), `metrics.csv` (one row a run and data set), `history.csv`, and
     `runs.json`: configuration and environment, what all runs share once; `recorded` by which
     commit; `drawn`, whether the images are the package's own drawings.
+
+    Raises:
+        ValueError: as `check_commits`, of the runs' commits and the present one.
     """
     if not allow_dirty:
         check_commits([commit(), *(run.environment["commit"] for _, run in found)])
@@ -105,6 +108,9 @@ def summarise() -> pd.DataFrame:
 
     Left out: studies of drawn images, which measure no quality, and images under both labels.
     Own images stand in `data` under the name in the study's file.
+
+    Columns study, data, backbone, variant, k, metric, mean, sd (over seeds), low, high (95 %, over
+    runs and images), n (seeds).
     """
     tables = []
     for file in sorted(resolve("results").glob("*/predictions.parquet")):

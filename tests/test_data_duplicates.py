@@ -2,10 +2,16 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageEnhance
 
 from gramnb.data import manifest
 from gramnb.data.duplicates import difference_hash, groups, near_pairs
+
+
+def scene(seed, size=(160, 120)):
+    """A smooth random picture, as unlike another one as two photographs."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 def of(image):
@@ -26,6 +32,15 @@ def test_hash_of_ramps_is_known():
     assert difference_hash(ramp(1, 0)) == "f" * 16 + "0" * 16
     assert difference_hash(ramp(-1, 1)) == "0" * 16 + "f" * 16
     assert difference_hash(ramp(0.5, 0.5)) == "f" * 32
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_are_near_and_other_pictures_far(seed):
+    image = scene(seed)
+    brighter = ImageEnhance.Brightness(image).enhance(1.15)
+    for copy in (image.resize((97, 71)), brighter, image.crop((1, 1, 159, 119))):
+        assert (bits(of(copy)) != bits(of(image))).sum(axis=1).max() <= 4
+    assert (bits(of(scene(seed + 100))) != bits(of(image))).sum(axis=1).min() > 12
 
 
 def test_plain_pictures_have_no_hash():
@@ -67,3 +82,10 @@ def test_rows_are_linked_by_url_bytes_and_hash_and_through_each_other():
         url=["u", "", "", "u"], image_id=["x", "x", "y", "z"], dhash=["", zero, near, far]
     ) == [0, 0, 0, 0]
     assert groups(manifest.new([]), 4).tolist() == [] and group(url=["a"]) == [0]
+
+
+def test_both_directions_must_agree():
+    """Pictures with a bright middle agree across and differ down; one direction would link them."""
+    assert group(dhash=["0" * 32, "0" * 16 + "1f" + "0" * 14]) == [0, 1]
+    assert group(dhash=["0" * 32, "1f" + "0" * 30]) == [0, 1]
+    assert group(dhash=["0" * 32, "0f" + "0" * 14 + "0f" + "0" * 14]) == [0, 0]

@@ -213,6 +213,26 @@ def test_a_killed_run_ends_with_the_same_result(server, tmp_path):
         assert (tmp_path / "out" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes()
 
 
+def test_a_handshake_that_never_ends_is_a_timeout(tmp_path, monkeypatch):
+    """A record of TLS, a byte at a time, in which no wait alone is longer than the timeout."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip():
+            with suppress(OSError), server.accept()[0] as line:
+                for byte in b"\x16\x03\x03\x40\x00" + bytes(15):
+                    line.sendall(bytes([byte]))
+                    time.sleep(LIMIT / 6)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/1.jpg"
+        listed = write_list(tmp_path / "a.txt", [url])
+        table = fetch.fetch(listed, tmp_path / "out", 1, LIMIT, retries=0, progress=False)
+        thread.join()
+    assert table["status"].tolist() == ["timeout"]
+
+
 def test_options_outside_their_range_are_refused_before_anything_is_written(tmp_path):
     times = [("timeout", value) for value in (float("inf"), 1e300, float("nan"), 0, -1)]
     for name, value in (*times, ("workers", 10_000), ("workers", 0), ("retries", -1)):
@@ -240,6 +260,19 @@ def test_a_disk_that_is_full_loses_nothing(server, tmp_path, monkeypatch):
         assert not [x for x in (tmp_path / "out").rglob(".*")]
     assert (fetch.fetch(listed, tmp_path / "out", 1, LIMIT)["status"] == "ok").all()
     assert [server.hits[f"/good/{n}.jpg"] for n in range(3)] == [1, 1, 1]
+
+
+def test_a_journal_that_finds_no_room_says_so(server, tmp_path, monkeypatch):
+    def small(*arguments, **options):
+        store = connect(*arguments, **options)
+        store.execute("pragma max_page_count = 2")
+        return store
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", small)
+    urls = [f"{server.url}/gone/{n}.jpg" for n in range(200)]
+    with pytest.raises(ValueError, match="fetch.sqlite: database or disk is full; .*make room"):
+        fetch.fetch(write_list(tmp_path / "a.txt", urls), tmp_path / "out", progress=False)
 
 
 def test_errors_name_what_is_wrong(tmp_path):

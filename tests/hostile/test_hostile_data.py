@@ -113,6 +113,24 @@ def test_any_address_has_one_status_and_stops_nothing(text):
         assert caught.value.reason in ("bad address", "no connection")
 
 
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+rows = st.builds(
+    dict, label=texts, url=texts, sadness=st.sampled_from([0, 1]), width=st.integers(0, 2**31 - 1),
+    text_fraction=st.floats(0, 1, width=32), dropped=st.sampled_from(["", *manifest.REASONS]),
+)  # fmt: skip
+
+
+@few
+@given(st.lists(rows, min_size=1), st.dictionaries(texts, texts))
+def test_any_manifest_is_read_as_it_was_written(given_rows, recipe):
+    table = manifest.new(given_rows)
+    with tempfile.TemporaryDirectory() as folder:
+        read = manifest.read(manifest.write(table, Path(folder) / "m.parquet", recipe))
+    assert read.equals(table) and read.attrs["recipe"] == recipe
+    counts = manifest.attrition(read)["total"]
+    assert counts["listed"] == len(table) == counts.drop("listed").sum()
+
+
 @few
 @given(st.data())
 def test_a_damaged_manifest_is_refused_or_read(data):

@@ -213,6 +213,8 @@ def seeds_needed(gain: float, sd: float) -> int:
     `gain` and the runs' standard deviation `sd` share a unit. More runs leave the test set's own
     sampling error as it is.
     """
+    if not (gain and sd > 0):  # no number of runs would do
+        raise ValueError(f"gain must not be 0 and sd must be above 0, got {gain} and {sd}")
     runs, reached = 1, 0.0
     while reached < TARGET:
         runs += 1
