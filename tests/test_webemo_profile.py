@@ -85,7 +85,7 @@ def test_the_papers_run_answers_all_three_sets_with_every_row(reproduced):
     rows = {"k = 2, fine-tuned", "multilevel, fine-tuned"}
     assert (answers.groupby("dataset")["variant"].agg(set) == rows).all()
     own = manifest.kept(manifest.read(reproduced / "manifest.parquet"))
-    assert set(own["source"]) == {"webemo"} and set(own["label"]) <= {n for n, _ in CATEGORIES}
+    assert set(own["source"]) == {"webemo"} and set(own["label"]) <= set(CATEGORIES["name"])
     assert set(answers["n_train"]) == {(own["split"] == "train").sum()}
     for run in runs.list_runs(reproduced):
         settings = [run.config[name] for name in ("global_batch", "learning_rate", "augment")]

@@ -49,8 +49,8 @@ def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
         if not path.is_dir():
             found.append(path)
             continue
-        pictures, unread, others, closed = find_pictures(path)
-        if not (inside := sorted(map(Path, pictures + unread + closed))):
+        pictures, others, closed = find_pictures(path)
+        if not (inside := sorted(map(Path, pictures + closed))):
             raise FileNotFoundError(f"{path}: no image in it ({len(others)} files that are none)")
         found += inside
         left += others

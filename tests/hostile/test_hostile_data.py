@@ -106,7 +106,7 @@ def test_any_list_is_refused_or_read_line_by_line(lines):
 @few
 @given(st.text())
 def test_any_address_has_one_status_and_stops_nothing(text):
-    download = _Download(timeout=5, retries=0, workers=1)
+    download = _Download(timeout=5, retries=0)
     for url in (f"http://127.0.0.1:1/{text}", f"http://[{text}/1.jpg"):
         with pytest.raises(images.ImageError) as caught:
             download(url)

@@ -38,12 +38,13 @@ def difference_hash(pixels: np.ndarray) -> str:
 
 def near_pairs(hashes: Sequence[str], distance: int) -> np.ndarray:
     """Return all pairs of near-duplicates among different `hashes`: positions (n, 2), sorted."""
-    words = np.frombuffer(bytes.fromhex("".join(hashes)), ">u8").astype(np.uint64).reshape(-1, 2)
-    across, down = np.ascontiguousarray(words.T)
+    words = np.frombuffer(bytes.fromhex("".join(hashes)), ">u8").astype(np.uint64)
+    across, down = words.reshape(-1, 2).T.copy()
     found = [np.empty((0, 2), np.int64)]
-    for row in range(len(words)):
-        differ = np.bitwise_count(across[row + 1 :] ^ across[row])
-        near = row + 1 + np.flatnonzero(differ <= distance)
+    for row in range(len(across)):
+        near = (
+            row + 1 + np.flatnonzero(np.bitwise_count(across[row + 1 :] ^ across[row]) <= distance)
+        )
         near = near[np.bitwise_count(down[near] ^ down[row]) <= distance]
         found.append(np.stack([np.full(len(near), row), near], axis=1))
     return np.concatenate(found)

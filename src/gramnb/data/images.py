@@ -1,9 +1,8 @@
 """One image file to pixels: read correctly, or refused with a reason.
 
-`read_image` returns 8-bit RGB as a viewer would show it (turned upright, transparency on white,
-first frame, 16 bits scaled to 8, CMYK and colour profiles converted to sRGB) or raises
-`ImageError`; nothing comes back half read. All threads together decode at most MAX_PIXELS at a
-time. `find_pictures` says for all of the package which files of a folder are asked for a picture.
+A picture comes back as 8-bit RGB as a viewer would show it (turned upright, transparency on white,
+first frame, 16 bits scaled to 8, CMYK and colour profiles converted to sRGB) and never half read.
+All threads together decode at most MAX_PIXELS at a time.
 
 What cannot be detected: damage that leaves a file well formed. JPEGs are read by a decoder that
 takes its warnings as errors; it finds 95 % of the pictures with 200 random bytes, 300 zeros or a
@@ -43,11 +42,11 @@ warnings.filterwarnings("ignore", category=UserWarning, module="PIL.TiffImagePlu
 Image.core.set_block_size(64 << 20)  # bytes; of smaller blocks malloc keeps some for every thread
 SUFFIXES = frozenset(x for x, kind in Image.registered_extensions().items() if kind in _FORMATS)
 
-# Pictures of formats that are not read: they are listed, so that none is left out without a word.
+# Pictures of formats that are not read: refused with that reason, not passed over.
 _UNREAD = frozenset(".jxl .jp2 .j2k .psd .svg .dng .cr2 .cr3 .nef .arw .orf .raf .rw2".split())
 _IN_FLIGHT, _CHANGED = [], threading.Condition()  # pixels of the pictures being decoded
 _SAME = 3  # levels of 255; a profile that moves no colour further says sRGB in its own words
-_MARKER, _SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL), b"\xff\xda"  # of JPEG
+_SCAN = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e][\1-\4]")  # of a JPEG, how one begins
 # A picture's mode: the strict decoder's name of such pixels, and Pillow's of what comes out of it.
 _STRICT = {"RGB": ("RGBX", "RGBX"), "L": ("GRAY", "L"), "CMYK": ("CMYK", "CMYK;I")}
 _LEVELS = np.rint(np.arange(1 << 16) / 257).astype(int).tolist()  # from 16 bits to 8
@@ -66,40 +65,34 @@ class Listing(NamedTuple):
     """What lies below a folder: paths, each list sorted."""
 
     pictures: list[str]  # by suffix or, where that says nothing, by their first bytes
-    unread: list[str]  # pictures too, but of a format that is not read
     others: list[str]  # files that are no pictures
     closed: list[str]  # folders that may not be listed, and links to folders, which may lead round
 
 
 def find_pictures(folder: str | Path) -> Listing:
     """Return what lies below `folder`; hidden files and folders are passed over."""
-    found, errors = Listing([], [], [], []), []
+    found, errors = Listing([], [], []), []
     for place, below, files in os.walk(folder, onerror=errors.append):
         below[:] = [name for name in below if not name.startswith((".", "__MACOSX"))]
         found.closed.extend(filter(os.path.islink, (os.path.join(place, x) for x in below)))
-        for name in files:
-            if not name.startswith("."):
-                path = os.path.join(place, name)
-                getattr(found, _looks(path)).append(path)
+        for path in (os.path.join(place, name) for name in files if not name.startswith(".")):
+            (found.pictures if _is_picture(path) else found.others).append(path)
     found.closed.extend(error.filename for error in errors)
     return Listing(*map(sorted, found))
 
 
-def _looks(path: str) -> str:
-    """Return which list of a `Listing` a file stands in."""
-    suffix = Path(path).suffix.lower()
-    if suffix in SUFFIXES:
-        return "pictures"
-    known = "unread" if suffix in _UNREAD else "others"
+def _is_picture(path: str) -> bool:
+    if Path(path).suffix.lower() in SUFFIXES | _UNREAD:
+        return True
     if not os.path.isfile(path):  # not to wait for what a pipe may bring
-        return known
+        return False
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            return known if image.format == "TIFF" and suffix in _UNREAD else "pictures"
+        with Image.open(path, formats=_FORMATS):
+            return True
     except Image.DecompressionBombError:
-        return "pictures"  # refused with its reason when it is asked for
+        return True  # refused with its reason when it is asked for
     except (OSError, ValueError, SyntaxError):
-        return known
+        return False
 
 
 def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
@@ -115,23 +108,19 @@ def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Return a file's bytes; raise ImageError if there are none, too many, or it is no file."""
+    """Return a file's bytes; raise ImageError if there are too many, or it is no file."""
     if not str(path) or "\0" in str(path):
         raise ImageError("missing", "no file for this row")
     try:
         about = os.stat(path)
-        # a pipe waits, a device may never end
-        if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+        if not stat.S_ISREG(about.st_mode):  # a pipe waits, a device may never end
             raise ImageError("not an image", "not a regular file", path)
         if about.st_size > MAX_BYTES:
             raise ImageError("too large", f"over {MAX_BYTES} bytes", path)
         with open(path, "rb") as file:
-            data = file.read(about.st_size)
+            return file.read(about.st_size)
     except OSError as error:
         raise ImageError("missing", error.strerror or str(error), path) from None
-    if not data:
-        raise ImageError("empty file", "0 bytes", path)
-    return data
 
 
 def image_id(data: bytes) -> str:
@@ -160,21 +149,22 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
         ImageError: there is no picture that could be read whole.
         OSError: this process is short of memory, whatever the picture is.
     """
+    if not data:
+        raise ImageError("empty file", "0 bytes", name)
+    unread = Path(name).suffix.lower() in _UNREAD
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if image.format == "TIFF" and Path(name).suffix.lower() in _UNREAD:
-                raise ImageError("unsupported format", "raw data of a camera", name)
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise ImageError("too large", f"{width} x {height} pixels", name)
+                raise Image.DecompressionBombError
             if min(width, height) < MIN_SIDE:
                 raise ImageError("too small", f"{width} x {height} pixels", name)
-            if image.mode in ("F", "LAB"):
-                raise ImageError("not an image", f"pixels of mode {image.mode}, not RGB", name)
+            if image.mode in ("F", "LAB") or (image.format == "TIFF" and unread):
+                raise UnidentifiedImageError  # measurements, or a camera's raw data
             with _room(width * height):
                 if image.format in ("JPEG", "MPO"):
-                    if data.count(_SCAN) > MAX_SCANS and (scans := _scans(data)) > MAX_SCANS:
-                        raise ImageError("too large", f"{scans} scans", name)
+                    if len(_SCAN.findall(data)) > MAX_SCANS:
+                        raise ImageError("too large", f"over {MAX_SCANS} scans", name)
                     image = _strict_jpeg(data, image)
                 image.load()
                 _turn_upright(image)
@@ -187,22 +177,12 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
     except Image.DecompressionBombError:
         raise ImageError("too large", f"over {MAX_PIXELS} pixels", name) from None
     except UnidentifiedImageError:
-        known = Path(name).suffix.lower() in _UNREAD
-        reason = "unsupported format" if known else "not an image"
+        reason = "unsupported format" if unread else "not an image"
         raise ImageError(reason, f"starts with {data[:20]!r}", name) from None
     except MemoryError:
         raise OSError(ENOMEM, "not enough memory to decode a picture", str(name)) from None
     except Exception as error:  # decoders raise a dozen types on damaged data
         raise ImageError("truncated", str(error) or type(error).__name__, name) from None
-
-
-def _scans(data: bytes) -> int:
-    """Return how many scans a JPEG has; what is appended to it, a film say, is not looked at."""
-    scans, place = 0, 2
-    while (marker := _MARKER.search(data, place)) and marker[0] != b"\xff\xd9":
-        scans += marker[0] == _SCAN
-        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
-    return scans
 
 
 def _strict_jpeg(data: bytes, image: Image.Image) -> Image.Image:
@@ -225,32 +205,30 @@ def _strict_jpeg(data: bytes, image: Image.Image) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     """Return a loaded image of any mode as 8-bit sRGB, what is transparent in it on white."""
-    profile = image.info.get("icc_profile")
     if image.mode.startswith("I"):  # 16 bits, which `convert` would clip at 255 instead of scaling
         image = image.convert("I").point(_LEVELS, "L")
-    if profile and (colours := _srgb(image, profile)):
-        if image.has_transparency_data:
-            colours.putalpha(image.convert("RGBA").getchannel("A"))
-        image = colours
+    colours = _srgb(image)
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image if image.mode == "RGB" else image.convert("RGB")
+        colours.putalpha(image.convert("RGBA").getchannel("A"))
+        white = Image.new("RGBA", image.size, "white")
+        colours = Image.alpha_composite(white, colours).convert("RGB")
+    return colours
 
 
-def _srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """Return the colours that an ICC profile means; none where it means sRGB, or nothing."""
+def _srgb(image: Image.Image) -> Image.Image:
+    """Return an image's colours as its ICC profile means them, where it means any but sRGB."""
+    plain = image.convert("RGB")
     mode = {"L": "L", "LA": "L", "1": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
         meant = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (ImageCms.PyCMSError, OSError):  # broken, or of another kind of pixels: as viewers do
-        return None
+    except (KeyError, ImageCms.PyCMSError, OSError):  # none, or broken, or of other pixels
+        return plain
     steps = np.linspace(0, 255, 17).astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(17, -1, 3)
     sample = Image.fromarray(cube).convert(mode)
     moved = np.asarray(meant.apply(sample), int) - np.asarray(sample.convert("RGB"), int)
-    return meant.apply(image.convert(mode)) if abs(moved).max() > _SAME else None
+    return meant.apply(image.convert(mode)) if abs(moved).max() > _SAME else plain
 
 
 def _turn_upright(image: Image.Image) -> None:

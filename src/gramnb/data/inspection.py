@@ -36,18 +36,38 @@ def inspect_all(table: pd.DataFrame, progress: bool = True) -> pd.DataFrame:
     Raises:
         ValueError: the cache's file cannot be used.
     """
-    keys = {path: _file_key(path) for path in table["path"].unique()}
-    paths = {key: path for path, key in keys.items()}
-
-    def look(key: str) -> tuple | None:
-        return _inspect(paths[key])
-
-    known = cached_map(cache_dir() / CACHE, look, paths, DECODER, "decode check", progress)
-    missing = ("", 0, 0, "", "missing")
-    found = [known.get(keys[path], missing) for path in table["path"]]
+    keys = [_file_key(path) for path in table["path"]]
+    known = cached_map(cache_dir() / CACHE, _inspect, keys, DECODER, "decode check", progress)
+    found = [known.get(key, ("", 0, 0, "", "missing")) for key in keys]
     found = pd.DataFrame(found, table.index, FOUND).astype(table.dtypes[FOUND])
     found["dropped"] = table["dropped"].where(table["dropped"] != "", found["dropped"])
     return table.assign(**found)
+
+
+def _file_key(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return f"- missing {path}"
+    return f"{status.st_size} {status.st_mtime_ns} {path}"
+
+
+def _inspect(key: str) -> tuple | None:
+    """Return what `FOUND` names: a picture's id, size in pixels and hash, or the reason it is none.
+
+    A file that is there but no picture has an id too, so that a note can say which one it was.
+    Nothing is kept of a file that is missing: it may come.
+    """
+    path, data = key.split(" ", 2)[2], b""
+    try:
+        data = read_bytes(path)
+        pixels = decode(data, name=path)  # (H, W, 3)
+    except ImageError as error:
+        if error.reason == "missing":
+            return None
+        return image_id(data) if data else "", 0, 0, "", error.reason
+    height, width, _ = pixels.shape
+    return image_id(data), width, height, difference_hash(pixels), ""
 
 
 def measure(
@@ -68,10 +88,10 @@ def measure(
     files = dict(zip(image_ids, paths, strict=True))
     shares = {}
     for name, limit in limits.items():
-        found = _read_shares(name, files, progress)
-        shares[name] = np.array([found.get(image, np.nan) for image in image_ids], np.float32)
-        above = {image for image, share in found.items() if np.float32(share) > limit}
-        files = {image: path for image, path in files.items() if image not in above}
+        found = pd.Series(_read_shares(name, files, progress), dtype=np.float32)
+        shares[name] = found.reindex(image_ids).to_numpy()
+        for image in found.index[found > limit]:
+            del files[image]
     return shares
 
 
@@ -88,29 +108,3 @@ def _read_shares(name: str, files: Mapping[str, str], progress: bool) -> dict[st
         return float(reader_of(threading.get_ident())(pixels))
 
     return cached_map(cache_dir() / CACHE, look, files, version, name, progress)
-
-
-def _inspect(path: str) -> tuple | None:
-    """Return what `FOUND` names: a picture's id, size in pixels and hash, or the reason it is none.
-
-    A file that is there but no picture has an id too, so that a note can say which one it was.
-    Nothing is kept of a file that is missing: it may come.
-    """
-    data = b""
-    try:
-        data = read_bytes(path)
-        pixels = decode(data, name=path)  # (H, W, 3)
-    except ImageError as error:
-        if error.reason == "missing":
-            return None
-        return image_id(data) if data else "", 0, 0, "", error.reason
-    height, width, _ = pixels.shape
-    return image_id(data), width, height, difference_hash(pixels), ""
-
-
-def _file_key(path: str) -> str:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return f"missing {path}"
-    return f"{status.st_size} {status.st_mtime_ns} {path}"

@@ -12,21 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gramnb.choices import check_choice
 from gramnb.data import demo, manifest
 from gramnb.data.images import find_pictures
-from gramnb.data.lists import EMOTIONS, LABELS, MALFORMED, SADNESS, read_fetched, read_lists
+from gramnb.data.lists import MALFORMED, SADNESS, place, read_lists
 from gramnb.runs import cache_dir, resolve
 
-PUBLISHED = {  # images of each class (of WEBEmo: lines of each list), as the authors ship them
-    "webemo": {"train25.txt": 213_952, "test25.txt": 53_489},
-    "unbiasedemo": {
-        "anger": 440, "fear": 153, "joy": 587, "love": 650, "sadness": 758, "surprise": 457
-    },
-    "emotion-6": {
-        "anger": 1604, "fear": 1280, "joy": 1964, "love": 724, "sadness": 2221, "surprise": 557
-    },
-}  # fmt: skip
-ARCHIVES = {"unbiasedemo": "UnBiasedEmo", "emotion-6": "Emotion-6"}
+# Images of each class (of WEBEmo: lines of each list), as the authors ship them.
+PUBLISHED = pd.read_csv(Path(__file__).with_name("published.csv"), index_col=["source", "part"])
+NAMES = {"webemo": "WEBEmo", "unbiasedemo": "UnBiasedEmo", "emotion-6": "Emotion-6"}
 LEVEL_2 = "level-2"  # names, where WEBEmo's labels are asked for, all six of that class of sadness
 
 
@@ -35,48 +29,36 @@ def read(
 ) -> pd.DataFrame:
     """Return the manifest of the data set below `root`: sorted, nothing dropped yet.
 
-    `source` is one of `SOURCES`. A row is sadness if its `emotion` is; or, where `sadness` gives
-    names, if its label or one of the label's folders is named so; of WEBEmo, "level-2" names its
-    six labels of that class. A drawn demo set is drawn if it is not there yet, with `count` images,
-    and without a `root` into the cache.
+    `source` is one of `SOURCES`. A row is sadness if its label, or one of the label's folders, is
+    among the names in `sadness`, or "sadness" where there are none. Of WEBEmo, "level-2", or no
+    name, means the six labels of that class. A drawn demo set is drawn if it is not there yet, with
+    `count` images, and without a `root` into the cache.
 
     Raises:
         FileNotFoundError: there is no `root`, or no list in it.
         ValueError: an unknown source, another layout than expected, or names of sadness that match
             no class.
     """
-    if source not in SOURCES:
-        raise ValueError(f"no source is named {source!r}; there are: {', '.join(SOURCES)}")
+    check_choice("source", source, SOURCES)
+    folder = resolve(root or cache_dir() / f"{source}-{count or 'all'}")
     if source in demo.DATASETS:
-        folder = resolve(root or cache_dir() / f"{source}-{count or 'all'}")
         demo.draw_dataset(folder, name=source, count=count)
-    elif root and resolve(root).is_dir():
-        folder = resolve(root)
-    else:
+    elif not (root and folder.is_dir()):
         raise FileNotFoundError(f"{root or 'no root was given'}: no such folder (source {source})")
     rows, report = SOURCES[source](folder)
-    names = set(sadness)
+    names = set(sadness) or {LEVEL_2 if source == "webemo" else "sadness"}
     if source == "webemo" and LEVEL_2 in names:
         names = names - {LEVEL_2} | set(SADNESS) & set(rows["label"])
-    table = manifest.new(rows.assign(source=source, sadness=_is_sadness(rows, names, folder)))
+    folders = {label: {label, *label.split("/")} for label in sorted(set(rows["label"]) - {""})}
+    if unknown := names.difference(*folders.values()):
+        raise ValueError(
+            f"{folder}: no class is named {', '.join(sorted(unknown))}; "
+            f"the classes are: {', '.join(folders)}"
+        )
+    sad = [label for label, own in folders.items() if names & own]
+    table = manifest.new(rows.assign(source=source, sadness=rows["label"].isin(sad)))
     table.attrs["report"] = report
     return table
-
-
-def _is_sadness(rows: pd.DataFrame, names: set[str], root: Path) -> pd.Series:
-    """Return which rows are sadness: by the names of classes, or without any by their emotion."""
-    labels = sorted(filter(None, rows["label"].unique()))
-    classes = {label: {label, *label.split("/")} for label in labels}
-    if unknown := names.difference(*classes.values()):
-        wrong = f"no class is named {', '.join(sorted(unknown))}"
-    elif names:
-        sad = [label for label, own in classes.items() if not names.isdisjoint(own)]
-        return rows["label"].isin(sad)
-    elif (sad := rows["emotion"] == "sadness").any():
-        return sad
-    else:
-        wrong = "no class is named sadness; name those that count as it"
-    raise ValueError(f"{root}: {wrong}; the classes are: {', '.join(classes)}")
 
 
 def _class_folders(root: Path, source: str = "folder") -> tuple[pd.DataFrame, list[str]]:
@@ -85,91 +67,68 @@ def _class_folders(root: Path, source: str = "folder") -> tuple[pd.DataFrame, li
     Published sets lie so in `images`, in a folder named as their archive: Emotion-6 as
     `<emotion>/<level 2>/<level 3>/<file>` (all of that is its label; disgust is anger/digust),
     UnbiasedEmo as `<emotion>/<object>/<file>`.
-    Pictures of a format that is not read have a row too, which the decode check drops.
     """
-    if archive := ARCHIVES.get(source):
-        inside = (root / archive / "images", root / "images", root)
+    if source in NAMES:
+        inside = (root / NAMES[source] / "images", root / "images", root)
         root = next(folder for folder in inside if folder.is_dir())
     found = find_pictures(root)
-    odd = [x for x in sum(found, []) if x != x.encode(errors="ignore").decode()]
-    files = sorted({*found.pictures, *found.unread}.difference(odd))
-    rows = pd.DataFrame({"path": files})
-    rows["folders"] = [Path(path).relative_to(root).parts[:-1] for path in files]
+    odd = [x for x in found.pictures if x != x.encode(errors="ignore").decode()]
+    rows = pd.DataFrame({"path": [x for x in found.pictures if x not in odd]})
+    rows["folders"] = [Path(path).relative_to(root).parts[:-1] for path in rows["path"]]
     loose = rows["folders"].str.len() == 0
-    others = [x for x in found.others if x not in odd and Path(x).parent != root]
+    others = [path for path in found.others if Path(path).parent != root]
     if loose.all():
         raise ValueError(
             f"{root}: no pictures in class folders ({len(rows)} pictures beside each other, "
             f"{len(others)} other files in folders); expected <class>/<picture>.jpg"
         )
     left_out = {
-        "pictures in no class folder, left out": rows.loc[loose, "path"].tolist(),
-        "names that are no Unicode, left out": odd,
-        "pictures of formats that are not read": [x for x in found.unread if x not in odd],
-        "files that are no pictures, left out": others,
-        "folders that cannot be read or are links, left out": found.closed,
+        "pictures in no class folder": rows["path"][loose].tolist(),
+        "names that are no Unicode": odd,
+        "files that are no pictures": others,
+        "folders that cannot be read or are links": found.closed,
     }
     rows = rows[~loose].sort_values(["folders", "path"], ignore_index=True)
     rows["label"] = rows["emotion"] = rows["folders"].str[0]
-    report = _missing(source, rows["emotion"]) if archive else []
+    report = _missing(source, rows["emotion"]) if source in NAMES else []
     for what, left in left_out.items():
         if left:
             names = [Path(path).relative_to(root).as_posix() for path in left[:3]]
             first = ", ".join(name if name.isprintable() else ascii(name) for name in names)
             more = ", ..." if len(left) > 3 else ""
-            report.append(f"{root.name}: {what}: {len(left)} ({first}{more})")
+            report.append(f"{root.name}: {what}, left out: {len(left)} ({first}{more})")
     if source == "emotion-6":
         rows["label"] = rows["folders"].str.join("/")
     return rows.drop(columns="folders"), report
 
 
 def _webemo(root: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Read `train25.txt`, `test25.txt` and `fetch.parquet`, what `gramnb fetch` has downloaded.
+    """Read `train25.txt`, `test25.txt` and the images that `gramnb fetch` has downloaded.
 
-    The table may lie in `root` or in a folder of its own in it, one for each list or one for both.
-    Rows of the lists for which no image was fetched keep an empty path, malformed ones are dropped.
+    These lie in `root` or in folders of it, one for each download. Lines without an image keep an
+    empty path, malformed ones are dropped.
     """
-    lists = [root / name for name in PUBLISHED["webemo"] if (root / name).is_file()]
+    published = PUBLISHED.loc["webemo"].index
+    lists = [root / name for name in published if (root / name).is_file()]
     if not lists:
-        raise FileNotFoundError(f"{root}: neither {' nor '.join(PUBLISHED['webemo'])} is there")
+        raise FileNotFoundError(f"{root}: neither {' nor '.join(published)} is there")
     rows = read_lists(lists)
     report = _missing("webemo", rows["list"])
-    fetched = [rows.head(0)[["list", "line", "url"]].assign(path="")]
-    for file in [*root.glob("fetch.parquet"), *sorted(root.glob("*/fetch.parquet"))]:
-        table = read_fetched(file, ["list", "line", "path", "url"])
-        table = table[table["path"].fillna("") != ""]
-        fetched.append(table.assign(path=[str(file.parent / path) for path in table["path"]]))
-    fetched = pd.concat(fetched)
-    if fetched.duplicated(["list", "line"]).any():
-        raise ValueError(f"{root}: two tables of gramnb fetch have images of one line; move one")
-    rows = rows.merge(fetched, "left", ["list", "line"], suffixes=("", "_fetched"))
-    if other := len(fetched) - (rows["url_fetched"] == rows["url"]).sum():
-        raise ValueError(
-            f"{root}: {other} images were fetched for other lists than these; fetched: "
-            f"{', '.join(sorted(map(str, fetched['list'].unique())))}; here: "
-            f"{', '.join(path.name for path in lists)}"
-        )
-    there, listed = rows["path"].notna(), rows["label"] >= 0
-    label = pd.Series(LABELS[rows["label"]]).where(listed, "")
-    if not there.all():
-        report.append(f"WEBEmo: no image for {(~there).sum():,} of {len(rows):,} lines")
-    choices = {LEVEL_2: SADNESS, "sadness alone": ["sadness"]}
-    counts = [f"{choice} {label[there].isin(x).sum():,}" for choice, x in choices.items()]
-    report.append(f"WEBEmo: images of sadness by choice of labels: {', '.join(counts)}")
-    emotion = pd.Series(EMOTIONS[rows["label"]]).where(listed, "")
-    rows = rows.assign(emotion=emotion, label=label, dropped=np.where(listed, "", MALFORMED))
-    return rows[["url", "line", "path", "label", "emotion", "dropped"]], report
+    files = [*root.glob("*/images/*/*"), *root.glob("images/*/*")]
+    there = {file.name: str(file) for file in files}
+    rows["path"] = [there.get(Path(place(url)).name, "") for url in rows["url"]]
+    if missing := (rows["path"] == "").sum():
+        report.append(f"WEBEmo: no image for {missing:,} of {len(rows):,} lines")
+    rows["dropped"] = np.where(rows["label"] >= 0, "", MALFORMED)
+    return rows.drop(columns=["list", "label"]).rename(columns={"name": "label"}), report
 
 
 def _missing(source: str, found: pd.Series) -> list[str]:
     """Say in one line how the counts found differ from those published; nothing if they do not."""
-    published = PUBLISHED[source]
-    counts = found.value_counts().to_dict()
-    names = [*published, *sorted(set(counts) - set(published))]
-    pairs = {name: (counts.get(name, 0), published.get(name, 0)) for name in names}
-    differ = [f"{name} {n:,} of {of:,}" for name, (n, of) in pairs.items() if n != of]
-    title, what = (ARCHIVES[source], "images") if source in ARCHIVES else ("WEBEmo", "lines")
-    total = f"{title}: {len(found):,} of {sum(published.values()):,} {what}"
+    counts = PUBLISHED.loc[source].join(found.value_counts().rename("found"), how="outer")
+    counts = counts.fillna(0).astype(int)
+    differ = [f"{part} {n:,} of {of:,}" for part, of, n in counts.itertuples() if n != of]
+    total = f"{NAMES[source]}: {len(found):,} of {counts['published'].sum():,} published"
     return [f"{total}; {', '.join(differ)}"] if differ else []
 
 
@@ -181,33 +140,23 @@ def transfer_sets(text: str) -> dict[str, tuple[str, str]]:
     layout, another holds class folders.
 
     Raises:
-        FileNotFoundError: no such folder.
+        FileNotFoundError: no such folder, or source.
         ValueError: two sets of one name.
     """
     sets: dict[str, tuple[str, str]] = {}
-    rest = ""
-    for piece in filter(None, text.split(",")):
-        rest += f",{piece}" if rest else piece  # a comma may be part of a folder's name
-        name, source, root = _transfer_set(rest.strip())
-        if resolve(root).is_dir():
-            if name in sets:
-                raise ValueError(f"two transfer sets are named {name}; write name:source:folder")
-            sets[name], rest = (source, root), ""
-    if rest:
-        raise FileNotFoundError(
-            f"{root}: no such folder of a transfer set; give folders, or name:source:folder, "
-            f"between commas (sources: {', '.join(SOURCES)})"
-        )
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name = resolve(entry).name
+        source = name.lower() if name.lower() in NAMES else "folder"
+        name, source, root = entry.split(":", 2) if entry.count(":") > 1 else (name, source, entry)
+        if source not in SOURCES or not resolve(root).is_dir():
+            raise FileNotFoundError(
+                f"{entry}: no such folder of a transfer set; give folders, or name:source:folder, "
+                f"between commas (sources: {', '.join(SOURCES)})"
+            )
+        if name in sets:
+            raise ValueError(f"two transfer sets are named {name}; write name:source:folder")
+        sets[name] = (source, root)
     return sets or {name: (name, "") for name in ("demo-unbiased", "demo-emotion6")}
-
-
-def _transfer_set(entry: str) -> tuple[str, str, str]:
-    match entry.split(":", 2):
-        case [name, source, root] if source in SOURCES:
-            return name, source, root
-    folder = resolve(entry)
-    name = (folder.parent if folder.name == "images" else folder).name
-    return name, name.lower() if name.lower() in PUBLISHED else "folder", entry
 
 
 SOURCES = {
