@@ -1,6 +1,5 @@
 """Text that can be read, and the largest face, as shares of a picture's area."""
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -77,5 +76,5 @@ def test_pictures_with_neither_have_none(text, face):
 def test_a_face_is_found_mirrored_and_of_any_size(face):
     for picture in (ASTRONAUT, np.ascontiguousarray(ASTRONAUT[:, ::-1])):
         assert face(picture) == pytest.approx(90 * 115 / 512**2, rel=0.5)
-    twice = cv2.resize(ASTRONAUT, None, fx=2, fy=2)
+    twice = ASTRONAUT.repeat(2, axis=0).repeat(2, axis=1)
     assert face(twice) == pytest.approx(face(ASTRONAUT), rel=0.2)

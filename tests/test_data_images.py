@@ -42,7 +42,7 @@ def test_odd_pictures_are_read_as_a_viewer_shows_them(tmp_path):
         (tmp_path / name).write_bytes(data)
         assert reason(tmp_path / name)[0] == why
     assert reason(tmp_path / "page.jpg")[1] == "starts with b'<!DOCTYPE html><html'"
-    assert reason(tmp_path / "absent.jpg")[0] == reason(tmp_path)[0] == "missing"
+    assert reason(tmp_path / "absent.jpg")[0] == "missing"
     for none in ("", "a\0b"):
         with pytest.raises(ImageError, match="missing"):
             read_image(none)
@@ -58,44 +58,41 @@ def test_size_squashes_and_antialiases(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff", b""])
-def test_unreadable_exif_leaves_the_picture_as_it_is(tmp_path, exif):
-    path = tmp_path / "odd.png"
-    path.write_bytes(encoded(picture(), exif=exif))
-    np.testing.assert_array_equal(read_image(path), np.asarray(picture()))
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff"])
+def test_unreadable_exif_leaves_the_picture_as_it_is(exif):
+    np.testing.assert_array_equal(images.decode(encoded(picture(), exif=exif)), picture())
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "BMP"])
-def test_cut_bytes_never_pass_half_read(tmp_path, kind):
-    random, path = np.random.default_rng(0), tmp_path / "cut.jpg"
+def test_cut_bytes_never_pass_half_read(kind):
+    random = np.random.default_rng(0)
     data = encoded(Image.fromarray(random.integers(0, 256, (64, 64, 3), np.uint8)), kind)
     for part in (0.1, 0.5, 0.95):
-        path.write_bytes(data[: int(part * len(data))])
-        assert reason(path)[0] in ("truncated", "not an image")
+        with pytest.raises(ImageError, match="truncated|not an image"):
+            images.decode(data[: int(part * len(data))])
 
 
 def test_sizes_and_modes_that_are_refused(tmp_path, monkeypatch):
     Image.new("RGB", (400, 7)).save(tmp_path / "line.png")
     assert reason(tmp_path / "line.png") == ("too small", "400 x 7 pixels")
     Image.new("F", (32, 32), 0.5).save(tmp_path / "float.tif")
-    assert reason(tmp_path / "float.tif") == ("not an image", "pixels of mode F, not RGB")
-    picture().save(tmp_path / "print.eps")
-    assert reason(tmp_path / "print.eps")[0] == "not an image"  # never handed to another program
+    picture().save(tmp_path / "print.eps")  # never handed to another program
+    picture().save(tmp_path / "raw.DNG", "TIFF")
+    assert reason(tmp_path / "float.tif")[0] == reason(tmp_path / "print.eps")[0] == "not an image"
+    assert reason(tmp_path / "raw.DNG")[0] == "unsupported format"
     monkeypatch.setattr(images, "MAX_PIXELS", 1000)  # between our line and Pillow's
     picture().save(tmp_path / "large.png")
-    assert reason(tmp_path / "large.png") == ("too large", "48 x 32 pixels")
+    assert reason(tmp_path / "large.png") == ("too large", "over 1000 pixels")
 
 
 def test_every_file_that_looks_like_a_picture_is_found(tmp_path, monkeypatch):
     """By its suffix, or where that says nothing by its first bytes; the rest is listed as well."""
     files = {
-        "a.avif": b"", "sub/b.JPEG": b"", "c.HEIC": b"", "fetched": encoded(picture()),
-        "phone": encoded(picture(), "HEIF"), "named.jxl": encoded(picture(), "JPEG"),
-        "bomb": bomb(),
+        "a.avif": b"", "sub/b.JPEG": b"", "c.jxl": b"", "fetched": encoded(picture()),
+        "phone": encoded(picture(), "HEIF"), "bomb": bomb(),
     }  # fmt: skip
-    unread = {"c.jxl": b"\xff\x0a", "raw.DNG": encoded(picture(), "TIFF"), "d.svg": b"<svg>"}
     others = {"notes.txt": b"none", "page": b"<html>"}
-    for name, data in (files | unread | others | {".hidden.png": b"", "closed/e.png": b""}).items():
+    for name, data in (files | others | {".hidden.png": b"", "closed/e.png": b""}).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     os.mkfifo(tmp_path / "pipe")
@@ -109,19 +106,15 @@ def test_every_file_that_looks_like_a_picture_is_found(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refuse)
     found = find_pictures(tmp_path)
-    expected = files, unread, [*others, "pipe"], ["closed", "round"]
-    for names, paths in zip(expected, found, strict=True):
+    for names, paths in zip((files, [*others, "pipe"], ["closed", "round"]), found, strict=True):
         assert paths == sorted(str(tmp_path / name) for name in names)
-    for name in unread:
-        assert reason(tmp_path / name)[0] == "unsupported format"
 
 
 def test_devices_and_short_memory_are_not_blamed_on_a_picture(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "endless.jpg").symlink_to("/dev/zero")
-    for name in ("pipe.jpg", "endless.jpg"):
-        assert reason(tmp_path / name) == ("not an image", "not a regular file")
-
+    for path in (tmp_path / "pipe.jpg", tmp_path / "endless.jpg", tmp_path):
+        assert reason(path) == ("not an image", "not a regular file")
     with open(tmp_path / "huge.png", "wb") as file:
         file.truncate(images.MAX_BYTES + 1)
     assert reason(tmp_path / "huge.png")[0] == "too large"
@@ -157,26 +150,27 @@ def test_all_threads_together_decode_no_more_than_the_largest_picture(monkeypatc
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "L"])
-def test_colours_are_converted_to_srgb(tmp_path, mode):
+def test_colours_are_converted_to_srgb(mode):
     """A profile that says sRGB, or that is broken or of other pixels, changes no pixel."""
-    plain = picture().convert(mode)
     kind = {"CMYK": "TIFF"}.get(mode, "PNG")
 
-    def read(profile):
-        return images.decode(encoded(plain, kind, icc_profile=profile)).astype(int)
+    def read(**profile):
+        return images.decode(encoded(picture().convert(mode), kind, **profile)).astype(int)
 
-    without = images.decode(encoded(plain, kind)).astype(int)
-    same = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for profile in (same, b"broken", same[:300], ImageCms.ImageCmsProfile(
-        ImageCms.createProfile("LAB")).tobytes()):  # fmt: skip
-        np.testing.assert_array_equal(read(profile), without)
-    moved = np.abs(read(wide()) - without).mean()
+    same, lab = (ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
+                 for space in ("sRGB", "LAB"))  # fmt: skip
+    for profile in (same, b"broken", same[:300], lab):
+        np.testing.assert_array_equal(read(icc_profile=profile), read())
+    moved = np.abs(read(icc_profile=wide()) - read()).mean()
     assert moved > 5 if mode in ("RGB", "RGBA", "P") else moved == 0
-    if mode == "RGB":  # as ProPhoto's definition says: this red, in sRGB, is beyond it
-        red = Image.new("RGB", (16, 16), (128, 64, 64))
-        got = images.decode(encoded(red, icc_profile=wide()))[0, 0].astype(int)
-        linear = np.where(got > 10, ((got / 255 + 0.055) / 1.055) ** 2.4, got / 255 / 12.92)
-        assert linear[0] > 1.5 * (((128 / 255 + 0.055) / 1.055) ** 2.4) and got[1] < 64
+
+
+def test_a_red_of_prophoto_is_beyond_that_of_srgb():
+    """As its definition says: in linear light more than half as strong again."""
+    red = Image.new("RGB", (16, 16), (128, 64, 64))
+    got = images.decode(encoded(red, icc_profile=wide()))[0, 0] / 255
+    assert ((got[0] + 0.055) / 1.055) ** 2.4 > 1.5 * ((128 / 255 + 0.055) / 1.055) ** 2.4
+    assert got[1] < 64 / 255
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -190,15 +184,14 @@ def test_the_strict_decoder_gives_the_pixels_of_pillow(mode, progressive):
 def test_what_is_appended_to_a_jpeg_is_not_looked_at():
     """As telephones append a film, whose bytes look like some scans."""
     data = encoded(picture(), "JPEG")
-    film = data + images._SCAN * 2 * images.MAX_SCANS
+    film = data + b"\xff\xda" * 2 * images.MAX_SCANS
     np.testing.assert_array_equal(images.decode(film), images.decode(data))
 
 
 @pytest.mark.parametrize("progressive", [False, True])
 def test_damage_in_the_middle_of_a_jpeg_is_found(progressive):
     """By the strict decoder: Pillow alone reads most of these; a few nobody can tell."""
-    random = np.random.default_rng(0)
-    found = []
+    random, found = np.random.default_rng(0), []
     for _ in range(12):
         blocks = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8))
         large = blocks.resize((400, 400), Image.Resampling.BICUBIC)

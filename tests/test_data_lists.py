@@ -20,18 +20,17 @@ def write(path, text):
 
 
 def test_the_label_table_is_webemos():
-    names, emotions = zip(*CATEGORIES, strict=True)
-    assert len(CATEGORIES) == 25 == len(set(names))
-    sadness = [number for number, emotion in enumerate(emotions) if emotion == "sadness"]
-    assert sadness == [4, 13, 19, 20, 21, 23]
-    assert names[1] == "cheerfullness" and names[11] == "irritabilty"  # as published
+    assert list(CATEGORIES.index) == list(range(25)) and CATEGORIES["name"].is_unique
+    assert list(CATEGORIES.query("emotion == 'sadness'").index) == [4, 13, 19, 20, 21, 23]
+    assert CATEGORIES["name"][[1, 11]].tolist() == ["cheerfullness", "irritabilty"]  # as published
 
 
 def test_reads_lines_with_their_numbers(tmp_path):
     text = "\ufeff" + f"{A} 19\r\n\n  {B}\t0\n"
     listed = read_lists([write(tmp_path / "list.txt", text)])
     assert listed.to_dict("list") == {
-        "line": [1, 3], "url": [A, B], "label": [19, 0], "list": ["list.txt"] * 2
+        "line": [1, 3], "url": [A, B], "label": [19, 0], "list": ["list.txt"] * 2,
+        "name": ["sadness", "affection"], "emotion": ["sadness", "love"],
     }  # fmt: skip
 
 
@@ -50,6 +49,7 @@ def test_a_malformed_line_is_a_row_without_an_address(tmp_path):
     listed = read_lists([path])
     assert list(listed["url"]) == [A, *[""] * 6, D] and list(listed["line"]) == list(range(1, 9))
     assert list(listed["label"]) == [19, *[-1] * 6, 7]
+    assert list(listed["emotion"]) == ["sadness", *[""] * 6, "anger"]
     counts = audit_list([path])
     assert counts["lines"] == 2 and counts["malformed_lines"] == 6
     assert counts["lists"]["list.txt"]["lines"] == 2 == sum(counts["labels"].values())
@@ -60,33 +60,29 @@ def test_a_malformed_line_is_a_row_without_an_address(tmp_path):
         read_lists([tmp_path / "absent.txt"])
 
 
-def test_audit_counts_what_was_planted(tmp_path):
-    counts = audit_list([write(tmp_path / "train25.txt", TRAIN)])
-    labels = {name: n for name, n in counts.pop("labels").items() if n}
-    assert labels == {"affection": 1, "contentment": 2, "disappointment": 1, "sadness": 2,
-                      "zest": 1}  # fmt: skip
-    assert counts.pop("lists") == {"train25.txt": counts}
-    assert counts == {
-        "lines": 7,
+def test_audit_and_report_count_what_was_planted(tmp_path, capsys):
+    paths = [write(tmp_path / "train25.txt", TRAIN * 300), write(tmp_path / "test25.txt", TEST)]
+    train = {
+        "lines": 2100,
+        "malformed_lines": 0,
         "distinct_urls": 4,
         "conflicting_urls": 2,
         "sadness_conflicts": 1,
         "accuracy_ceiling": 6 / 7,  # of the two lines for a, one must be wrong
     }
-
-
-def test_audit_and_report_of_two_lists_find_the_overlap(tmp_path, capsys):
-    paths = [write(tmp_path / "train25.txt", TRAIN * 300), write(tmp_path / "test25.txt", TEST)]
     counts = audit_list(paths)
+    assert counts["lists"]["train25.txt"] == train
     assert counts["overlap"] == 1 and counts["distinct_urls"] == 5
-    assert counts["lists"]["test25.txt"]["sadness_conflicts"] == 0
     assert counts["accuracy_ceiling"] == pytest.approx(1802 / 2102)  # a: 301 times sadness, 300 not
+    assert {name: n for name, n in counts["labels"].items() if n} == {
+        "affection": 300, "confusion": 1, "contentment": 600, "disappointment": 300,
+        "sadness": 601, "zest": 300,
+    }  # fmt: skip
     lines = lists.audit_report(counts).splitlines()
     assert lines[0].split() == ["train25.txt", "test25.txt", "together"]
     assert lines[1].split() == ["lines", "2,100", "2", "2,102"]
-    assert lines[6].split() == ["overlap", "1"]
+    assert lines[7].split() == ["overlap", "1"]
     assert lines[-1].split() == ["zest", "joy", "300"]
-    assert "together" not in lists.audit_report(audit_list(paths[:1]))
     assert cli.main(["audit-list", *map(str, paths), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == counts
     with pytest.raises(ValueError, match="same file name"):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from gramnb.data import manifest, sources
 from gramnb.data.inspection import inspect_all
+from gramnb.data.lists import place
 from gramnb.data.sources import read, transfer_sets
 
 
@@ -24,7 +25,13 @@ def rows(table, *columns):
 @pytest.fixture
 def published(monkeypatch):
     """Pretend that the published sets were as small as the ones drawn here."""
-    return lambda source, **counts: monkeypatch.setitem(sources.PUBLISHED, source, counts)
+
+    def publish(source, **counts):
+        index = pd.MultiIndex.from_product([[source], counts], names=["source", "part"])
+        table = pd.DataFrame({"published": counts.values()}, index)
+        monkeypatch.setattr(sources, "PUBLISHED", table)
+
+    return publish
 
 
 def test_class_folders_are_read_in_order_and_what_is_left_out_is_reported(tmp_path):
@@ -48,7 +55,7 @@ def test_class_folders_are_read_in_order_and_what_is_left_out_is_reported(tmp_pa
 
 
 def test_errors_list_what_was_found(tmp_path):
-    with pytest.raises(ValueError, match="no source is named 'flickr'.*webemo"):
+    with pytest.raises(ValueError, match="source must be one of .*webemo.*flickr"):
         read("flickr", tmp_path)
     with pytest.raises(FileNotFoundError, match="absent: no such folder"):
         read("folder", tmp_path / "absent")
@@ -79,7 +86,7 @@ def test_unbiasedemo(tmp_path, published):
         assert read("unbiasedemo", inner)["path"].equals(table["path"])
     published("unbiasedemo", anger=1, joy=3, sadness=1)
     (line,) = read("unbiasedemo", tmp_path).attrs["report"]
-    assert line == "UnBiasedEmo: 3 of 5 images; anger 0 of 1, joy 2 of 3"
+    assert line == "UnBiasedEmo: 3 of 5 published; anger 0 of 1, joy 2 of 3"
 
 
 def test_emotion_6_keeps_its_levels_and_misspellings(tmp_path, published):
@@ -96,37 +103,32 @@ def test_emotion_6_keeps_its_levels_and_misspellings(tmp_path, published):
     assert list(read("emotion-6", tmp_path, ["suffering"])["sadness"]) == [0, 0, 1]
 
 
-def webemo(root, *fetched):
+def webemo(root, *arrived):
+    """Two lists, and the images of some of their addresses where the download keeps them."""
     (root / "train25.txt").write_text("http://h/a.jpg 19\nhttp://h/b.jpg 0\nhttp://h/b.jpg 4\n")
     (root / "test25.txt").write_text("http://h/c.jpg 2\nhttp://h/c.jpg\n")
-    (root / "images").mkdir(exist_ok=True)
-    table = pd.DataFrame(fetched, columns=["list", "line", "url", "path"])
-    table.to_parquet(root / "images" / "fetch.parquet")
+    return [str(draw(root, name) / name) for name in arrived]
 
 
-def test_webemo_joins_its_lists_with_what_was_fetched(tmp_path, published):
+def test_webemo_finds_what_was_fetched_of_its_lists(tmp_path, published):
+    """In the folder of the lists, or in one of a shard's own in it."""
     published("webemo", **{"train25.txt": 3, "test25.txt": 3})
-    webemo(
-        tmp_path,
-        ("train25.txt", 1, "http://h/a.jpg", "0000/1.jpg"),
-        ("train25.txt", 2, "http://h/b.jpg", ""),
-        ("train25.txt", 3, "http://h/b.jpg", None),
-        ("test25.txt", 1, "http://h/c.jpg", "0000/3.jpg"),
-    )
+    with pytest.raises(FileNotFoundError, match="neither train25.txt nor test25.txt"):
+        read("webemo", tmp_path)
+    a, c = webemo(tmp_path, place("http://h/a.jpg"), f"shard/{place('http://h/c.jpg')}")
     table = read("webemo", tmp_path)
     assert rows(table, "line", "path", "label", "emotion", "sadness", "dropped") == [
-        (1, f"{tmp_path}/images/0000/1.jpg", "sadness", "sadness", 1, ""),
+        (1, a, "sadness", "sadness", 1, ""),
         (2, "", "affection", "love", 0, ""),
         (3, "", "disappointment", "sadness", 1, ""),
-        (1, f"{tmp_path}/images/0000/3.jpg", "confusion", "confusion", 0, ""),
+        (1, c, "confusion", "confusion", 0, ""),
         (2, "", "", "", 0, "malformed line"),
     ]
     dropped = inspect_all(table, progress=False)["dropped"]
-    assert dropped.tolist() == ["missing"] * 4 + ["malformed line"]
+    assert dropped.tolist() == ["", "missing", "missing", "", "malformed line"]
     assert table.attrs["report"] == [
-        "WEBEmo: 5 of 6 lines; test25.txt 2 of 3",
+        "WEBEmo: 5 of 6 published; test25.txt 2 of 3",
         "WEBEmo: no image for 3 of 5 lines",
-        "WEBEmo: images of sadness by choice of labels: level-2 1, sadness alone 1",
     ]
     # The label sadness alone, instead of its level-2 class, which has a name too.
     assert list(read("webemo", tmp_path, ["sadness"])["sadness"]) == [1, 0, 0, 0, 0]
@@ -135,40 +137,18 @@ def test_webemo_joins_its_lists_with_what_was_fetched(tmp_path, published):
         read("webemo", tmp_path, ["sad"])
 
 
-def test_webemo_without_images_or_with_those_of_other_lists(tmp_path):
-    with pytest.raises(FileNotFoundError, match="neither train25.txt nor test25.txt"):
-        read("webemo", tmp_path)
-    webemo(tmp_path, ("train25.txt", 1, "http://h/other.jpg", "1.jpg"))
-    with pytest.raises(ValueError, match="1 images were fetched for other lists"):
-        read("webemo", tmp_path)
-    for name, line in (("lists/train25.txt", 1), ("train25.txt", 9)):  # no image in silence
-        webemo(tmp_path, (name, line, "http://h/a.jpg", "1.jpg"))
-        with pytest.raises(ValueError, match=f"1 images .*; fetched: {name}; here: train25.tx"):
-            read("webemo", tmp_path)
-    webemo(tmp_path, *[("train25.txt", 1, "http://h/a.jpg", "1.jpg")] * 2)
-    with pytest.raises(ValueError, match="images of one line"):
-        read("webemo", tmp_path)
-    (tmp_path / "images" / "fetch.parquet").write_text("none")
-    with pytest.raises(ValueError, match="fetch.parquet: not a table of gramnb fetch"):
-        read("webemo", tmp_path)
-    (tmp_path / "images" / "fetch.parquet").unlink()
-    table = read("webemo", tmp_path)
-    assert (table["path"] == "").all() and len(table) == 5
-    assert "no image for 5 of 5 lines" in table.attrs["report"][-2]
-
-
 def test_transfer_sets_are_named_or_recognised(tmp_path):
     """A folder alone says its name, and its layout if it is published; or both are said."""
-    draw(tmp_path, "UnBiasedEmo/images/joy/dog/1.jpg", "others, by me/joy/1.jpg")
-    ours, theirs = tmp_path / "others, by me", tmp_path / "UnBiasedEmo"
+    ours, theirs = tmp_path / "others", tmp_path / "UnBiasedEmo"
+    draw(tmp_path, "UnBiasedEmo/images/joy/dog/1.jpg", "others/joy/1.jpg")
     assert [*transfer_sets("")] == ["demo-unbiased", "demo-emotion6"]  # drawn
-    assert transfer_sets(f"{ours},{theirs}/images") == {
-        "others, by me": ("folder", str(ours)), "UnBiasedEmo": ("unbiasedemo", f"{theirs}/images"),
-    }  # fmt: skip
-    assert transfer_sets(f"Theirs:unbiasedemo:{theirs},Mine:folder:{ours}") == {
-        "Theirs": ("unbiasedemo", str(theirs)), "Mine": ("folder", str(ours)),
-    }  # fmt: skip
+    assert transfer_sets(f"{ours}, {theirs},Mine:folder:{ours}") == {
+        "others": ("folder", str(ours)),
+        "UnBiasedEmo": ("unbiasedemo", str(theirs)),
+        "Mine": ("folder", str(ours)),
+    }
     with pytest.raises(ValueError, match="two transfer sets are named UnBiasedEmo"):
         transfer_sets(f"{theirs},{theirs}")
-    with pytest.raises(FileNotFoundError, match="absent: no such folder"):
-        transfer_sets(f"{theirs},{tmp_path / 'absent'}")
+    for wrong in (f"{tmp_path}/absent", f"Mine:unknown:{ours}"):
+        with pytest.raises(FileNotFoundError, match=f"{wrong}: no such folder"):
+            transfer_sets(f"{theirs},{wrong}")
