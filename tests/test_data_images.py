@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from odd_files import bomb, encoded, picture, readable, unreadable, wide
+from odd_files import bomb, encoded, picture, readable, swapped, unreadable
 from PIL import Image, ImageCms
 
 from gramnb.data import images
@@ -43,9 +43,8 @@ def test_odd_pictures_are_read_as_a_viewer_shows_them(tmp_path):
         assert reason(tmp_path / name)[0] == why
     assert reason(tmp_path / "page.jpg")[1] == "starts with b'<!DOCTYPE html><html'"
     assert reason(tmp_path / "absent.jpg")[0] == "missing"
-    for none in ("", "a\0b"):
-        with pytest.raises(ImageError, match="missing"):
-            read_image(none)
+    with pytest.raises(ImageError, match="missing"):
+        read_image("")
 
 
 def test_size_squashes_and_antialiases(tmp_path):
@@ -161,16 +160,8 @@ def test_colours_are_converted_to_srgb(mode):
                  for space in ("sRGB", "LAB"))  # fmt: skip
     for profile in (same, b"broken", same[:300], lab):
         np.testing.assert_array_equal(read(icc_profile=profile), read())
-    moved = np.abs(read(icc_profile=wide()) - read()).mean()
-    assert moved > 5 if mode in ("RGB", "RGBA", "P") else moved == 0
-
-
-def test_a_red_of_prophoto_is_beyond_that_of_srgb():
-    """As its definition says: in linear light more than half as strong again."""
-    red = Image.new("RGB", (16, 16), (128, 64, 64))
-    got = images.decode(encoded(red, icc_profile=wide()))[0, 0] / 255
-    assert ((got[0] + 0.055) / 1.055) ** 2.4 > 1.5 * ((128 / 255 + 0.055) / 1.055) ** 2.4
-    assert got[1] < 64 / 255
+    expected = read()[..., [1, 0, 2] if mode in ("RGB", "RGBA", "P") else [0, 1, 2]]
+    assert np.abs(read(icc_profile=swapped()) - expected).max() <= 2
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])

@@ -1,97 +1,70 @@
 """Every file is looked at once, and again when it, or the reader, has changed."""
 
-import os
 import shutil
 
 import numpy as np
 import pytest
+from odd_files import unreadable
 from PIL import Image, ImageDraw
 
 from gramnb import cli
 from gramnb.data import images, inspection, manifest
+from gramnb.data.cached import cached_map
 
 
-@pytest.fixture
-def files(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "cache"))
+
+
+def look(*paths):
+    table = manifest.new({"path": list(map(str, paths))})
+    found = inspection.inspect_all(table, progress=False)
+    assert found.dtypes.equals(table.dtypes)
+    return found
+
+
+def test_every_file_gets_its_facts_or_its_reason_and_others_when_it_changes(tmp_path, monkeypatch):
+    reasons = {"absent.jpg": "missing"}
+    for name, (data, reason) in unreadable().items():
+        (tmp_path / name).write_bytes(data)
+        reasons[name] = reason
     Image.radial_gradient("L").resize((60, 40)).save(tmp_path / "good.jpg")
-    data = (tmp_path / "good.jpg").read_bytes()
-    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
-    (tmp_path / "page.jpg").write_bytes(b"<html>404</html>")
-    (tmp_path / "nothing.jpg").write_bytes(b"")
-    Image.new("RGB", (1, 1)).save(tmp_path / "pixel.gif")
-    names = ["good.jpg", "cut.jpg", "page.jpg", "nothing.jpg", "pixel.gif", "absent.jpg"]
-    return manifest.new({"path": [str(tmp_path / name) for name in names] + [""]})
+    paths = [tmp_path / name for name in (*reasons, "good.jpg")]
+    found = look(*paths)
+    assert list(found["dropped"]) == [*reasons.values(), ""]
+    assert found.loc[len(reasons), ["width", "height"]].tolist() == [60, 40]
+    assert len(found["dhash"].iloc[-1]) == 32 and set(found["dhash"][:-1]) == {""}
+    named = {path.name for path, image in zip(paths, found["image_id"], strict=True) if image}
+    assert named == {*reasons, "good.jpg"} - {"absent.jpg", "void.png"}  # to say which page it was
+    shutil.copy(paths[-1], tmp_path / "cut.jpg")
+    changed = look(tmp_path / "cut.jpg")
+    monkeypatch.setattr(inspection, "decode", None)  # nothing is opened again
+    assert changed["dropped"][0] == "" and look(tmp_path / "cut.jpg").equals(changed)
 
 
-@pytest.fixture
-def opened(monkeypatch):
-    """The names of the files that the decode check opens; `opened.at[name]` runs before that."""
-
-    class Opened(list):
-        at = {}
-
-    names = Opened()
-
-    def read_bytes(path):
-        names.append(os.path.basename(path))
-        names.at.pop(names[-1], lambda: None)()
-        return images.read_bytes(path)
-
-    monkeypatch.setattr(inspection, "read_bytes", read_bytes)
-    return names
-
-
-def look(files):
-    return inspection.inspect_all(files, progress=False)
-
-
-def test_every_file_gets_its_facts_or_its_reason(files):
-    found = look(files)
-    assert list(found["dropped"]) == [
-        "", "truncated", "not an image", "empty file", "too small", "missing", "missing"
-    ]  # fmt: skip
-    assert found.loc[0, ["width", "height"]].tolist() == [60, 40]
-    assert len(found["dhash"][0]) == 32 and set(found["dhash"][1:]) == {""}
-    assert found["image_id"][2] == images.image_id(b"<html>404</html>")  # which page it was
-    assert list(found["image_id"] == "") == [False, False, False, True, False, True, True]
-    assert found.dtypes.equals(files.dtypes)
-
-
-def test_files_are_opened_once_until_they_change(files, tmp_path, opened):
-    first = look(manifest.new({"path": [*files["path"]] * 2}))
-    assert len(opened) == 7 and first["image_id"][:7].tolist() == first["image_id"][7:].tolist()
-    opened.clear()
-    look(files)
-    assert sorted(opened) == ["", "absent.jpg"]  # what is missing may come
-    for name in ("cut.jpg", "absent.jpg"):
-        shutil.copy(tmp_path / "good.jpg", tmp_path / name)
-    os.utime(tmp_path / "page.jpg", ns=(1, 1))
-    opened.clear()
-    assert list(look(files)["dropped"][[1, 5]]) == ["", ""]
-    assert sorted(opened) == ["", "absent.jpg", "cut.jpg", "page.jpg"]
-
-
-def test_an_interrupted_pass_goes_on_where_it_was(files, opened, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    opened.at["pixel.gif"] = lambda: 1 / 0
-    with pytest.raises(ZeroDivisionError):
-        look(files)
-    opened.clear()
-    look(files)
-    assert sorted(opened) == ["", "absent.jpg", "pixel.gif"]
-
-
-def test_two_passes_at_once_keep_what_both_found(files, opened):
+def test_an_interrupted_pass_goes_on_and_two_at_once_keep_what_both_found(tmp_path):
     """Another process may look at the same files meanwhile, as runs side by side do."""
-    others = []
-    opened.at["good.jpg"] = lambda: others.append(look(files))
-    assert look(files).equals(others[0]) and opened.count("good.jpg") == 2
+    asked, before = [], {"2": lambda: 1 / 0, "4": lambda: know("45")}
+
+    def look(key):
+        before.pop(key, lambda: None)()
+        asked.append(key)
+        return None if key == "n" else [key]
+
+    def know(keys):
+        return cached_map(tmp_path / "x.sqlite", look, keys, "1.0", "", False, workers=1)
+
+    with pytest.raises(ZeroDivisionError):
+        know("012n")
+    for _ in range(2):
+        assert know("012n") == {"0": ["0"], "1": ["1"], "2": ["2"]}
+    assert know("45") == {"4": ["4"], "5": ["5"]}
+    assert [asked.count(key) for key in "01245"] == [1, 1, 1, 2, 2] and asked.count("n") > 1
 
 
 def test_a_picture_is_read_once_by_each_reader_until_text_settles_it(tmp_path, monkeypatch):
     """Of six grey pictures (0.0 to 0.5), one of them listed twice, and a file that is none."""
-    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "cache"))
     for n in range(6):
         Image.new("RGB", (16, 16), (n, n, n)).save(tmp_path / f"{n}.png")
     (tmp_path / "page.png").write_text("<html></html>")
@@ -128,7 +101,6 @@ def test_a_picture_is_read_once_by_each_reader_until_text_settles_it(tmp_path, m
 
 def test_shards_together_know_what_one_pass_would_find(tmp_path, monkeypatch, capsys):
     """Three parts, one cache: afterwards no picture is opened, and the shares are the same."""
-    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "all"
     folder.mkdir()
     for n, text in enumerate(["NEVER GIVE UP", "", "stay a while"]):
@@ -146,7 +118,7 @@ def test_shards_together_know_what_one_pass_would_find(tmp_path, monkeypatch, ca
     assert [share > 0.02 for share in alone] == [True, False, True]
     monkeypatch.setattr(inspection, "decode", None)
     monkeypatch.setattr(inspection, "read_image", None)
-    table = look(manifest.new({"path": images.find_pictures(folder).pictures}))
+    table = look(*images.find_pictures(folder).pictures)
     assert list(table["dropped"]) == [""] * 3 + ["not an image"]
     kept = manifest.kept(table)
     measured = inspection.measure(kept["path"], kept["image_id"], {"text": 0.02}, progress=False)
