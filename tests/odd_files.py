@@ -74,11 +74,15 @@ def unreadable():
     """Files by name, each with the reason to give for it."""
     return {
         "bomb.bmp": (bomb(), "too large"),
-        "cut.jpg": (encoded(picture(), "JPEG")[:-200], "truncated"),
         "scans.jpg": (many_scans(), "too large"),
+        "cut.jpg": (encoded(picture(), "JPEG")[:-200], "truncated"),
         "page.jpg": (b"<!DOCTYPE html><html><body>404</body></html>", "not an image"),
         "cut.heic": (encoded(picture(), "HEIF")[:-200], "not an image"),
+        "measured.tif": (encoded(Image.new("F", (32, 32)), "TIFF"), "not an image"),
+        "script.jpg": (encoded(picture(), "EPS"), "not an image"),  # for another program to run
         "phone.jxl": (b"\xff\x0a\xfa\x1f", "unsupported format"),
+        "camera.DNG": (encoded(picture(), "TIFF"), "unsupported format"),
         "pixel.png": (encoded(Image.new("RGB", (1, 1))), "too small"),
+        "line.png": (encoded(Image.new("RGB", (400, 7))), "too small"),
         "void.png": (b"", "empty file"),
     }

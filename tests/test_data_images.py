@@ -17,41 +17,32 @@ from gramnb.data.images import REASONS, ImageError, find_pictures, read_image
 def reason(path):
     with pytest.raises(ImageError, match=path.name) as caught:
         read_image(path)
-    assert caught.value.reason in REASONS
-    return caught.value.reason, caught.value.detail
+    return caught.value.reason
 
 
 @pytest.mark.parametrize("kind", images._FORMATS)
-def test_reads_what_was_drawn(tmp_path, kind):
-    path = tmp_path / "picture.jpg"  # the content decides, not the name
-    path.write_bytes(encoded(picture(), kind))
-    got = read_image(path)
+def test_reads_what_was_drawn(kind):
+    got = images.decode(encoded(picture(), kind), name="a.jpg")  # the content decides, not the name
     assert got.shape == (32, 48, 3) and got.dtype == np.uint8
     assert np.abs(got - np.asarray(picture(), float)).mean() < 8
 
 
 def test_odd_pictures_are_read_as_a_viewer_shows_them(tmp_path):
     """CMYK, 16 bits, transparency, animation, EXIF; and what is none has its reason."""
-    for name, (data, seen) in readable().items():
-        (tmp_path / name).write_bytes(data)
-        got = read_image(tmp_path / name).astype(int)
+    half = encoded(Image.new("LA", (32, 32), (0, 128))), Image.new("RGB", (32, 32), (127,) * 3)
+    for name, (data, seen) in (readable() | {"half.png": half}).items():
+        got = images.decode(data).astype(int)
         assert np.abs(got - np.asarray(seen)).max() <= (8 if name.endswith(".jpg") else 1), name
-    Image.new("LA", (32, 32), (0, 128)).save(tmp_path / "half.png")
-    assert np.abs(read_image(tmp_path / "half.png").astype(int) - 127).max() <= 1
     for name, (data, why) in unreadable().items():
         (tmp_path / name).write_bytes(data)
-        assert reason(tmp_path / name)[0] == why
-    assert reason(tmp_path / "page.jpg")[1] == "starts with b'<!DOCTYPE html><html'"
-    assert reason(tmp_path / "absent.jpg")[0] == "missing"
-    with pytest.raises(ImageError, match="missing"):
-        read_image("")
+        assert reason(tmp_path / name) == why and why in REASONS
+    assert reason(tmp_path / "absent.jpg") == "missing"
 
 
-def test_size_squashes_and_antialiases(tmp_path):
+def test_size_squashes_and_antialiases():
     stripes = np.zeros((64, 128, 3), np.uint8)
     stripes[:, ::2] = 255  # every second column white: any subset of columns is all 0 or all 255
-    Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    small = read_image(tmp_path / "stripes.png", size=16)
+    small = images.decode(encoded(Image.fromarray(stripes)), size=16)
     assert small.shape == (16, 16, 3)
     assert np.abs(small.astype(int) - 127).max() <= 8
 
@@ -69,19 +60,6 @@ def test_cut_bytes_never_pass_half_read(kind):
     for part in (0.1, 0.5, 0.95):
         with pytest.raises(ImageError, match="truncated|not an image"):
             images.decode(data[: int(part * len(data))])
-
-
-def test_sizes_and_modes_that_are_refused(tmp_path, monkeypatch):
-    Image.new("RGB", (400, 7)).save(tmp_path / "line.png")
-    assert reason(tmp_path / "line.png") == ("too small", "400 x 7 pixels")
-    Image.new("F", (32, 32), 0.5).save(tmp_path / "float.tif")
-    picture().save(tmp_path / "print.eps")  # never handed to another program
-    picture().save(tmp_path / "raw.DNG", "TIFF")
-    assert reason(tmp_path / "float.tif")[0] == reason(tmp_path / "print.eps")[0] == "not an image"
-    assert reason(tmp_path / "raw.DNG")[0] == "unsupported format"
-    monkeypatch.setattr(images, "MAX_PIXELS", 1000)  # between our line and Pillow's
-    picture().save(tmp_path / "large.png")
-    assert reason(tmp_path / "large.png") == ("too large", "over 1000 pixels")
 
 
 def test_every_file_that_looks_like_a_picture_is_found(tmp_path, monkeypatch):
@@ -113,10 +91,10 @@ def test_devices_and_short_memory_are_not_blamed_on_a_picture(tmp_path, monkeypa
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "endless.jpg").symlink_to("/dev/zero")
     for path in (tmp_path / "pipe.jpg", tmp_path / "endless.jpg", tmp_path):
-        assert reason(path) == ("not an image", "not a regular file")
+        assert reason(path) == "not an image"
     with open(tmp_path / "huge.png", "wb") as file:
         file.truncate(images.MAX_BYTES + 1)
-    assert reason(tmp_path / "huge.png")[0] == "too large"
+    assert reason(tmp_path / "huge.png") == "too large"
 
     def full(*_, **__):
         raise MemoryError
@@ -145,6 +123,8 @@ def test_all_threads_together_decode_no_more_than_the_largest_picture(monkeypatc
     data = [encoded(picture(side, side)) for side in (64, 32, 32, 16, 64, 32)] * 4
     with ThreadPoolExecutor(len(data)) as pool:
         shapes = list(pool.map(lambda x: images.decode(x).shape[0], data))
+    with pytest.raises(ImageError, match="too large"):
+        images.decode(encoded(picture(65, 64)))
     assert shapes == [64, 32, 32, 16, 64, 32] * 4 and 32 * 32 < max(most) <= 64 * 64
 
 
