@@ -27,8 +27,7 @@ def published(monkeypatch):
     """Pretend that the published sets were as small as the ones drawn here."""
 
     def publish(source, **counts):
-        index = pd.MultiIndex.from_product([[source], counts], names=["source", "part"])
-        table = pd.DataFrame({"published": counts.values()}, index)
+        table = pd.concat({source: pd.DataFrame({"published": counts})})
         monkeypatch.setattr(sources, "PUBLISHED", table)
 
     return publish

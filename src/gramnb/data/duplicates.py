@@ -5,9 +5,6 @@ to the left (64 bits), and shrunk to 8 x 9, than the one above (64 bits). Two pi
 near-duplicates if at most `distance` bits differ in *each* direction. Among 3,377 web images 590
 pairs are within 6 in both, all of them one picture or one quotation card with another text; 50 more
 are within 6 across alone, nearly all of them unrelated.
-
-A plain picture (a blank page, a stamp on white), with fewer than a quarter of its 128 differences
-above the noise of compression, has no hash: it is grouped by its bytes and its address alone.
 """
 
 from collections.abc import Sequence
@@ -25,7 +22,7 @@ DISTINCT = 32  # of 128 differences that must be above the noise
 def difference_hash(pixels: np.ndarray) -> str:
     """Return the hash of an RGB picture (H, W, 3): 16 hexadecimal digits across, 16 down.
 
-    Empty where the picture is too plain to be told by it.
+    A picture too plain to be told by it (a blank page, a stamp on white) has the hash "".
     """
     grey = Image.fromarray(pixels).convert("L")
     shrunk = [grey.resize(size, Image.Resampling.LANCZOS) for size in ((9, 8), (8, 9))]

@@ -96,7 +96,7 @@ def fetch(
 
     def settled(url: str, status: str) -> bool:
         there = status != "ok" or (out / place(url)).is_file()
-        return isinstance(status, str) and status not in MAY_PASS and there
+        return there and isinstance(status, str) and status not in MAY_PASS
 
     mine = [url for url in urls if zlib.crc32(url.encode()) % parts == part - 1]
     cached_map(store, keep, mine, "status", "fetching", progress, settled, workers)
@@ -149,11 +149,24 @@ class _Download:
                 time.sleep(min(pause, LONGEST_PAUSE))
 
     async def get(self, url: str) -> bytes:
-        """Return what one attempt brings."""
+        """Return what one attempt brings; of another answer than 200 nothing is read."""
         try:
             urlsplit(url)  # refuses brackets that httpx would take for a host
             async with asyncio.timeout(self.timeout), self.client.stream("GET", url) as response:
-                return await self.body(response)
+                if response.status_code != 200:
+                    error = ImageError(f"HTTP {response.status_code}", response.reason_phrase, url)
+                    asked = response.headers.get("Retry-After", "")
+                    error.pause = float(asked) if asked.isdecimal() else 0.0
+                    raise error
+                robots = response.headers.get("X-Robots-Tag", "")
+                if re.search(r"\bno(image)?ai\b", robots, re.IGNORECASE):
+                    raise ImageError("not allowed", f"X-Robots-Tag: {robots}", url)
+                data = bytearray()
+                async for part in response.aiter_bytes():  # some servers compress all the same
+                    data += part
+                    if len(data) > MAX_BYTES:
+                        raise ImageError("too large", f"over {MAX_BYTES} bytes", url)
+                return bytes(data)
         except ImageError:
             raise
         except TimeoutError:
@@ -163,19 +176,3 @@ class _Download:
             raise ImageError(reason, str(error), url) from None
         except (httpx.InvalidURL, ValueError, OverflowError, ExceptionGroup) as error:  # port 99999
             raise ImageError("bad address", str(error), url) from None
-
-    async def body(self, response: httpx.Response) -> bytes:
-        """Return the file that an answer holds; of another answer than 200 nothing is read."""
-        if response.status_code != 200:
-            error = ImageError(f"HTTP {response.status_code}", response.reason_phrase)
-            asked = response.headers.get("Retry-After", "")
-            error.pause = float(asked) if asked.isdecimal() else 0.0
-            raise error
-        if re.search(r"\bno(image)?ai\b", response.headers.get("X-Robots-Tag", ""), re.IGNORECASE):
-            raise ImageError("not allowed", "X-Robots-Tag")
-        data = bytearray()
-        async for part in response.aiter_bytes():  # some servers compress all the same
-            data += part
-            if len(data) > MAX_BYTES:
-                raise ImageError("too large", f"over {MAX_BYTES} bytes")
-        return bytes(data)

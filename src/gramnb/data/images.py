@@ -56,7 +56,6 @@ class ImageError(ValueError):
     """An image that cannot be used: `reason` is one of `REASONS`, or why it was not fetched."""
 
     def __init__(self, reason: str, detail: str, name: str | Path = ""):
-        """Name the file, the reason and what was found in one line."""
         self.reason, self.detail = reason, detail
         super().__init__(f"{name or 'image'}: {reason} ({detail})")
 
@@ -96,14 +95,7 @@ def _is_picture(path: str) -> bool:
 
 
 def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
-    """Return the picture at `path` as uint8 (H, W, 3), RGB, upright.
-
-    With `size` it is squashed to (size, size, 3) by Pillow's bilinear filter, which widens as it
-    shrinks (antialiasing).
-
-    Raises:
-        ImageError: there is no picture that could be read whole.
-    """
+    """Return the picture at `path` as uint8 (H, W, 3); options and errors are those of `decode`."""
     return decode(read_bytes(path), size, path)
 
 
@@ -141,7 +133,10 @@ def _room(pixels: int) -> Iterator[None]:
 
 
 def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.ndarray:
-    """Return the pixels in a file's bytes, as `read_image` does; `name` is for the error.
+    """Return the picture in a file's bytes as uint8 (H, W, 3), RGB, upright.
+
+    With `size` it is squashed to (size, size, 3) by Pillow's bilinear filter, which widens as it
+    shrinks (antialiasing). `name` is the file's, for the error.
 
     Raises:
         ImageError: there is no picture that could be read whole.
@@ -184,10 +179,9 @@ def decode(data: bytes, size: int | None = None, name: str | Path = "") -> np.nd
 
 
 def _strict_jpeg(data: bytes, image: Image.Image) -> Image.Image:
-    """Return a JPEG decoded by who raises ValueError for damage that most decoders gloss over.
+    """Return a JPEG with Pillow's pixels; raise ValueError for damage that Pillow glosses over.
 
-    The pixels are Pillow's. Where the strict decoder does not know a version or a mark, the picture
-    comes back as it was opened, for Pillow to load.
+    Where the strict decoder does not know a version or a mark, it is left for Pillow to load.
     """
     colours, raw = _STRICT[image.mode]
     try:

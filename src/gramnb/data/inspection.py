@@ -1,9 +1,9 @@
 """What each file is, and how much of each picture is text or face: looked at once, in parallel.
 
 `inspect_all` opens every file: the decode check. `measure` reads text and faces, at a hundred times
-the cost, so curation asks it only about the pictures it would keep. What they find is kept in the
-cache, under what it depends on: the reader with its version and settings, and a file's path, size
-and time of change, or a picture's id.
+the cost, so curation asks it only about the pictures it would keep. What they find is cached under
+what it depends on: the reader with its version and settings, and a file's path, size and time of
+change, or a picture's id.
 """
 
 import functools
@@ -23,7 +23,6 @@ from gramnb.data.images import ImageError, decode, image_id, read_bytes, read_im
 from gramnb.runs import cache_dir
 
 FOUND = ["image_id", "width", "height", "dhash", "dropped"]
-# Another version of either may see other pixels, another rule give other hashes.
 DECODER = f"gramnb {__version__}, Pillow {PIL.__version__}, sRGB strict, hash {NOISE} {DISTINCT}"
 CACHE = "images.sqlite"
 
@@ -53,9 +52,8 @@ def _file_key(path: str) -> str:
 
 
 def _inspect(key: str) -> tuple | None:
-    """Return what `FOUND` names: a picture's id, size in pixels and hash, or the reason it is none.
+    """Return what `FOUND` names, of a file that is no picture its id and the reason.
 
-    A file that is there but no picture has an id too, so that a note can say which one it was.
     Nothing is kept of a file that is missing: it may come.
     """
     path, data = key.split(" ", 2)[2], b""

@@ -47,8 +47,7 @@ def read_lists(paths: Sequence[str | Path]) -> pd.DataFrame:
 
     Columns: line (from 1), url, label (0-24), list (the file's name), name and emotion (of the
     label). Bytes of an address that are no UTF-8 stand there as %E9 and the like, as they are asked
-    for: no two addresses become one. A line that is not `URL label` has no url, name or emotion and
-    the label -1; an empty one lists nothing.
+    for: no two addresses become one. A line that is not `URL label` has the label -1 and no url.
 
     Raises:
         FileNotFoundError: there is no such list.
