@@ -226,7 +226,7 @@ def test_text_and_faces_above_the_threshold_are_dropped(recipe, curate, monkeypa
             asked[name] += 1
             return pixels[part].mean() / 255
 
-        return name, lambda: read
+        return name, read
 
     for name, part in (("text", np.s_[:36]), ("face", np.s_[36:])):
         monkeypatch.setitem(inspection.READERS, name, reader(name, part))

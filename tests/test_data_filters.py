@@ -11,15 +11,8 @@ PHOTOGRAPH = Image.fromarray(data.coffee()).resize((320, 240))
 ASTRONAUT = data.astronaut()  # 512 x 512 pixels, of which the face takes about 90 x 115
 
 
-@pytest.fixture(scope="module")
-def text():
-    reader = filters.text_reader()
-    return lambda image: reader(np.asarray(image))
-
-
-@pytest.fixture(scope="module")
-def face():
-    return filters.face_reader()
+def text(image):
+    return filters.text_share(np.asarray(image))
 
 
 def caption(image, words, size=34, at=(20, 40)):
@@ -32,7 +25,7 @@ def caption(image, words, size=34, at=(20, 40)):
     return image, (right - left) * (bottom - top) / (image.width * image.height)
 
 
-def test_text_is_found_with_its_area_and_nothing_is_printed(text, capfd):
+def test_text_is_found_with_its_area_and_nothing_is_printed(capfd):
     image, area = caption(PHOTOGRAPH, "NEVER GIVE UP")
     assert area < text(image) < 2.2 * area  # boxes have a margin, of half a line's height
     assert text(image) > filters.TEXT_THRESHOLD
@@ -41,7 +34,7 @@ def test_text_is_found_with_its_area_and_nothing_is_printed(text, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_credits_and_small_print_are_not_text(text):
+def test_credits_and_small_print_are_not_text():
     credited, area = caption(PHOTOGRAPH, "shutterstock.com", at=(20, 190))
     assert area > 2 * filters.TEXT_THRESHOLD and text(credited) == 0.0
     quoted, _ = caption(credited, "Sad people", at=(20, 20))
@@ -65,16 +58,16 @@ def test_covered_is_the_union():
     assert filters.covered(np.array([square, square + [5, 0]]), 20, 20) == 150 / 400
 
 
-def test_pictures_with_neither_have_none(text, face):
+def test_pictures_with_neither_have_none():
     plain = [np.full((*shape, 3), 150, np.uint8) for shape in ((8, 8), (8, 2000), (2000, 8))]
     for picture in (data.cat(), data.coffee(), *plain):
-        assert text(picture) == face(picture) == 0.0
+        assert text(picture) == filters.face_share(picture) == 0.0
     for picture in (PHOTOGRAPH, ASTRONAUT, data.rocket()):
         assert text(picture) == 0.0
 
 
-def test_a_face_is_found_mirrored_and_of_any_size(face):
+def test_a_face_is_found_mirrored_and_of_any_size():
     for picture in (ASTRONAUT, np.ascontiguousarray(ASTRONAUT[:, ::-1])):
-        assert face(picture) == pytest.approx(90 * 115 / 512**2, rel=0.5)
+        assert filters.face_share(picture) == pytest.approx(90 * 115 / 512**2, rel=0.5)
     twice = ASTRONAUT.repeat(2, axis=0).repeat(2, axis=1)
-    assert face(twice) == pytest.approx(face(ASTRONAUT), rel=0.2)
+    assert filters.face_share(twice) == pytest.approx(filters.face_share(ASTRONAUT), rel=0.2)

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from gramnb import cli
 from gramnb.data import images, inspection, manifest
 from gramnb.data.cached import cached_map
+from gramnb.data.filters import text_share
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,7 @@ def test_a_picture_is_read_once_by_each_version_of_a_reader(tmp_path, monkeypatc
             asked.append(version)
             return pixels.max() / 10
 
-        monkeypatch.setitem(inspection.READERS, "text", (version, lambda: read))
+        monkeypatch.setitem(inspection.READERS, "text", (version, read))
         paths = [str(tmp_path / f"{name}.png") for name in names]
         return inspection.measure(paths, names, {"text": 1}, progress=False)["text"]
 
@@ -101,8 +102,7 @@ def test_shards_together_know_what_one_pass_would_find(tmp_path, monkeypatch, ca
     said = capsys.readouterr().out.splitlines()
     assert said == ["1 images read, 1 that cannot be", *["1 images read, 0 that cannot be"] * 2]
 
-    reader = inspection.READERS["text"][1]()
-    alone = [reader(images.read_image(folder / f"{n}.png")) for n in range(3)]
+    alone = [text_share(images.read_image(folder / f"{n}.png")) for n in range(3)]
     assert [share > 0.02 for share in alone] == [True, False, True]
     monkeypatch.setattr(inspection, "decode", None)
     monkeypatch.setattr(inspection, "read_image", None)

@@ -10,7 +10,7 @@ of 44 faces over 3 % of the area, and 6 of its 38 finds were none.
 """
 
 import re
-from collections.abc import Callable
+import threading
 from importlib.metadata import version
 
 import cv2
@@ -38,33 +38,32 @@ CASCADES = {  # OpenCV's file -> windows that must agree; profiles err more ofte
     "haarcascade_frontalface_alt2.xml": 5,
     "haarcascade_profileface.xml": 8,
 }
+_OWN = threading.local()  # each thread's engines, since none answers two at once
 
 
-def text_reader() -> Callable[[np.ndarray], float]:
-    """Return a function, for one thread, from an RGB image (H, W, 3) uint8 to its share of text.
+def text_share(image: np.ndarray) -> float:
+    """Return the share of an RGB image (H, W, 3) uint8 under text, 0 to 1.
 
     Boxes count whose reading `is_text`; none is read if together they cover less than FLOOR.
     """
-    from rapidocr import RapidOCR  # loads ONNX Runtime: only for those who measure
+    height, width = image.shape[:2]
+    if 32 * max(height, width) > TEXT_SIDE * min(height, width):
+        return 0.0  # a strip, shrunk to less than one cell of the detector
+    if not hasattr(_OWN, "engine"):
+        from rapidocr import RapidOCR  # loads ONNX Runtime: only for those who measure
 
-    limits = {"Global.min_side_len": 1, "Global.max_side_len": TEXT_SIDE,
-              "Det.limit_type": "max", "Det.limit_side_len": TEXT_SIDE}  # fmt: skip
-    threads = {f"EngineConfig.onnxruntime.{x}_op_num_threads": 1 for x in ("intra", "inter")}
-    engine = RapidOCR(params={"Global.log_level": "critical", **limits, **threads})
-
-    def read(image: np.ndarray) -> float:
-        height, width = image.shape[:2]
-        if 32 * max(height, width) > TEXT_SIDE * min(height, width):
-            return 0.0  # a strip, shrunk to less than one cell of the detector
-        image = np.ascontiguousarray(image[:, :, ::-1])  # RapidOCR works on BGR
-        boxes = engine(image, use_det=True, use_cls=False, use_rec=False).boxes  # (n, 4, 2)
-        if boxes is None or covered(boxes, height, width) < FLOOR:
-            return 0.0
-        found = engine.recognize_txt(engine.crop_text_regions(image, boxes.astype(np.float32)))
-        lines = zip(found.txts, found.scores, strict=True)
-        return covered(boxes[[is_text(*line) for line in lines]], height, width)
-
-    return read
+        limits = {"Global.min_side_len": 1, "Global.max_side_len": TEXT_SIDE,
+                  "Det.limit_type": "max", "Det.limit_side_len": TEXT_SIDE}  # fmt: skip
+        threads = {f"EngineConfig.onnxruntime.{x}_op_num_threads": 1 for x in ("intra", "inter")}
+        _OWN.engine = RapidOCR(params={"Global.log_level": "critical", **limits, **threads})
+    engine = _OWN.engine
+    image = np.ascontiguousarray(image[:, :, ::-1])  # RapidOCR works on BGR
+    boxes = engine(image, use_det=True, use_cls=False, use_rec=False).boxes  # (n, 4, 2)
+    if boxes is None or covered(boxes, height, width) < FLOOR:
+        return 0.0
+    found = engine.recognize_txt(engine.crop_text_regions(image, boxes.astype(np.float32)))
+    lines = zip(found.txts, found.scores, strict=True)
+    return covered(boxes[[is_text(*line) for line in lines]], height, width)
 
 
 def covered(boxes: np.ndarray, height: int, width: int) -> float:
@@ -82,41 +81,38 @@ def is_text(line: str, score: float) -> bool:
     return bool(score >= CONFIDENCE and varied and not CREDIT.search(line))
 
 
-def face_reader() -> Callable[[np.ndarray], float]:
-    """Return a function, for one thread, from RGB (H, W, 3) uint8 to its largest face's share.
+def face_share(image: np.ndarray) -> float:
+    """Return the share of an RGB image (H, W, 3) uint8 that its largest face takes, 0 to 1.
 
     Not all faces together: a crowd is no portrait, and false finds do not add up.
     """
-    frontal, profile = (cv2.CascadeClassifier(cv2.data.haarcascades + name) for name in CASCADES)
-    often, rarely = CASCADES.values()
-
-    def read(image: np.ndarray) -> float:
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        if (scale := FACE_SIDE / max(grey.shape)) < 1:
-            width, height = (max(1, round(side * scale)) for side in grey.shape[::-1])
-            grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-        smallest = max(1, round(SMALLEST * min(grey.shape)))
-        mirrored = cv2.flip(grey, 1)  # the profile cascade knows faces that look left
-        views = (grey, frontal, often), (grey, profile, rarely), (mirrored, profile, rarely)
-        sides = [0]
-        for view, cascade, agree in views:
-            found = cascade.detectMultiScale(view, 1.1, agree, minSize=(smallest, smallest))
-            sides += [side for *_, side in found]
-        return float(max(sides) ** 2 / grey.size)
-
-    return read
+    if not hasattr(_OWN, "cascades"):
+        files = (cv2.data.haarcascades + name for name in CASCADES)
+        _OWN.cascades = [cv2.CascadeClassifier(file) for file in files]
+    frontal, profile = zip(_OWN.cascades, CASCADES.values(), strict=True)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if (scale := FACE_SIDE / max(grey.shape)) < 1:
+        width, height = (max(1, round(side * scale)) for side in grey.shape[::-1])
+        grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+    smallest = max(1, round(SMALLEST * min(grey.shape)))
+    mirrored = cv2.flip(grey, 1)  # the profile cascade knows faces that look left
+    sides = [0]
+    for view, (cascade, agree) in (grey, frontal), (grey, profile), (mirrored, profile):
+        found = cascade.detectMultiScale(view, 1.1, agree, minSize=(smallest, smallest))
+        sides += [side for *_, side in found]
+    return float(max(sides) ** 2 / grey.size)
 
 
-# By name: what a reading depends on, under which it is cached, and how to make a reader.
+# By name: what a reading depends on, under which it is cached, and what reads.
 READERS = {
     "text": (
         f"rapidocr {version('rapidocr')}, side {TEXT_SIDE}, confidence {CONFIDENCE}, "
         f"characters {CHARACTERS} varied, floor {FLOOR}, without {CREDIT.pattern}",
-        text_reader,
+        text_share,
     ),
     "face": (
         f"opencv {cv2.__version__}, side {FACE_SIDE}, smallest {SMALLEST}, "
         f"{', '.join(f'{name} {agree}' for name, agree in CASCADES.items())}",
-        face_reader,
+        face_share,
     ),
 }

@@ -6,10 +6,9 @@ what it depends on: the reader with its version and settings, and a file's path,
 change, or a picture's id.
 """
 
-import functools
 import os
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -86,23 +85,18 @@ def measure(
     files = dict(zip(image_ids, paths, strict=True))
     shares = {}
     for name, limit in limits.items():
-        found = pd.Series(_read_shares(name, files, progress), dtype=np.float32)
+        version, share = READERS[name]
+        look = partial(_read, share, files)
+        found = cached_map(cache_dir() / CACHE, look, files, version, name, progress)
+        found = pd.Series(found, dtype=np.float32)
         shares[name] = found.reindex(image_ids).to_numpy()
         for image in found.index[found > limit]:
             del files[image]
     return shares
 
 
-def _read_shares(name: str, files: Mapping[str, str], progress: bool) -> dict[str, float]:
-    """Return what a reader finds, by image id; what cannot be read is left out."""
-    version, new_reader = READERS[name]
-    reader_of = functools.cache(lambda thread: new_reader())
-
-    def look(image: str) -> float | None:
-        try:
-            pixels = read_image(files[image])  # (H, W, 3)
-        except ImageError:
-            return None  # not kept, so a repaired file is read again
-        return float(reader_of(threading.get_ident())(pixels))
-
-    return cached_map(cache_dir() / CACHE, look, files, version, name, progress)
+def _read(share: Callable, files: Mapping[str, str], image: str) -> float | None:
+    try:
+        return float(share(read_image(files[image])))
+    except ImageError:
+        return None  # not kept, so a repaired file is read again
