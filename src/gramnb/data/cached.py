@@ -58,7 +58,8 @@ def cached_map(
                 for key, value in pool.imap_unordered(lambda key: (key, look(key)), todo):
                     bar.update()
                     if value is not None:
-                        found[key], row = value, (reader, key, json.dumps(value))
+                        found[key] = value
+                        row = reader, key, json.dumps(value)
                         store.execute("insert or replace into found values (?, ?, ?)", row)
     except sqlite3.DatabaseError as error:
         raise ValueError(f"{file}: {error}; remove it if damaged, make room if full") from None
