@@ -1,21 +1,14 @@
-"""Near-duplicates: closed-form hashes, all pairs found, nothing unrelated chained together."""
+"""Near-duplicates: closed-form hashes, all pairs found, nothing unrelated chained together.
+
+That copies are near and other pictures far is tested on the drawn images (`test_data_demo`).
+"""
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageEnhance
+from PIL import Image, ImageDraw
 
 from gramnb.data import manifest
 from gramnb.data.duplicates import difference_hash, groups, near_pairs
-
-
-def scene(seed, size=(160, 120)):
-    """A smooth random picture, as unlike another one as two photographs."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
-
-
-def of(image):
-    return difference_hash(np.asarray(image.convert("RGB")))
 
 
 def bits(text):
@@ -34,19 +27,11 @@ def test_hash_of_ramps_is_known():
     assert difference_hash(ramp(0.5, 0.5)) == "f" * 32
 
 
-def test_copies_are_near_and_other_pictures_far():
-    image = scene(0)
-    brighter = ImageEnhance.Brightness(image).enhance(1.15)
-    for copy in (image.resize((97, 71)), brighter, image.crop((1, 1, 159, 119))):
-        assert (bits(of(copy)) != bits(of(image))).sum(axis=1).max() <= 4
-    assert (bits(of(scene(1))) != bits(of(image))).sum(axis=1).min() > 12
-
-
 def test_plain_pictures_have_no_hash():
     page = Image.new("RGB", (160, 120), "white")
     ImageDraw.Draw(page).rectangle((70, 50, 90, 70), fill="black")
     noise = np.random.default_rng(0).integers(-1, 2, (120, 160, 3)) + 128
-    assert of(page) == difference_hash(noise.astype(np.uint8)) == ""
+    assert difference_hash(np.asarray(page)) == difference_hash(noise.astype(np.uint8)) == ""
 
 
 @pytest.mark.parametrize("distance", [1, 6])

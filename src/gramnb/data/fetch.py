@@ -100,7 +100,7 @@ def fetch(
 
     mine = [url for url in urls if zlib.crc32(url.encode()) % parts == part - 1]
     cached_map(store, keep, mine, "status", "fetching", progress, settled, workers)
-    with open(store, "rb+") as lock:
+    with open(out / "fetch.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another shard may be about to write what it knows
         known = cached_map(store, lambda url: None, urls, "status", "", progress=False)
         asked = table["url"].map(known).fillna(NOT_ASKED)
