@@ -40,7 +40,7 @@ def test_addresses_are_kept_as_bytes(tmp_path):
     path.write_bytes(b"http://h/\xe9.jpg 1\nhttp://h/\xe8.jpg 2\nhttp://h/\xc3\xa9.jpg 3\n")
     urls = ["http://h/%E9.jpg", "http://h/%E8.jpg", "http://h/\u00e9.jpg"]
     assert list(read_lists([path])["url"]) == urls
-    assert audit_list([path])["distinct_urls"] == 3
+    assert audit_list([path])["together"]["distinct_urls"] == 3
 
 
 def test_a_malformed_line_is_a_row_without_an_address(tmp_path):
@@ -50,38 +50,32 @@ def test_a_malformed_line_is_a_row_without_an_address(tmp_path):
     assert list(listed["url"]) == [A, *[""] * 6, D] and list(listed["line"]) == list(range(1, 9))
     assert list(listed["label"]) == [19, *[-1] * 6, 7]
     assert list(listed["emotion"]) == ["sadness", *[""] * 6, "anger"]
-    counts = audit_list([path])
+    counts = audit_list([path])["list.txt"]
     assert counts["lines"] == 2 and counts["malformed_lines"] == 6
-    assert counts["lists"]["list.txt"]["lines"] == 2 == sum(counts["labels"].values())
     with pytest.raises(FileNotFoundError, match="absent.txt"):
         read_lists([tmp_path / "absent.txt"])
 
 
 def test_audit_and_report_count_what_was_planted(tmp_path, capsys):
     paths = [write(tmp_path / "train25.txt", TRAIN * 300), write(tmp_path / "test25.txt", TEST)]
-    train = {
+    counts = audit_list(paths)
+    assert {name: n for name, n in counts["train25.txt"].items() if n} == {
         "lines": 2100,
-        "malformed_lines": 0,
         "distinct_urls": 4,
         "conflicting_urls": 2,
         "sadness_conflicts": 1,
         "accuracy_ceiling": 6 / 7,  # of the two lines for a, one must be wrong
-    }
-    counts = audit_list(paths)
-    assert counts["lists"]["train25.txt"] == train
-    assert counts["overlap"] == 1 and counts["distinct_urls"] == 5
-    assert counts["accuracy_ceiling"] == pytest.approx(1802 / 2102)  # a: 301 times sadness, 300 not
-    assert {name: n for name, n in counts["labels"].items() if n} == {
-        "affection": 300, "confusion": 1, "contentment": 600, "disappointment": 300,
-        "sadness": 601, "zest": 300,
+        "affection": 300, "contentment": 600, "disappointment": 300, "sadness": 600, "zest": 300,
     }  # fmt: skip
-    lines = lists.audit_report(counts).splitlines()
+    both = counts["together"]
+    assert both["overlap"] == 1 and both["distinct_urls"] == 5 and both["confusion"] == 1
+    assert both["accuracy_ceiling"] == pytest.approx(1802 / 2102)  # a: 301 times sadness, 300 not
+    assert cli.main(["audit-list", *map(str, paths)]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["train25.txt", "test25.txt", "together"]
     assert lines[1].split() == ["lines", "2,100", "2", "2,102"]
-    assert lines[7].split() == ["overlap", "1"]
-    assert lines[-1].split() == ["zest", "joy", "300"]
-    assert cli.main(["audit-list", *map(str, paths), "--format", "json"]) == 0
-    assert json.loads(capsys.readouterr().out) == counts
+    assert lines[7].split() == ["overlap", "0", "0", "1"]
+    assert lines[-1].split() == ["zest", "300", "0", "300"]
     with pytest.raises(ValueError, match="same file name"):
         audit_list([paths[0], paths[0]])
 

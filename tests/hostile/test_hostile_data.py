@@ -100,7 +100,7 @@ def test_any_list_is_refused_or_read_line_by_line(lines):
             good = listed[listed["label"] >= 0]
             assert len(good) == sum(1 for x in file.read_bytes().split(b"\n") if b"http" in x)
             assert listed["label"].between(-1, 24).all() and listed["line"].is_unique
-            assert audit_list([file])["lines"] == len(good)
+            assert audit_list([file])["together"]["lines"] == len(good)
 
 
 @few

@@ -79,30 +79,23 @@ def place(url: str) -> str:
     return f"images/{name[:2]}/{name}{suffix if suffix in SUFFIXES else ''}"
 
 
-def audit_list(paths: Sequence[str | Path]) -> dict:
-    """Count how WEBEmo's lists at `paths` contradict themselves, together and each alone.
+def audit_list(paths: Sequence[str | Path]) -> dict[str, dict[str, float]]:
+    """Count how WEBEmo's lists at `paths` contradict themselves: each by its name, and `together`.
 
-    Keys: lines (without malformed ones), malformed_lines, distinct_urls, conflicting_urls (two
-    labels or more), sadness_conflicts (labelled both sadness and others), accuracy_ceiling (the
-    share of lines that the best function of the image can get right, sadness against others),
-    `overlap` (URLs in more than one list), `labels` (lines of each of the 25) and `lists` (the
-    counts for each file, by name).
+    Counted are lines (without malformed ones), malformed_lines, distinct_urls, conflicting_urls
+    (two labels or more), sadness_conflicts (labelled both sadness and others), accuracy_ceiling
+    (the share of lines that the best function of the image can get right, sadness against others),
+    overlap (URLs in more than one list) and the lines of each of the 25 labels.
 
     Raises:
         FileNotFoundError, ValueError: as `read_lists`.
     """
     listed = read_lists(paths)
-    lists = listed.groupby("list", sort=False)
-    shared = listed[listed["label"] >= 0].groupby("url")["list"].nunique() > 1
-    labels = listed["name"].value_counts().reindex(CATEGORIES["name"], fill_value=0)
-    return _contradictions(listed) | {
-        "overlap": int(shared.sum()),
-        "labels": labels.to_dict(),
-        "lists": {name: _contradictions(own) for name, own in lists},
-    }
+    counts = {name: _contradictions(own) for name, own in listed.groupby("list", sort=False)}
+    return counts | {"together": _contradictions(listed)}
 
 
-def _contradictions(listed: pd.DataFrame) -> dict:
+def _contradictions(listed: pd.DataFrame) -> dict[str, float]:
     good = listed[listed["label"] >= 0]
     urls = good.assign(sadness=good["emotion"] == "sadness").groupby("url")
     lines, sad = urls.size(), urls["sadness"].sum()
@@ -113,12 +106,11 @@ def _contradictions(listed: pd.DataFrame) -> dict:
         "conflicting_urls": int((urls["label"].nunique() > 1).sum()),
         "sadness_conflicts": int(sad.between(0, lines, inclusive="neither").sum()),
         "accuracy_ceiling": float(np.maximum(sad, lines - sad).sum() / max(len(good), 1)),
+        "overlap": int((urls["list"].nunique() > 1).sum()),
+        **good["name"].value_counts().reindex(CATEGORIES["name"], fill_value=0).to_dict(),
     }
 
 
-def audit_report(counts: dict) -> str:
-    """Return `audit_list`'s counts as text: one column a list and one for all, then the labels."""
-    table = pd.DataFrame(counts["lists"] | {"together": counts}).drop(["labels", "lists"])
-    labels = CATEGORIES.assign(lines=[f"{n:,}" for n in counts["labels"].values()])
-    shown = table.map("{:,.10g}".format).replace("nan", "")
-    return f"{shown.to_string()}\n\n{labels.to_string(index=False)}"
+def audit_report(counts: dict[str, dict[str, float]]) -> str:
+    """Return `audit_list`'s counts as text: one column a list and one for all."""
+    return pd.DataFrame(counts).map("{:,.10g}".format).to_string()
