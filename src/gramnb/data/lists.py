@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from gramnb.data.images import SUFFIXES
-from gramnb.paper import DATA
 from gramnb.runs import resolve
 
 # WEBEmo's category.txt, spelling as published: by number a label's name and its level-2 class.
@@ -33,6 +32,8 @@ def sadness_subsets(lines: Mapping[str, int], most_lost: float = 0.3) -> pd.Data
     lines of each of the 25 labels. Columns: labels, lines, images (those retrieved, estimated by
     the share of the lines), lost (share, 0-1), the fewest lost first.
     """
+    from gramnb.paper import DATA  # loads scipy.stats: not for those who download
+
     kept = sum(part.sadness for part in (DATA.train, DATA.validation, DATA.test))
     subsets = [x for size in range(len(SADNESS)) for x in combinations(SADNESS, size + 1)]
     table = pd.DataFrame({"labels": [", ".join(labels) for labels in subsets]})
