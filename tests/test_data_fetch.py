@@ -26,7 +26,8 @@ HTML = b"<!doctype html><html>removed</html>"
 GZIP = {"Content-Encoding": "gzip"}
 KINDS = {  # the status it ends with; code, content (or what is done to a picture's bytes), headers
     "good": ("ok", 200, bytes, {}),
-    "moved": ("ok", 302, b"", {"Location": "/good/{}.jpg"}),  # {} is the number asked for
+    # {} is the number asked for; a body on the way, here announced and never sent, stays unread
+    "moved": ("ok", 302, b"", {"Location": "/good/{}.jpg", "Content-Length": 9000}),
     "zipped": ("ok", 200, gzip.compress, GZIP),  # though nobody asked for it
     "busy": ("ok", 429, b"", {"Retry-After": 1}),
     "strange": ("ok", 429, b"", {"Retry-After": "nonsense"}),

@@ -39,9 +39,8 @@ def near_pairs(hashes: Sequence[str], distance: int) -> np.ndarray:
     across, down = words.reshape(-1, 2).T.copy()
     found = [np.empty((0, 2), np.int64)]
     for row in range(len(across)):
-        near = (
-            row + 1 + np.flatnonzero(np.bitwise_count(across[row + 1 :] ^ across[row]) <= distance)
-        )
+        differ = np.bitwise_count(across[row + 1 :] ^ across[row])
+        near = row + 1 + np.flatnonzero(differ <= distance)
         near = near[np.bitwise_count(down[near] ^ down[row]) <= distance]
         found.append(np.stack([np.full(len(near), row), near], axis=1))
     return np.concatenate(found)

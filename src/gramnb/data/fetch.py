@@ -15,6 +15,7 @@ import threading
 import time
 import zlib
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,8 +33,8 @@ RANGES = {"workers": (1, 100), "timeout": (0.1, 3600), "retries": (0, 20)}
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that another attempt may change
 MAY_PASS = {"timeout", "no connection", "truncated", *(f"HTTP {code}" for code in BUSY)}
 LONGEST_PAUSE = 60  # seconds between two attempts, whatever the server asks for
+REDIRECTS = 10  # followed, not more
 FAILURES = {  # what the name or the message of httpx's error holds -> the status
-    "TooManyRedirects": "too many redirects",
     "DecodingError|message body": "truncated",
     "UnsupportedProtocol|Invalid URL": "bad address",
     "": "no connection",
@@ -53,9 +54,10 @@ def fetch(
     """Download the images of one list or more into `out`; return one row a line, in their order.
 
     Columns: list (its file name), line, url, label (0-24), status, path (relative to `out`, empty
-    unless the status is "ok"). Other statuses: HTTP 404 and the like, "timeout", those of
-    `FAILURES`, "not allowed" (the server forbids use in machine learning), the reasons of
-    `images.ImageError`, "malformed line" and, of another shard's addresses, "not asked yet".
+    unless the status is "ok"). Other statuses: HTTP 404 and the like, "timeout", "too many
+    redirects", those of `FAILURES`, "not allowed" (the server forbids use in machine learning), the
+    reasons of `images.ImageError`, "malformed line" and, of another shard's addresses, "not asked
+    yet".
 
     `workers` downloads run at once; an attempt may take `timeout` seconds; `retries` more are made
     where they may help. `shard` (i, n) means the i-th of n parts, by address; processes may fetch
@@ -134,7 +136,7 @@ class _Download:
         self.timeout, self.retries, self.loop = timeout, retries, asyncio.new_event_loop()
         # images are compressed already
         headers = {"User-Agent": f"gramnb/{__version__}", "Accept-Encoding": "identity"}
-        self.client = httpx.AsyncClient(headers=headers, timeout=None, follow_redirects=True)
+        self.client = httpx.AsyncClient(headers=headers, timeout=None)
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
     def __call__(self, url: str) -> bytes:
@@ -152,7 +154,7 @@ class _Download:
         """Return what one attempt brings; of another answer than 200 nothing is read."""
         try:
             urlsplit(url)  # refuses brackets that httpx would take for a host
-            async with asyncio.timeout(self.timeout), self.client.stream("GET", url) as response:
+            async with asyncio.timeout(self.timeout), aclosing(await self.answer(url)) as response:
                 if response.status_code != 200:
                     error = ImageError(f"HTTP {response.status_code}", response.reason_phrase, url)
                     asked = response.headers.get("Retry-After", "")
@@ -176,3 +178,13 @@ class _Download:
             raise ImageError(reason, str(error), url) from None
         except (httpx.InvalidURL, ValueError, OverflowError, ExceptionGroup) as error:  # port 99999
             raise ImageError("bad address", str(error), url) from None
+
+    async def answer(self, url: str) -> httpx.Response:
+        """Return the answer an address leads to; bodies on the way may have no end: not read."""
+        request = self.client.build_request("GET", url)
+        for _ in range(REDIRECTS + 1):
+            response = await self.client.send(request, stream=True)
+            if not (request := response.next_request):
+                return response
+            await response.aclose()
+        raise ImageError("too many redirects", f"over {REDIRECTS}", url)
