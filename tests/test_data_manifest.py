@@ -46,7 +46,7 @@ def test_no_row_is_tested_that_is_trained_on_and_none_is_left_out(tmp_path):
         ({"group": [0, 1, 2, 3, 4, 3]}, "row 3: its group stands in another split"),
         ({"split": ["train", "", "train", "train", "test", "test"]}, "row 1: split is ''"),
         ({"split": ["train"] * 5 + ["tset"]}, "row 5: split is 'tset'"),
-        ({"dropped": ["", "because", *[""] * 4]}, "row 1: dropped is 'because', no known reason"),
+        ({"dropped": ["", "because", *[""] * 4]}, "row 1: dropped is 'because'"),
         ({"fold": [0, 1, 0, 1, 0, -1]}, "row 5: fold is '-1'"),
         ({"fold": [0, 1, 0, 1, 0, 1], "group": [0, 0, 1, 2, 3, 4]}, "row 0: .* another fold"),
     ):
