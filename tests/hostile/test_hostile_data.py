@@ -16,10 +16,9 @@ from odd_files import encoded, picture, readable
 
 from gramnb import cli
 from gramnb.data import images, manifest, sources
-from gramnb.data.fetch import _Download
 from gramnb.data.lists import audit_list, read_lists
 
-few = settings(max_examples=50, deadline=None)
+few = settings(max_examples=25, deadline=None)
 URL = b"http://127.0.0.1:1/a.jpg"  # where nobody listens
 
 # content -> what the one message names; None: the list is fine, strange as it looks
@@ -103,16 +102,6 @@ def test_any_list_is_refused_or_read_line_by_line(lines):
             assert audit_list([file])["lines"] == len(good)
 
 
-@few
-@given(st.text())
-def test_any_address_has_one_status_and_stops_nothing(text):
-    download = _Download(timeout=5, retries=0, workers=1)
-    for url in (f"http://127.0.0.1:1/{text}", f"http://[{text}/1.jpg"):
-        with pytest.raises(images.ImageError) as caught:
-            download(url)
-        assert caught.value.reason in ("bad address", "no connection")
-
-
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 rows = st.builds(
     dict, label=texts, url=texts, sadness=st.sampled_from([0, 1]), width=st.integers(0, 2**31 - 1),
@@ -172,7 +161,7 @@ PICTURES = {name: content for name, (content, _) in readable().items()}
 PICTURES |= {kind: encoded(picture(), kind) for kind in ("GIF", "WEBP", "BMP")}
 
 
-@settings(few, max_examples=200)
+@settings(few, max_examples=100)
 @given(st.data(), st.sampled_from(sorted(PICTURES)))
 def test_any_damage_to_a_picture_is_refused_or_read(data, name):
     content = bytearray(PICTURES[name])

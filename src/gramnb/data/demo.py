@@ -221,6 +221,7 @@ class _Scene:
     def put(self, name: str, x: float, y: float, height: float, far: float = 0.0, turn: int = 1,
             bow: float = 0.0, **colours: str) -> None:  # fmt: skip
         """Draw one of the outlines with its foot at (x, y); what is above the hip may bow."""
+        colours["shade"] = DRAWN["skies"][self.f["sky"]][0][-7:] + "3c"  # lets shine through
         for part in DRAWN["outlines"][name].splitlines():
             word, *corners = part.split()
             across, up, *radii = np.array([corner.split(",") for corner in corners], float).T / 100
@@ -229,17 +230,14 @@ class _Scene:
             v = y - height * (up - 0.15 * above)
             mark, word = re.fullmatch("([!~]?)(.+)", colours.get(word, word)).groups()
             word = colours.get(word, word)
-            if word == "shade":
-                tone = (*self.shadow, 60)
-            else:
-                tone = ImageColor.getrgb(word) if mark else self.lit(word, far)
+            tone = ImageColor.getrgb(word) if mark else self.lit(word, far)
             if not radii:
                 self.pen.polygon([*zip(self.side * u, self.side * v, strict=True)], tone)
-            for *disc, radius in zip(u, v, *radii, strict=True) if radii else ():
-                if mark == "~":
-                    self.glow(*disc, radius * height, tone, 1.4 * self.shade)
-                else:
-                    self.dot(*disc, radius * height, tone)
+            elif mark == "~":
+                self.glow(u[0], v[0], radii[0][0] * height, tone, 1.4 * self.shade)
+            else:
+                for *at, radius in zip(u, v, *radii, strict=True):
+                    self.dot(*at, radius * height, tone)
 
     def wash(self, stops: list[tuple], mask: np.ndarray, top: float = 0, end: float = 1) -> None:
         """Lay a vertical gradient from top to end over the picture, as thick (0-1) as the mask."""
