@@ -75,16 +75,10 @@ def transfer_recipe(
 
     Of the names of sadness those count that the set's folders have: one list serves several sets.
     """
-    names = Recipe(sadness=sadness).sadness
     folders = {path.name for path in resolve(root).glob("*/")} if root else set()
-    return Recipe(
-        source=source,
-        root=root,
-        sadness=[name for name in names if name in folders],
-        sadness_share=None,
-        fractions=(0, 0, 1),
-        exclude=exclude,
-    )
+    names = [name for name in Recipe(sadness=sadness).sadness if name in folders]
+    tested = {"sadness_share": None, "fractions": (0, 0, 1)}
+    return Recipe(source=source, root=root, sadness=names, exclude=exclude, **tested)
 
 
 def curate(path: str | Path, recipe: Recipe | None = None, progress: bool = True) -> pd.DataFrame:
@@ -184,12 +178,13 @@ def split(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
         ValueError: a part would be without one of the classes.
     """
     kept = manifest.kept(table)
-    part = _deal(kept, dict(zip(SPLITS, recipe.fractions, strict=True)), recipe.seed, "split")
     table = table.assign(split="", fold=np.int16(-1))
-    table.loc[kept.index, "split"] = np.array(SPLITS, object)[part]
-    if recipe.folds:
-        folds = {f"fold {n}": 1 / recipe.folds for n in range(recipe.folds)}
-        table.loc[kept.index, "fold"] = _deal(kept, folds, recipe.seed, "fold").astype(np.int16)
+    folds = {number: 1 / recipe.folds for number in range(recipe.folds)}
+    parts = {"split": dict(zip(SPLITS, recipe.fractions, strict=True)), "fold": folds}
+    for column, shares in parts.items():
+        if shares:
+            part = _deal(kept, shares, recipe.seed, column)
+            table.loc[kept.index, column] = part.astype(table[column].dtype)
     return table
 
 
@@ -204,23 +199,23 @@ def _in_chance_order(kept: pd.DataFrame, seed: int, step: str) -> pd.DataFrame:
     return groups.assign(turn=turn).sort_values("turn")
 
 
-def _deal(kept: pd.DataFrame, parts: dict[str, float], seed: int, step: str) -> np.ndarray:
-    """Return the part of each row kept, by number: whole groups in one part."""
+def _deal(kept: pd.DataFrame, parts: dict[str | int, float], seed: int, step: str) -> np.ndarray:
+    """Return the part of each row kept, of parts with these shares: whole groups in one part."""
     groups = _in_chance_order(kept, seed, step)
     purity = groups["sadness"] / groups["size"]
     stratum = np.where(purity == 0, 0, np.where(purity == 1, 1, 2))  # 2: both, policy "keep"
     size = groups["size"].groupby(stratum)
     middle = (size.cumsum() - groups["size"] / 2) / size.transform("sum")
     cuts = np.cumsum(list(parts.values()))[:-1]
-    part = pd.Series(np.searchsorted(cuts, middle, "right"), groups.index)
+    part = pd.Series(np.array([*parts])[np.searchsorted(cuts, middle, "right")], groups.index)
     part = part.loc[kept["group"]].to_numpy()
-    for value, name in enumerate(("others", "sadness")):
+    for value, label in enumerate(("others", "sadness")):
         own = kept["sadness"] == value
-        for number, (of, fraction) in enumerate(parts.items()):
-            if fraction > 0 and number not in part[own]:
+        for name, share in parts.items():
+            if share > 0 and name not in part[own]:
                 raise ValueError(
-                    f"{of} would hold no {name}: {own.sum()} images of {name} are kept, in "
-                    f"{kept['group'][own].nunique()} groups of near-duplicates; add images or "
+                    f"{step} {name} would hold no {label}: {own.sum()} images of {label} are kept, "
+                    f"in {kept['group'][own].nunique()} groups of near-duplicates; add images or "
                     "change the fractions"
                 )
     return part
