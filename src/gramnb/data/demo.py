@@ -80,34 +80,29 @@ def _plan(spec: dict, count: int, rng: np.random.Generator) -> list[dict]:
     """Return what is true of each picture before it is drawn."""
     other = [emotion for emotion in MOODS if emotion != "sadness"]
     sad = round(spec["sadness"] * count)
-    labels = ["sadness"] * sad + [other[n % 5] for n in range(count - sad)]
-    labels, rows = rng.permutation(labels).tolist(), []
-    for n, label in enumerate(labels):
-        file = f"{label}/{labels[: n + 1].count(label):04d}.jpg"
-        rows.append({"file": file, "emotion": label, "drawn": label, "caption": "", "broken": ""})
-        rows[n]["duplicate_of"] = ""
-    order = rng.permutation(count).tolist()
-    first, last = (
-        round(spec["broken"] * count),
-        round((spec["broken"] + spec["duplicates"]) * count),
-    )
-    broken, copies, plain = order[:first], order[first:last], order[last:]
-    for n, i in enumerate(broken):
-        rows[i]["broken"] = ("truncated", "empty", "html")[n % 3]
+    labels = rng.permutation(["sadness"] * sad + [other[n % 5] for n in range(count - sad)])
+    numbers = pd.Series(labels).groupby(labels).cumcount() + 1
+    files = [f"{label}/{number:04d}.jpg" for label, number in zip(labels, numbers, strict=True)]
+    table = pd.DataFrame({"file": files, "emotion": labels, "drawn": labels})
+    table[["caption", "broken", "duplicate_of"]] = ""
+    ends = np.cumsum([spec["broken"], spec["duplicates"]]) * count
+    broken, copies, plain = np.split(rng.permutation(count), ends.round().astype(int))
+    table.loc[broken, "broken"] = np.resize(["truncated", "empty", "html"], len(broken))
     for is_sad, share in enumerate(spec["captions"]):
-        side = [i for i in plain if (labels[i] == "sadness") == is_sad]
-        for i in rng.choice(side, min(len(side), round(spec["flipped"] * count / 2)), False):
-            rows[i]["drawn"] = str(rng.choice(other)) if is_sad else "sadness"
-        for n, i in enumerate(rng.choice(side, round(share * len(side)), False)):
-            rows[i]["caption"] = ("large", "small")[n % 2]
+        side = plain[(labels[plain] == "sadness") == is_sad]
+        flipped = rng.choice(side, min(len(side), round(spec["flipped"] * count / 2)), False)
+        drawn = [str(rng.choice(other)) if is_sad else "sadness" for _ in flipped]
+        table.loc[flipped, "drawn"] = drawn
+        captioned = rng.choice(side, round(share * len(side)), False)
+        table.loc[captioned, "caption"] = np.resize(["large", "small"], len(captioned))
+    conflicts = round(spec["conflicts"] * len(copies))
     for n, i in enumerate(copies):
-        conflict = n < round(spec["conflicts"] * len(copies))
-        of = next((j for j in plain if (labels[j] != labels[i]) == conflict), None)
-        if of is not None:
-            plain.remove(of)
-            own = {"file": rows[i]["file"], "emotion": labels[i], "duplicate_of": rows[of]["file"]}
-            rows[i] = rows[of] | own
-    return rows
+        alike = plain[(labels[plain] != labels[i]) == (n < conflicts)]
+        if len(alike):
+            plain = plain[plain != alike[0]]
+            table.loc[i, ["drawn", "caption"]] = table.loc[alike[0], ["drawn", "caption"]]
+            table.loc[i, "duplicate_of"] = files[alike[0]]
+    return table.to_dict("records")
 
 
 def _pictures(spec: dict, count: int, key: list[int]) -> Iterator[tuple[dict, bytes]]:
