@@ -33,16 +33,10 @@ LISTS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_proxy():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NO_PROXY", "127.0.0.1")
-        yield
-
-
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("command", ["audit-list", "fetch"])
-def test_lists(name, command, tmp_path, capsys):
+def test_lists(name, command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     content, message = LISTS[name]
     (tmp_path / "list.txt").write_bytes(content)
     out = tmp_path / "out"
