@@ -3,12 +3,13 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from conftest import ROOT
 
-from gramnb.parameters import refuse_unknown
+from gramnb.parameters import load_ipython_extension
 from gramnb.runs import list_runs
 
 
@@ -41,6 +42,6 @@ def test_a_parameter_that_no_chapter_has_is_refused(tmp_path):
     done = papermill(ROOT / "notebooks" / "05_transfer.ipynb", tmp_path, k=3, kk=5)
     reason = "ValueError: this notebook has no parameter named kk; it has: results, transfer"
     assert done.returncode and done.stderr.strip().splitlines()[-1].startswith(reason)
-    refuse_unknown(["k = 4  # modules", "# Parameters\nk = 5\n", "kk = 5"])
+    cells = ["", "k = 4  # modules", "# Parameters\nkk = 5\nn = 1\n", "more = 1"]
     with pytest.raises(ValueError, match="named kk, n; it has: k"):
-        refuse_unknown(["", "k = 4", "# Parameters\nkk = 5\nn = 1\n"])
+        load_ipython_extension(SimpleNamespace(user_ns={"In": cells}))

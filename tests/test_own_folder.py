@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import papermill
 import pytest
-from conftest import ROOT
+from conftest import ROOT, checkout
 from PIL import Image
 
 NAME = "Ann's \"photos\" of $x$, Вильнюс; touch y; '$(shell touch y)`touch y`"
@@ -38,17 +38,16 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """The files `make reproduce` needs, in a folder of their own, as if installed."""
+    """The files `make reproduce` needs, in a folder of their own, as if installed and run once."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("Makefile", "Snakefile", "pyproject.toml", "requirements.lock", "_config.yml"):
-        shutil.copy(ROOT / name, tree)
-    for name in ("src", "studies", "notebooks", "book", "_toc.yml"):
-        (tree / name).symlink_to(ROOT / name)
+    checkout(tree, "Makefile", "pyproject.toml", "requirements.lock", "src")
     shutil.copytree(ROOT / "profiles", tree / "profiles")
     (tree / "profiles" / "misspelt.yaml").write_text("01_data_curation: {sedness: sad}\n")
     (tree / ".venv").mkdir()
     (tree / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     (tree / ".venv" / "installed").touch()
+    (tree / "runs" / "demo").mkdir(parents=True)
+    (tree / "runs" / "demo" / "images.txt").write_text("the profile's own images")
     return tree
 
 
@@ -64,6 +63,8 @@ def make(tree, target="reproduce", **given):
         ({"DATA": "{photos}", "SADNESS": "$(touch y)`touch y`"},
          f"{NAME}: no class is named $(touch y)`touch y`; the classes are: {SAD}, {OTHERS}"),
         ({"PROFILE": "misspelt"}, "01_data_curation has no parameter named sedness; it has:"),
+        ({"PROFILE": "demo", "DATA": "{photos}"},
+         "runs/demo holds a run of the profile's own images; give the same again, or move"),
         ({"PROFILE": "no'; touch y"}, "profiles/no'; touch y.yaml: no such profile; there are:"),
     ],
 )  # fmt: skip
@@ -83,13 +84,6 @@ def test_a_notebook_that_fails_is_kept_and_named(tree, tmp_path):
     kept = "runs/folder/notebooks/01_data_curation.failed.ipynb"
     assert "would hold no" in why and kept in why and why.count("\n") == 1
     assert "would hold no" in str(nbformat.read(tree / kept, as_version=4).cells)
-
-
-def test_runs_of_two_folders_are_not_mixed(tree, photos):
-    (tree / "runs" / "demo").mkdir(parents=True, exist_ok=True)
-    (tree / "runs" / "demo" / "images.txt").write_text("the profile's own images")
-    last = make(tree, DATA=photos).stderr.splitlines()[-1]
-    assert "runs/demo holds a run of the profile's own images; give the same again, or move" in last
 
 
 def test_chapter_1_copes_with_a_folder_without_text(photos, tmp_path):

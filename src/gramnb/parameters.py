@@ -8,17 +8,11 @@ from itertools import pairwise
 
 
 def load_ipython_extension(shell) -> None:
-    """Check what has been executed so far in this notebook."""
-    refuse_unknown(shell.user_ns["In"])
+    """Raise ValueError if papermill has given this notebook a name that it has no parameter for.
 
-
-def refuse_unknown(cells: list[str]) -> None:
-    """Raise ValueError if papermill has given a notebook a name that it has no parameter for.
-
-    cells: executed code, in order. papermill's cell begins with "# Parameters" and stands after the
-    notebook's own parameters.
+    papermill's cell begins with "# Parameters" and stands after the notebook's own parameters.
     """
-    for own, given in pairwise(cells):
+    for own, given in pairwise(shell.user_ns["In"]):
         if given.startswith("# Parameters\n"):
             known = _assigned(own)
             if unknown := ", ".join(name for name in _assigned(given) if name not in known):

@@ -1,17 +1,8 @@
 """From a data set as it is published to one that can be trained on, after Section 4.1 of the paper.
 
 The paper keeps what it could retrieve, discards images with text, undersamples others and splits.
-Here these steps stand among checks it does not report. In order:
-
-1. decode check: files that are no pictures are dropped, each with its reason;
-2. rows that show one picture share a `group`; of files with the same bytes one is kept;
-3. groups labelled both sadness and others are treated by the policy `conflicts`;
-4. near-duplicates of the images of another manifest are dropped (`exclude`, for transfer sets);
-5. images with more text than `text_threshold` are dropped, and, if asked for, those with faces;
-6. others are undersampled to `sadness_share`;
-7. the rest is split by class and by group, so that no picture stands on two sides of a split.
-
-Chance is the order of sha256(seed, step, image): the same images are drawn on any machine.
+Here (`curate`) these steps stand among checks it does not report. Chance is the order of
+sha256(seed, step, image): the same images are drawn on any machine.
 """
 
 import hashlib
@@ -26,20 +17,17 @@ from pydantic import BeforeValidator, Field, Strict, model_validator
 from gramnb.data import duplicates, manifest, sources
 from gramnb.data.filters import TEXT_THRESHOLD
 from gramnb.data.inspection import inspect_all, measure
+from gramnb.data.manifest import SPLITS
 from gramnb.runs import resolve
 from gramnb.settings import Settings
 
-SPLITS = ("train", "val", "test")
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _names(given: object) -> object:
     """Return names that commands and profiles give between commas."""
-    names = given.split(",") if isinstance(given, str) else given
-    stripped = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    return tuple(name.strip() for name in names if name.strip()) if stripped else given
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
+    named = isinstance(given, str)
+    return [name.strip() for name in given.split(",") if name.strip()] if named else given
 
 
 class Recipe(Settings):
@@ -48,7 +36,7 @@ class Recipe(Settings):
     source: Literal[*sources.SOURCES] = "demo"
     root: str = ""  # where its images are, relative to the project root; a demo needs none
     # classes that count as sadness, in a list or between commas; () = the one of that name
-    sadness: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    sadness: Annotated[tuple[str, ...], Strict(False), BeforeValidator(_names)] = ()
     conflicts: Literal["drop", "majority", "keep"] = "drop"  # groups with both labels
     # bits of 64, in each direction, in which near-duplicates differ
     duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 6
@@ -87,16 +75,10 @@ def transfer_recipe(
 
     Of the names of sadness those count that the set's folders have: one list serves several sets.
     """
-    names = Recipe(sadness=sadness).sadness
     folders = {path.name for path in resolve(root).glob("*/")} if root else set()
-    return Recipe(
-        source=source,
-        root=root,
-        sadness=[name for name in names if name in folders],
-        sadness_share=None,
-        fractions=(0, 0, 1),
-        exclude=exclude,
-    )
+    names = [name for name in Recipe(sadness=sadness).sadness if name in folders]
+    tested = {"sadness_share": None, "fractions": (0, 0, 1)}
+    return Recipe(source=source, root=root, sadness=names, exclude=exclude, **tested)
 
 
 def curate(path: str | Path, recipe: Recipe | None = None, progress: bool = True) -> pd.DataFrame:
@@ -116,24 +98,15 @@ def curate(path: str | Path, recipe: Recipe | None = None, progress: bool = True
     table = manifest.read(path) if resolve(path).is_file() else None
     given = ["url", "line", "path", "label", "sadness"]
     if table is None or table.attrs["recipe"] != record or not table[given].equals(listed[given]):
-        check_groups(listed.assign(group=listed["row"]), recipe)
+        split(listed.assign(group=listed["row"]), recipe)  # refused before a file is opened
         table = drop_duplicates(inspect_all(listed, progress), recipe)
         table = drop_excluded(drop_conflicts(table, recipe), recipe)
-        check_groups(table, recipe)  # before the hours that reading text may take
+        split(table, recipe)  # refused before the hours that reading text may take
         table = drop_text_and_faces(table, recipe, progress)
         table = split(undersample(table, recipe), recipe)
         manifest.write(table, path, record)
     table.attrs = {"recipe": record, "report": listed.attrs["report"]}
     return table
-
-
-def check_groups(table: pd.DataFrame, recipe: Recipe) -> None:
-    """Raise ValueError if a class has fewer groups than the split, or the folds, have parts."""
-    kept = manifest.kept(table)
-    parts = max(np.count_nonzero(recipe.fractions), recipe.folds)
-    for value in (0, 1):
-        if kept.loc[kept["sadness"] == value, "group"].nunique() < parts:
-            raise _too_few(kept, value, f"one of {parts} parts")
 
 
 def drop_duplicates(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
@@ -205,12 +178,13 @@ def split(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
         ValueError: a part would be without one of the classes.
     """
     kept = manifest.kept(table)
-    part = _deal(kept, dict(zip(SPLITS, recipe.fractions, strict=True)), recipe.seed, "split")
     table = table.assign(split="", fold=np.int16(-1))
-    table.loc[kept.index, "split"] = np.array(SPLITS, object)[part]
-    if recipe.folds:
-        folds = {f"fold {n}": 1 / recipe.folds for n in range(recipe.folds)}
-        table.loc[kept.index, "fold"] = _deal(kept, folds, recipe.seed, "fold").astype(np.int16)
+    folds = {number: 1 / recipe.folds for number in range(recipe.folds)}
+    parts = {"split": dict(zip(SPLITS, recipe.fractions, strict=True)), "fold": folds}
+    for column, shares in parts.items():
+        if shares:
+            part = _deal(kept, shares, recipe.seed, column)
+            table.loc[kept.index, column] = part.astype(table[column].dtype)
     return table
 
 
@@ -225,27 +199,23 @@ def _in_chance_order(kept: pd.DataFrame, seed: int, step: str) -> pd.DataFrame:
     return groups.assign(turn=turn).sort_values("turn")
 
 
-def _deal(kept: pd.DataFrame, parts: dict[str, float], seed: int, step: str) -> np.ndarray:
-    """Return the part of each row kept, by number: whole groups in one part."""
+def _deal(kept: pd.DataFrame, parts: dict[str | int, float], seed: int, step: str) -> np.ndarray:
+    """Return the part of each row kept, of parts with these shares: whole groups in one part."""
     groups = _in_chance_order(kept, seed, step)
     purity = groups["sadness"] / groups["size"]
     stratum = np.where(purity == 0, 0, np.where(purity == 1, 1, 2))  # 2: both, policy "keep"
     size = groups["size"].groupby(stratum)
     middle = (size.cumsum() - groups["size"] / 2) / size.transform("sum")
     cuts = np.cumsum(list(parts.values()))[:-1]
-    part = pd.Series(np.searchsorted(cuts, middle, "right"), groups.index)
+    part = pd.Series(np.array([*parts])[np.searchsorted(cuts, middle, "right")], groups.index)
     part = part.loc[kept["group"]].to_numpy()
-    for value in (0, 1):
-        filled = set(part[kept["sadness"] == value])
-        for number, (name, fraction) in enumerate(parts.items()):
-            if fraction > 0 and number not in filled:
-                raise _too_few(kept, value, name)
+    for value, label in enumerate(("others", "sadness")):
+        own = kept["sadness"] == value
+        for name, share in parts.items():
+            if share > 0 and name not in part[own]:
+                raise ValueError(
+                    f"{step} {name} would hold no {label}: {own.sum()} images of {label} are kept, "
+                    f"in {kept['group'][own].nunique()} groups of near-duplicates; add images or "
+                    "change the fractions"
+                )
     return part
-
-
-def _too_few(kept: pd.DataFrame, value: int, part: str) -> ValueError:
-    groups, name = kept.loc[kept["sadness"] == value, "group"], ("others", "sadness")[value]
-    return ValueError(
-        f"{part} would hold no {name}: {len(groups)} images of {name} are kept, in "
-        f"{groups.nunique()} groups of near-duplicates; add images or change the fractions"
-    )

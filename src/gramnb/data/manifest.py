@@ -7,6 +7,7 @@ absolute; in the file it is relative to the file's own folder, so that images mo
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +42,13 @@ _FIELDS = {
     "dropped": ("str", ""),  # empty, or one of REASONS
 }
 COLUMNS = tuple(_FIELDS)
+SPLITS = ("train", "val", "test")
 
 # Why a row is dropped, in the order of curation; `attrition` lists them in this order.
 _CURATION = ("duplicate", "label conflict", "excluded", "text", "face", "undersampled")
 REASONS = (MALFORMED, *images.REASONS, *_CURATION)
 
-_SCHEMA = pa.schema(
-    [(name, pa.string() if kind == "str" else kind) for name, (kind, _) in _FIELDS.items()]
-)
+_SCHEMA = pa.schema([(name, kind) for name, (kind, _) in _FIELDS.items()])
 
 
 def new(rows: list[dict] | pd.DataFrame) -> pd.DataFrame:
@@ -59,15 +59,12 @@ def new(rows: list[dict] | pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: a column that no manifest has.
     """
-    rows = pd.DataFrame(rows)
+    rows = pd.DataFrame(rows).reset_index(drop=True)
     if unknown := sorted(set(rows.columns) - set(COLUMNS)):
         raise ValueError(f"no manifest column is named {', '.join(unknown)}; there are: {COLUMNS}")
-    rows = rows.reset_index(drop=True)
-    columns = {}
     for name, (kind, empty) in _FIELDS.items():
-        given = rows[name] if name in rows else pd.Series(empty, rows.index)
-        columns[name] = given.fillna(empty).astype(kind)
-    return pd.DataFrame(columns).assign(row=np.arange(len(rows)))
+        rows[name] = rows.get(name, pd.Series(empty, rows.index)).fillna(empty).astype(kind)
+    return rows[list(COLUMNS)].assign(row=np.arange(len(rows)))
 
 
 def write(table: pd.DataFrame, path: str | Path, recipe: dict) -> Path:
@@ -94,16 +91,12 @@ def read(path: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(f"{path}: no such manifest; notebook 01 writes one")
     try:
         content = pq.ParquetFile(path).read()
-        if missing := [name for name in COLUMNS if name not in content.column_names]:
-            raise ValueError(f"it lacks the columns {', '.join(missing)}")
         made_by = json.loads((content.schema.metadata or {}).get(b"gramnb", b"{}"))
         recipe = made_by.get("recipe", {})
-        if len(wrong := content["sadness"].to_pandas()[lambda x: ~x.isin([0, 1])]):
-            row = wrong.index[0]  # NaN would train as others
-            raise ValueError(f"row {row}: sadness is {wrong[row]}, not 0 or 1")
-        table = new(content.select(COLUMNS).cast(_SCHEMA).to_pandas())
-        if len(odd := table["dropped"][lambda x: ~x.isin(["", *REASONS])]):
-            raise ValueError(f"row {odd.index[0]}: dropped is {odd.iloc[0]!r}, no known reason")
+        content = content.select(COLUMNS)
+        for name, known in {"sadness": [0, 1], "dropped": ["", *REASONS]}.items():
+            _check(name, content[name].to_pandas(), known)  # a missing one would train as others
+        table = new(content.cast(_SCHEMA).to_pandas())
         _check_splits(table)
     except (
         pa.ArrowException, OSError, ValueError, LookupError, AttributeError, RecursionError
@@ -115,15 +108,18 @@ def read(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def _check(name: str, column: pd.Series, known: Iterable) -> None:
+    if len(odd := column[~column.isin(known)]):
+        raise ValueError(f"row {odd.index[0]}: {name} is '{odd.iloc[0]}'")
+
+
 def _check_splits(table: pd.DataFrame) -> None:
     """Raise ValueError for a kept row that no split would use, or a picture that two would."""
     rows = kept(table)
-    known = {"split": rows["split"].isin(["train", "val", "test"]), "fold": rows["fold"] >= 0}
-    for name, good in known.items():
+    for name, known in {"split": SPLITS, "fold": range(1 << 15)}.items():
         if (rows[name] == _FIELDS[name][1]).all():
             continue
-        if not good.all():
-            raise ValueError(f"row {good.idxmin()}: {name} is '{rows[name][good.idxmin()]}'")
+        _check(name, rows[name], known)
         for key in ("image_id", "group"):
             same = rows[rows[key] != _FIELDS[key][1]].groupby(key)
             twice = same[name].transform("nunique") > 1
