@@ -271,10 +271,10 @@ def test_variants_of_unequal_seeds_and_images_are_compared_on_what_they_share(pr
     a, b = (frame[frame["variant"] == v] for v in "ab")
     fewer = pd.concat([a[a["seed"] > 0], b[b["image_id"] != "7"]])
     shared = fewer[(fewer["seed"] > 0) & (fewer["image_id"] != "7")]
-    expected = evaluation.compare(shared, "b", ("accuracy",), "bootstrap", resamples=20)
+    expected = evaluation.compare(shared, "b", ("accuracy",), method="bootstrap", resamples=20)
     for against in ("b", {"a": ("a", "b")}):
         found = evaluation.compare(
-            fewer, against, ("accuracy",), "bootstrap", common=True, resamples=20
+            fewer, against, ("accuracy",), method="bootstrap", common=True, resamples=20
         )
         pd.testing.assert_frame_equal(found, expected)
     with pytest.raises(ValueError, match="a and b have no seed and image in common"):

@@ -80,8 +80,8 @@ def own_test(name):
     return runs.predictions(RESULTS / name).query("split == 'test' and dataset == 'own'")
 
 
-def differences(name, baseline, metric, method=""):
-    return evaluation.difference_table(own_test(name), baseline, metric, method)
+def differences(name, baseline, metric, **options):
+    return evaluation.difference_table(own_test(name), baseline, metric, **options)
 
 
 def test_what_the_pages_say_of_calibration():
@@ -96,7 +96,7 @@ def test_what_the_pages_say_of_the_search():
     trials = differences("search", "k = 0", "auc")
     winner, tuned = trials["auc"].idxmax(), "cosine, last epoch, decay 10"
     assert "means" in winner
-    against = differences("confirm", f"k = 0, {tuned}", "auc", "bootstrap")
+    against = differences("confirm", f"k = 0, {tuned}", "auc", method="bootstrap")
     assert against.loc[[winner, f"k = 4, {tuned}"], "low"].min() > 0
     assert against["auc"].idxmax() == f"k = 4, {tuned}"
     strict = differences("frozen", "k = 0, decay", "auc").loc["means of 3 taps, decay"]

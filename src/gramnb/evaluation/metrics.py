@@ -59,29 +59,37 @@ def score(metric, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarr
     AUC is NaN where a class is missing; precision and F1 of one that is never predicted are 0. ECE,
     the expected calibration error, is the mean gap over `reliability`'s bins.
     """
-    if isinstance(metric, tuple):
-        return np.stack([score(name, y, p, weights) for name in metric], axis=-1)
+    if isinstance(metric, str):
+        return score((metric,), y, p, weights)[:, 0]
     if isinstance(metric, np.ndarray):
         curves = zip(*curve(y, p, weights), strict=True)
         return np.array([np.interp(metric, fpr, tpr) for fpr, tpr in curves])
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; there are {', '.join(METRICS)}")
-    images = weights.sum(axis=1)
-    if metric == "auc":
+    if unknown := [name for name in metric if name not in METRICS]:
+        raise ValueError(f"unknown metric {unknown[0]!r}; there are {', '.join(METRICS)}")
+    sad, called = y == 1, p > 0.5
+    cells = np.stack([sad & called, ~sad & ~called, sad, called, sad | True], axis=1)
+    hits, rejections, positive, flagged, images = (weights @ cells.astype(float)).T
+    found = {"accuracy": (hits + rejections) / images}
+    found |= _of_class("sadness", hits, positive, flagged)
+    found |= _of_class("others", rejections, images - positive, images - flagged)
+    if "auc" in metric:
         fpr, tpr = curve(y, p, weights)
-        return (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
-    if metric == "brier":
-        return weights @ (p - y) ** 2 / images
-    if metric == "ece":
-        gaps = weights * (y - p) @ (bins(p)[:, None] == np.arange(BINS))  # (r, BINS)
-        return np.abs(gaps).sum(axis=1) / images
-    if metric == "accuracy":
-        return weights @ ((p > 0.5) == y) / images
-    name, label = metric.split("_")
-    there, called = (given == (label == "sadness") for given in (y, p > 0.5))
-    right, there, called = (weights @ images for images in (there & called, there, called))
-    of = {"precision": called, "recall": there, "f1": (called + there) / 2}[name]
-    return np.divide(right, of, out=np.zeros(of.shape), where=of > 0)
+        found["auc"] = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
+    if "brier" in metric:
+        found["brier"] = weights @ (p - y) ** 2 / images
+    if "ece" in metric:
+        inside = bins(p)[:, None] == np.arange(BINS)  # (n, BINS)
+        gaps = weights @ ((y - p)[:, None] * inside)  # (r, BINS)
+        found["ece"] = np.abs(gaps).sum(axis=1) / images
+    return np.stack([found[name] for name in metric], axis=1)
+
+
+def _of_class(label: str, right, there, called) -> dict[str, np.ndarray]:
+    of = {"precision": called, "recall": there, "f1": (called + there) / 2}
+    return {
+        f"{name}_{label}": np.divide(right, n, out=np.zeros(n.shape), where=n > 0)
+        for name, n in of.items()
+    }
 
 
 def curve(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -48,16 +48,15 @@ def compare(
     predictions: pd.DataFrame,
     against: str | Mapping[str, tuple[str, str]],
     metrics: tuple[str, ...] = ("accuracy", "auc"),
-    method: str = "",
+    *,
     common: bool = False,
     **options,
 ) -> pd.DataFrame:
-    """Return `paired_difference` of variants on one data set, a row a name and metric.
+    """Return `paired_difference` (options as there) on one data set, a row a name and metric.
 
     against: the baseline of every other variant, or chosen pairs: {name in the table: (variant, the
-    one it is compared with)}. method, options: as there. common: compare two on the seeds, and on
-    the images of one and the same label, that both answer, in the groups of the second; otherwise
-    it is an error if these differ.
+    one it is compared with)}. common: compare two on the seeds, and on the images of one and the
+    same label, that both answer, in the groups of the second; else it is an error if these differ.
 
     Raises:
         ValueError: there is no such variant, nothing is common; as `paired_difference`.
@@ -78,7 +77,7 @@ def compare(
             if both.empty:
                 raise ValueError(f"{pair[0]} and {pair[1]} have no seed and image in common")
             a, b = a.drop(columns="group", errors="ignore").merge(both), b.merge(both)
-        found = paired_difference(a, b, tuple(metrics), method, **options)
+        found = paired_difference(a, b, tuple(metrics), **options)
         tables[name] = pd.DataFrame(found, metrics)
     return pd.concat(tables, names=["variant", "metric"])
 
@@ -97,7 +96,7 @@ def points(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def difference_table(
-    predictions: pd.DataFrame, baseline: str, metric: str = "accuracy", method: str = "", **options
+    predictions: pd.DataFrame, baseline: str, metric: str = "accuracy", **options
 ) -> pd.DataFrame:
     """Return every variant's mean and its difference to the baseline, in percent.
 
@@ -106,7 +105,7 @@ def difference_table(
     """
     means = seed_means(predictions)[metric].groupby("variant", sort=False)
     table = pd.DataFrame({metric: means.mean(), "sd": means.std()})
-    differences = compare(predictions, baseline, (metric,), method, **options)
+    differences = compare(predictions, baseline, (metric,), **options)
     differences = differences.xs(metric, level="metric").rename(columns={"estimate": "difference"})
     shown = differences[["difference", "low", "high", "detectable"]]
     return table.join(shown).mul(100).join(differences["p"])

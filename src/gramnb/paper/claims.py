@@ -102,7 +102,12 @@ def _tables() -> dict:
 
 def _chance(disagreement: float, own: float | None) -> dict:
     derived, images = paper.table3(), DATA.test.total
-    gain, least = derived["gain"][4] / 100, least_disagreement(4)
+    gain = derived["gain"][4] / 100
+    # Where a class's recall moves, at least that many predictions did. Averages over runs cannot
+    # differ more than the runs do on average, so the bound holds for them too.
+    recalls = paper.SCORES.loc[4]["Recall"].unstack("Class").droplevel("Network")
+    least_images = (recalls.loc[4] - recalls.loc[0]).abs() @ list(DATA.test)
+    least = least_images / images
 
     def both(function) -> str:
         return "; ".join(f"{function(share)} at {share:.1%}" for share in (least, disagreement))
@@ -110,7 +115,6 @@ def _chance(disagreement: float, own: float | None) -> dict:
     errors = both(lambda share: f"{100 * paired_error(gain, share, images):.2f}")
     powers = both(lambda share: f"{power(gain, share):.0%}")
     needed = both(lambda share: f"{images_needed(gain, share):,}")
-    least_images = least * images
     error = 100 * paired_error(gain, disagreement, images, SETTINGS.runs, own or 0)
     times = 100 * gain / error
     runs = {k: seeds_needed(derived["gain"][k], SD) for k in SETTINGS.modules}
@@ -130,16 +134,6 @@ def _transfer() -> dict:
     return locals()
 
 
-def least_disagreement(k: int) -> float:
-    """Return the least share, 0-1, of test images on which Table 4's k and the baseline differ.
-
-    Where a class's recall moves, at least that many predictions did. Averages over runs cannot
-    differ more than the runs themselves do on average, so the bound holds for them too.
-    """
-    recalls = paper.SCORES.loc[4]["Recall"].unstack("Class").droplevel("Network")
-    return float((recalls.loc[k] - recalls.loc[0]).abs() @ list(DATA.test)) / DATA.test.total
-
-
 def paired_error(
     gain: float, disagreement: float, images: int, runs: int = 1, own: float = 0.0
 ) -> float:
@@ -154,7 +148,7 @@ def paired_error(
         ValueError: the disagreements cannot belong to such a gain.
     """
     square = disagreement - (1 - 1 / runs) * own
-    if not gain**2 <= square <= 1 or (runs == 1 and abs(gain) > disagreement):
+    if square < (abs(gain) if runs == 1 else gain**2):
         raise ValueError(
             f"disagreement {disagreement:.4g} is too small for a gain of {gain:.4g} between means "
             f"of {runs} runs that disagree among themselves on {own:.4g}"
