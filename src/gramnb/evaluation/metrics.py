@@ -98,12 +98,13 @@ def curve(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray
     Images of equal p pass the threshold together. A resample without one of the classes is NaN.
     """
     order = np.argsort(-p, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)  # of each run of equal p
+    last = np.flatnonzero(np.diff(p[order], append=-1))  # of each run of equal p
     rates = []
     for label in (0, 1):
-        passed = np.cumsum(weights[:, order] * (y[order] == label), axis=1)[:, last]
-        total = np.where(passed[:, -1:] > 0, passed[:, -1:], np.nan)
-        rates.append(np.pad(passed / total, ((0, 0), (1, 0))))
+        own = y[order] == label
+        drawn = np.pad(weights[:, order[own]], ((0, 0), (1, 0)))
+        passed = np.cumsum(drawn, axis=1)[:, np.append(0, np.cumsum(own)[last])]
+        rates.append(passed / np.where(passed[:, -1:] > 0, passed[:, -1:], np.nan))
     return rates[0], rates[1]
 
 
