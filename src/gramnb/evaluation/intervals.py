@@ -60,9 +60,8 @@ class Runs(NamedTuple):
             image, label = wide.index[lacking][0]
             raise ValueError(f"image {image} is not in every run with the label {label}")
         images, y = (wide.index.get_level_values(name) for name in ("image_id", "y"))
-        group = frame.drop_duplicates("image_id").set_index("image_id")["group"][images]
-        alone = pd.Series(-1 - np.arange(len(group)), group.index)
-        unit = pd.factorize(group.where(group >= 0, alone))[0]
+        group = frame.groupby("image_id")["group"].first().to_numpy()
+        unit = pd.factorize(np.where(group >= 0, group, -1 - np.arange(len(group))))[0]
         p, fold = (wide[name].to_numpy().T for name in ("p_sadness", "fold"))
         return cls(images, wide["fold"].columns, y.to_numpy(), p, fold, unit)
 
@@ -205,9 +204,8 @@ def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
 def disagreement(a: pd.DataFrame, b: pd.DataFrame) -> float:
     """Return on which share of images exactly one run of a pair is right, mean over pairs of runs.
 
-    a, b: predictions of two variants' runs (seeds) on the same images; a run is paired with each
-    run of the other one. With `a is b` the pairs are the different runs of one variant: what the
-    seed alone changes. Raises ValueError if the images differ.
+    a, b: two variants' predictions of the same images; a run is paired with each run of the other
+    one. With `a is b` the pairs are the different runs of one variant: what the seed alone changes.
     """
     one, other = Runs.of(a), Runs.of(b)
     if not one.images.equals(other.images):
@@ -225,9 +223,8 @@ def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
     differences: of `tables.compare`; higher is better. margin: in the metric's unit, above 0.
 
     Columns: worse, equivalent, better, the posterior probabilities of a difference below -margin,
-    within, above (the correlated Bayesian t-test of Corani and Benavoli 2015, whose posterior is
-    Student's t of estimate, error and freedom); p, of two one-sided tests of not being equivalent
-    (Schuirmann 1987): with that posterior the larger of worse and better.
+    within, above (the correlated Bayesian t-test of Corani and Benavoli 2015); p, of two one-sided
+    tests of not being equivalent (Schuirmann 1987).
     """
     posterior = stats.t(differences["freedom"], differences["estimate"], differences["error"])
     worse, better = posterior.cdf(-margin), posterior.sf(margin)
@@ -238,7 +235,7 @@ def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
 def meta_analysis(estimates, errors) -> dict[str, float]:
     """Return what studies say together, by random effects: each has a true difference of its own.
 
-    estimates, errors: (n,) of 3 studies or more, differences and their standard errors, one unit.
+    estimates, errors: (n,) of 3 studies or more, differences and their standard errors.
 
     Keys: estimate, low, high, of the mean of all possible studies (DerSimonian and Laird 1986, the
     interval of Hartung and Knapp 2001); tau, the SD between the true differences; predicted_low,
