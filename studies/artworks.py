@@ -156,7 +156,8 @@ def scores(photographs: pd.DataFrame) -> pd.DataFrame:
         whole = answers[answers["step"] == UNTOUCHED]
         for (step, part), metric in product(answers.groupby("step", sort=False), METRICS):
             cost = evaluation.paired_difference(part, whole, metric)
-            change = {"change": cost.estimate, "change_low": cost.low, "change_high": cost.high}
+            ends = {f"change_{end}": cost[end] for end in ("low", "high")}
+            change = {"change": cost["estimate"], **ends}
             known = {"step": step, "k": k, "metric": metric}
             rows.append({**known, **evaluation.estimate(part, metric), **change})
     return pd.DataFrame(rows)

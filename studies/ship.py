@@ -116,8 +116,9 @@ def measured(found: pd.DataFrame, row: str) -> dict:
     own = found[found["variant"] == row]
     fitted = vars(Calibration.fit(own["y"], own["x"]))
     own = calibrated(own)
-    drawn = np.random.default_rng(0).random((500, len(own))) < own["p"].to_numpy()
-    by_chance = np.mean([evaluation.ece(y, own["p"]) for y in drawn])
+    p = own["p"].to_numpy()
+    drawn = np.random.default_rng(0).random((500, len(p))) < p
+    by_chance = np.mean([evaluation.score("ece", y, p, np.ones((1, len(p)))) for y in drawn])
     return {
         "calibration": {name: round(value, 6) for name, value in fitted.items()},
         "threshold": 0.5,

@@ -27,12 +27,10 @@ _NORMALISATIONS = (keras.layers.BatchNormalization, keras.layers.Normalization)
 def beside_paper(table: int) -> pd.DataFrame:
     """Return the paper's Table 1 (V2S) or Table 2 (B2) beside the network that Keras builds.
 
-    Cells that the text at hand has lost are empty and not compared, nor are pooling and the fully
-    connected layer, which come after the backbone (`models.build_head`).
-
-    Returns:
-        Indexed by stage: operation, stride, channels and layers, each (..., "printed") and
-        (..., "Keras"), and the differences in words, empty where there are none.
+    Indexed by stage: operation, stride, channels and layers, each (..., "printed") and (...,
+    "Keras"), and the differences in words, empty where there are none. Cells that the text at hand
+    has lost are empty and not compared, nor are pooling and the fully connected layer, which come
+    after the backbone (`models.build_head`).
     """
     printed = STAGES[STAGES["table"] == table].set_index("stage")
     paper = printed[list(COMPARED)].astype(object)
@@ -51,18 +49,16 @@ def _stages(backbone: str) -> pd.DataFrame:
     blocks = []
     for name, block in groupby(_convolutions(backbone), lambda layer: _BLOCK.match(layer.name)[0]):
         layers = list(block)
-        first, last = layers[0], layers[-1]
         depthwise = [c for c in layers if isinstance(c, keras.layers.DepthwiseConv2D)]
-        seeing = (depthwise or layers)[0]  # the one that sees neighbours
-        kernel = "x".join(map(str, seeing.kernel_size))
+        kernel = "x".join(map(str, (depthwise or layers)[0].kernel_size))
         operation = f"Conv{kernel}"
         if name:
-            inputs, expanded = first.input.shape[-1], last.input.shape[-1]
+            inputs, expanded = layers[0].input.shape[-1], layers[-1].input.shape[-1]
             operation = f"{'' if depthwise else 'Fused-'}MBConv{expanded // inputs}, k{kernel}"
             squeezed = [c.filters / inputs for c in layers if c.name.endswith("se_reduce")]
             operation += "".join(f", SE{share:.2f}" for share in squeezed)
-        stride = max(layer.strides[0] for layer in layers)
-        blocks.append([name[:6] or first.name, operation, stride, last.output.shape[-1]])
+        stride, channels = max(c.strides[0] for c in layers), layers[-1].output.shape[-1]
+        blocks.append([name[:6] or layers[0].name, operation, stride, channels])
     blocks = pd.DataFrame(blocks, columns=["stage", *COMPARED[:3]], dtype=object)
     grouped = blocks.groupby("stage", sort=False)
     table = grouped.first().assign(layers=grouped.size().astype(object))
@@ -96,15 +92,18 @@ def _differences(cells: pd.Series) -> str:
 
 def convolutions(backbone: str) -> pd.Series:
     """Count convolutional layers: ordinary, pointwise (1x1), depthwise, squeeze-excite, all."""
-    counts = dict.fromkeys(("ordinary", "pointwise", "depthwise", "squeeze-excite"), 0)
-    for layer in _convolutions(backbone):
+
+    def kind(layer: keras.Layer) -> str:
         if "_se_" in layer.name:
-            counts["squeeze-excite"] += 1
-        elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            counts["depthwise"] += 1
-        else:
-            counts["pointwise" if layer.kernel_size == (1, 1) else "ordinary"] += 1
-    return pd.Series(counts | {"all": sum(counts.values())}, name=backbone)
+            return "squeeze-excite"
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            return "depthwise"
+        return "pointwise" if layer.kernel_size == (1, 1) else "ordinary"
+
+    kinds = ["ordinary", "pointwise", "depthwise", "squeeze-excite"]
+    counts = pd.Series(map(kind, _convolutions(backbone))).value_counts()
+    counts = counts.reindex(kinds, fill_value=0)
+    return pd.concat([counts, pd.Series({"all": counts.sum()})]).rename(backbone)
 
 
 def costs(
@@ -114,18 +113,16 @@ def costs(
 ) -> pd.DataFrame:
     """Return what the baseline (k = 0, always first) and networks with k Gram modules cost.
 
-    Returns:
-        Indexed by k: parameters (moving statistics included) and multiply-adds of one image, and
-        what k adds to either, in percent of the baseline.
+    Indexed by k: parameters (moving statistics included) and multiply-adds of one image, and what k
+    adds to either, in percent of the baseline.
     """
     body = _outline(backbone, image_size)
     top, *maps = (tuple(output.shape[1:]) for output in body.outputs)
     rows = {}
     for k in (0, *(k for k in ks if k)):
-        head = build_head(k, top[-1], maps)
-        rows[k] = {"parameters": body.count_params() + head.count_params(),
-                   "multiply-adds": multiply_adds(body) + multiply_adds(head)}  # fmt: skip
-    table = pd.DataFrame.from_dict(rows, "index").rename_axis("k")
+        parts = body, build_head(k, top[-1], maps)
+        rows[k] = sum(part.count_params() for part in parts), sum(map(multiply_adds, parts))
+    table = pd.DataFrame(rows, ["parameters", "multiply-adds"]).T.rename_axis("k")
     added = 100 * (table / table.loc[0] - 1)
     return table.join(added.add_suffix(" added, %"))
 

@@ -23,10 +23,8 @@ def build_multilevel_resnet50(
 
     Gram matrices of shallow stages, flattened, are aggregated by a fully connected layer as wide as
     ResNet-50's semantic vector, and fused with the deep features after a 1x1 convolution. What the
-    paper does not say is our choice, listed in `book/systems.md`.
-
-    From images (B, S, S, 3), values 0-255, S being `image_size`, to probabilities (B, 2) of others
-    and sadness. Arguments and errors are those of `backbones.build_backbone`.
+    paper does not say is our choice, listed in `book/systems.md`. Inputs, outputs, arguments and
+    errors are those of `models.build_classifier`.
     """
     body = build_backbone("ResNet50", image_size, weights, SHALLOW)
     top, *maps = (
@@ -48,15 +46,10 @@ def build_multilevel_resnet50(
 
 
 class ContrastiveCentreLoss(keras.losses.Loss):
-    """Half the mean of d_y / (sum of the other classes' d_j + 1), d squared distances to centres.
-
-    Call arguments:
-        y_true: class indices (B,).
-        y_pred: squared distances (B, classes), one to each class's centre.
-    """
+    """Half the mean of d_y / (sum of other classes' d_j + 1), d squared distances to centres."""
 
     def call(self, y_true, y_pred):
-        """Return one value an embedding, (B,)."""
+        """Return one value an embedding, (B,), of class indices (B,) and distances (B, classes)."""
         classes = ops.cast(ops.reshape(y_true, (-1,)), "int32")
         own = ops.sum(ops.one_hot(classes, y_pred.shape[-1]) * y_pred, axis=-1)
         others = ops.sum(y_pred, axis=-1) - own
@@ -67,19 +60,14 @@ class ContrastiveCentreLoss(keras.losses.Loss):
 class WithCentres(keras.Model):
     """A classifier in training: what it is compiled with, plus weight * contrastive-centre loss.
 
-    Called, it returns (probabilities, squared distances of the embedding to one trainable centre a
-    class), both (B, classes); metrics see the probabilities alone. What is kept after `fit` is its
-    `classifier`, which has no centres.
-
-    Args:
-        classifier: of `models.build_classifier` or `build_head`; it shares its weights.
-        weight: of the added loss, above 0.
+    classifier: of `models.build_classifier` or `build_head`; it shares its weights, and is what is
+    kept after `fit`. Called, this model returns (probabilities, squared distances of the embedding
+    to one trainable centre a class), both (B, classes); metrics see the probabilities alone.
     """
 
     def __init__(self, classifier: keras.Model, weight: float, **kwargs):
         super().__init__(**kwargs)
-        self.classifier = classifier
-        self.weight = weight
+        self.classifier, self.weight = classifier, weight
         self.loss_of_centres = ContrastiveCentreLoss()
         self.network = _with_embedding(classifier)
         shape = classifier.output_shape[-1], self.network.output_shape[1][-1]  # (classes, D)
@@ -103,7 +91,7 @@ class WithCentres(keras.Model):
         return super().compute_metrics(x, y, y_pred[0], sample_weight)
 
     def get_config(self):
-        """Return the arguments that make this model again."""
+        """Return the arguments."""
         classifier = keras.saving.serialize_keras_object(self.classifier)
         return {**super().get_config(), "classifier": classifier, "weight": self.weight}
 

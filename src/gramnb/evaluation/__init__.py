@@ -15,10 +15,10 @@ from gramnb.evaluation.metrics import (
     METRICS,
     Calibration,
     at_prevalence,
-    ece,
     log_odds,
     of_sadness,
     report,
+    score,
     wilson,
 )
 from gramnb.evaluation.tables import (

@@ -24,77 +24,16 @@ import pandas as pd
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from gramnb.evaluation.metrics import BINS, METRICS, bins, checked, wilson
+from gramnb.evaluation.metrics import bins, checked, score, wilson
 
 LEVEL = 0.95  # of every interval
 CHUNK = 100  # resamples at a time: the weights of 6,107 images take 5 MB
-
-
-class Difference(NamedTuple):
-    """A difference in the metric's unit, its 95 % interval, and how sure it is."""
-
-    estimate: float
-    low: float
-    high: float
-    p: float  # two-sided
-    # the least true difference that a test at the 5 % level finds with a probability of 80 %, given
-    # the error at hand: t(0.975) + t(0.8) standard errors
-    detectable: float
-    error: float  # standard error
-    freedom: float  # degrees of freedom
 
 
 def interval(mean, error, freedom) -> tuple[np.ndarray, np.ndarray]:
     """Return the 95 % interval: the mean ± t x standard error, t of so many degrees of freedom."""
     half = stats.t.isf((1 - LEVEL) / 2, freedom) * error
     return mean - half, mean + half
-
-
-def score(metric, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return one of METRICS for each of r resamples at once, (r,), at a threshold of 0.5.
-
-    metric: of a tuple of m names all are returned, (r, m); of an array of g false positive rates
-    the ROC curve's heights there, (r, g). weights: (r, n), how often each image is drawn; a row of
-    ones gives what `metrics.report` gives. AUC is NaN where a class is missing.
-    """
-    if isinstance(metric, tuple):
-        return np.stack([score(name, y, p, weights) for name in metric], axis=-1)
-    if isinstance(metric, np.ndarray):
-        curves = zip(*curve(y, p, weights), strict=True)
-        return np.array([np.interp(metric, fpr, tpr) for fpr, tpr in curves])
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; there are {', '.join(METRICS)}")
-    images = weights.sum(axis=1)
-    if metric == "auc":
-        fpr, tpr = curve(y, p, weights)
-        return (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
-    if metric == "brier":
-        return weights @ (p - y) ** 2 / images
-    if metric == "ece":
-        gaps = weights * (y - p) @ (bins(p)[:, None] == np.arange(BINS))  # (r, BINS)
-        return np.abs(gaps).sum(axis=1) / images
-    if metric == "accuracy":
-        return weights @ ((p > 0.5) == y) / images
-    name, label = metric.split("_")
-    there, called = (given == (label == "sadness") for given in (y, p > 0.5))
-    right, there, called = (weights @ images for images in (there & called, there, called))
-    of = {"precision": called, "recall": there, "f1": (called + there) / 2}[name]
-    return np.divide(right, of, out=np.zeros(of.shape), where=of > 0)
-
-
-def curve(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return false and true positive rates from (0, 0) to (1, 1), each (r, thresholds + 1).
-
-    Images of equal p pass the threshold together. A resample without one of the classes is NaN.
-    """
-    order = np.argsort(-p, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)  # of each run of equal p
-    rates = []
-    for label in (0, 1):
-        passed = np.cumsum(weights[:, order] * (y[order] == label), axis=1)[:, last]
-        total = np.where(passed[:, -1:] > 0, passed[:, -1:], np.nan)
-        rates.append(np.pad(passed / total, ((0, 0), (1, 0))))
-    return rates[0], rates[1]
 
 
 class Runs(NamedTuple):
@@ -106,31 +45,27 @@ class Runs(NamedTuple):
     p: np.ndarray  # (s, n)
     fold: np.ndarray  # (s, n)
     unit: np.ndarray  # (n,) images of one unit are drawn together
-    ratio: float  # images tested for each one trained on, mean over folds; NaN where not recorded
 
     @classmethod
     def of(cls, predictions: pd.DataFrame) -> Self:
         """Arrange a predictions frame; raise ValueError unless each run has each image once."""
-        checked(predictions["y"], predictions["p_sadness"])
-        absent = {"seed": -1, "fold": -1, "group": -1, "n_train": np.nan, "n_test": np.nan}
-        frame = predictions.assign(**{k: v for k, v in absent.items() if k not in predictions})
+        y, p = checked(predictions["y"], predictions["p_sadness"])
+        absent = dict.fromkeys({"seed", "fold", "group"} - set(predictions), -1)
+        frame = predictions.assign(y=y, p_sadness=p, **absent)
         if (twice := frame.duplicated(["image_id", "seed"])).any():
             image = frame["image_id"][twice].iloc[0]
             raise ValueError(f"image {image} twice in a run: select one variant, data set, split")
-        wide = frame.pivot(index="image_id", columns="seed", values=["y", "p_sadness", "fold"])
+        wide = frame.pivot(index=["image_id", "y"], columns="seed", values=["p_sadness", "fold"])
         if (lacking := wide.isna().any(axis=1)).any():
-            raise ValueError(f"image {wide.index[lacking][0]} is not in every run")
-        y, p, fold = (wide[name].to_numpy().T for name in ("y", "p_sadness", "fold"))
-        if (y != y[0]).any():
-            raise ValueError(f"image {wide.index[(y != y[0]).any(axis=0)][0]} has two labels")
-        group = frame.drop_duplicates("image_id").set_index("image_id")["group"][wide.index]
-        alone = pd.Series(-1 - np.arange(len(group)), group.index)
-        unit = pd.factorize(group.where(group >= 0, alone))[0]
-        sizes = frame.groupby(["seed", "fold"])[["n_test", "n_train"]].first()
-        ratio = float((sizes["n_test"] / sizes["n_train"]).mean(skipna=False))
-        return cls(wide.index, wide["y"].columns, y[0].astype(int), p, fold, unit, ratio)
+            image, label = wide.index[lacking][0]
+            raise ValueError(f"image {image} is not in every run with the label {label}")
+        images, y = (wide.index.get_level_values(name) for name in ("image_id", "y"))
+        group = frame.groupby("image_id")["group"].first().to_numpy()
+        unit = pd.factorize(np.where(group >= 0, group, -1 - np.arange(len(group))))[0]
+        p, fold = (wide[name].to_numpy().T for name in ("p_sadness", "fold"))
+        return cls(images, wide["fold"].columns, y.to_numpy(), p, fold, unit)
 
-    def fold_scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
+    def scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
         """Return each fold's `score`, (s, folds, r, ...); weights None is the data, r = 1."""
         drawn = np.ones((1, len(self.y))) if weights is None else weights
         scores = []
@@ -140,10 +75,6 @@ class Runs(NamedTuple):
         if weights is None and np.isnan(scores).any():
             raise ValueError("one class only in a fold or in y: there is no ROC curve")
         return np.array(scores)
-
-    def scores(self, metric, weights: np.ndarray | None = None) -> np.ndarray:
-        """Return each run's score, the mean over its folds, (s, r, ...)."""
-        return self.fold_scores(metric, weights).mean(axis=1)
 
 
 @lru_cache(maxsize=1)  # every variant and metric of a study asks for the same
@@ -156,13 +87,13 @@ def resampled(units: int, resamples: int, seed: int = 0) -> np.ndarray:
 def _bootstrap(scores: Callable, unit: np.ndarray, resamples: int) -> tuple[np.ndarray, ...]:
     """Return scores of s runs, (s, ...), the error of their mean and its degrees of freedom.
 
-    scores: of how often each image is drawn, (r, n) or None, to (s, r, ...). Freedom is
+    scores: of how often each image is drawn, (r, n) or None, to (s, folds, r, ...). Freedom is
     Satterthwaite's.
     """
-    values, units = scores(None)[:, 0], int(unit.max()) + 1
+    values, units = scores(None).mean(axis=1)[:, 0], int(unit.max()) + 1
     counts = resampled(units, resamples)
     chunks = (counts[n : n + CHUNK, unit].astype(float) for n in range(0, resamples, CHUNK))
-    draws = np.concatenate([scores(drawn) for drawn in chunks], axis=1)  # (s, resamples, ...)
+    draws = np.concatenate([scores(drawn).mean(axis=1) for drawn in chunks], axis=1)
     runs = len(values)
     images = np.nanvar(draws.mean(axis=0), axis=0)  # of the mean over runs
     between = values.var(axis=0, ddof=1) / runs if runs > 1 else np.zeros_like(images)
@@ -194,29 +125,30 @@ def roc_band(predictions: pd.DataFrame, points: int = 101, resamples: int = 1000
     """
     rates = np.linspace(0, 1, points)
     band = estimate(predictions, rates, resamples)
-    area = pd.Series(Runs.of(predictions).scores("auc")[:, 0])
+    area = estimate(predictions, "auc", 1)
     table = pd.DataFrame({"fpr": rates, "tpr": band.pop("mean"), **band}).drop(columns="n")
-    table.attrs = {"auc": float(area.mean()), "auc_sd": float(area.std())}
+    table.attrs = {"auc": float(area["mean"]), "auc_sd": float(area["sd"])}
     return table
 
 
 def paired_difference(
-    a: pd.DataFrame,
-    b: pd.DataFrame,
-    metric: str | tuple[str, ...] = "accuracy",
-    method: str = "",
-    resamples: int = 1000,
-) -> Difference:
+    a: pd.DataFrame, b: pd.DataFrame, metric="accuracy", method: str = "", resamples: int = 1000
+) -> dict:
     """Return metric(a) - metric(b) of two variants' predictions of the same images and seeds.
 
-    Of several metrics the fields are arrays. Without folds, or by method "bootstrap", the interval
-    covers runs and groups of images, and speaks of these training images. With folds it is the
-    corrected resampled t-test's: the variance of the J differences, one a fold, times
-    1/J + n_test / n_train (the larger of two), and J - 1 degrees of freedom. Seeds that share their
-    folds repeat no partition, and are averaged first.
+    Without folds, or by method "bootstrap", the interval covers runs and groups of images, and
+    speaks of these training images. With folds it is the corrected resampled t-test's: the variance
+    of the J differences, one a fold, times 1/J + n_test / n_train (the larger of two), and J - 1
+    degrees of freedom. Seeds that share their folds repeat no partition, and are averaged first.
+
+    Returns:
+        In the metric's unit (of several metrics arrays): estimate; low, high, its 95 % interval; p,
+        two-sided; detectable, the least true difference that a test at the 5 % level finds with a
+        probability of 80 %, given the error at hand; error, the standard error; freedom, its
+        degrees.
 
     Raises:
-        ValueError: images, labels, seeds, folds or groups differ; folds without n_train and n_test.
+        ValueError: images, labels, seeds, folds or groups differ.
     """
     one, other = Runs.of(a), Runs.of(b)
     for name in ("images", "y", "seeds", "fold", "unit"):
@@ -224,26 +156,32 @@ def paired_difference(
             raise ValueError(f"the two variants differ in their {name}: a pair shares them")
     if method not in ("", "bootstrap"):
         raise ValueError(f"method must be 'bootstrap', or '' to go by the folds, got {method!r}")
+
+    def difference(drawn: np.ndarray | None) -> np.ndarray:
+        return one.scores(metric, drawn) - other.scores(metric, drawn)  # (s, folds, r, ...)
+
     if method == "bootstrap" or np.ptp(one.fold) == 0:
-
-        def difference(drawn: np.ndarray | None) -> np.ndarray:
-            return one.scores(metric, drawn) - other.scores(metric, drawn)
-
         values, error, freedom = _bootstrap(difference, one.unit, resamples)
     else:
-        ratio = np.max([one.ratio, other.ratio])  # NaN if either is
-        if np.isnan(ratio):
-            raise ValueError("predictions lack n_train and n_test, which folds need")
-        values = (one.fold_scores(metric) - other.fold_scores(metric))[:, :, 0]
+        values = difference(None)[:, :, 0]
         alike = (one.fold == one.fold[0]).all()
         values = values.mean(axis=0) if alike else np.concatenate(values)  # (J, ...)
+        sizes = [each.groupby(["seed", "fold"])[["n_test", "n_train"]].first() for each in (a, b)]
+        ratio = max((each["n_test"] / each["n_train"]).mean() for each in sizes)
         error = values.std(axis=0, ddof=1) * np.sqrt(1 / len(values) + ratio)
         freedom = len(values) - 1
     mean = values.mean(axis=0)
     t = np.divide(np.abs(mean), error, out=np.where(mean == 0, 0, np.inf), where=error > 0)
-    detectable = (stats.t.isf((1 - LEVEL) / 2, freedom) + stats.t.ppf(0.8, freedom)) * error
     low, high = interval(mean, error, freedom)
-    return Difference(mean, low, high, 2 * stats.t.sf(t, freedom), detectable, error, freedom)
+    return {
+        "estimate": mean,
+        "low": low,
+        "high": high,
+        "p": 2 * stats.t.sf(t, freedom),
+        "detectable": (stats.t.isf((1 - LEVEL) / 2, freedom) + stats.t.ppf(0.8, freedom)) * error,
+        "error": error,
+        "freedom": freedom,
+    }
 
 
 def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -266,9 +204,8 @@ def reliability(predictions: pd.DataFrame) -> pd.DataFrame:
 def disagreement(a: pd.DataFrame, b: pd.DataFrame) -> float:
     """Return on which share of images exactly one run of a pair is right, mean over pairs of runs.
 
-    a, b: predictions of two variants' runs (seeds) on the same images; a run is paired with each
-    run of the other one. With `a is b` the pairs are the different runs of one variant: what the
-    seed alone changes. Raises ValueError if the images differ.
+    a, b: two variants' predictions of the same images; a run is paired with each run of the other
+    one. With `a is b` the pairs are the different runs of one variant: what the seed alone changes.
     """
     one, other = Runs.of(a), Runs.of(b)
     if not one.images.equals(other.images):
@@ -286,9 +223,8 @@ def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
     differences: of `tables.compare`; higher is better. margin: in the metric's unit, above 0.
 
     Columns: worse, equivalent, better, the posterior probabilities of a difference below -margin,
-    within, above (the correlated Bayesian t-test of Corani and Benavoli 2015, whose posterior is
-    Student's t of estimate, error and freedom); p, of two one-sided tests of not being equivalent
-    (Schuirmann 1987): with that posterior the larger of worse and better.
+    within, above (the correlated Bayesian t-test of Corani and Benavoli 2015); p, of two one-sided
+    tests of not being equivalent (Schuirmann 1987).
     """
     posterior = stats.t(differences["freedom"], differences["estimate"], differences["error"])
     worse, better = posterior.cdf(-margin), posterior.sf(margin)
@@ -299,17 +235,14 @@ def equivalence(differences: pd.DataFrame, margin: float) -> pd.DataFrame:
 def meta_analysis(estimates, errors) -> dict[str, float]:
     """Return what studies say together, by random effects: each has a true difference of its own.
 
-    estimates, errors: (n,) of 3 studies or more, differences and their standard errors, one unit.
+    estimates, errors: (n,) of 3 studies or more, differences and their standard errors.
 
     Keys: estimate, low, high, of the mean of all possible studies (DerSimonian and Laird 1986, the
     interval of Hartung and Knapp 2001); tau, the SD between the true differences; predicted_low,
     predicted_high, for the true difference of one more study (Higgins 2009).
     """
     estimates, errors = np.asarray(estimates, float), np.asarray(errors, float)
-    n = len(estimates)
-    if n < 3 or not (errors > 0).all():
-        raise ValueError(f"need three studies or more with errors above 0, got errors {errors}")
-    weights = errors**-2
+    n, weights = len(estimates), errors**-2
     fixed = np.average(estimates, weights=weights)
     q = weights @ (estimates - fixed) ** 2
     tau2 = max(0, (q - n + 1) / (weights.sum() - weights @ weights / weights.sum()))

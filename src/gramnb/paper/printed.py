@@ -62,7 +62,7 @@ def table3() -> pd.DataFrame:
     to four digits, hence accuracies are sure to 0.005.
     """
     accuracy = 100 * implied(SCORES)["accuracy"].loc[4].groupby(["k", "Network"]).first()
-    table = accuracy.reset_index("Network").rename(columns={"Network": "network"})
+    table = accuracy.rename_axis(["k", "network"]).reset_index("network")
     balanced = 100 * SCORES.loc[4]["Recall"].groupby("k").mean()
     table["gain"] = table["accuracy"] - table["accuracy"][0]
     table["gain_balanced"] = balanced - balanced[0]
