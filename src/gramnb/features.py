@@ -2,8 +2,8 @@
 
 Pictures are squashed to a square: our choice, since nothing is cut off. The paper says "256x256"
 and no more. A frozen run trains only the head, so all it needs of an image is the pooled top of the
-backbone and the taps' feature maps. Each is cached by image, backbone, weights and size, in shards
-written whole: an interrupted pass goes on where it stopped.
+backbone and the taps' feature maps. Each is cached in a file of its own, by image, backbone,
+weights, size and layer: an interrupted pass goes on where it stopped.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ OPERATIONS = (
     "shear-y", "translate-x", "translate-y",
 )  # fmt: skip
 LACKING = ("identity", "rotate", "posterize", "sharpness")
-SHARD = 256  # images a file of the cache holds; what an interruption can lose at most
+PASS = 256  # images computed before their features are written; what an interruption can lose
 POOLED = "pooled"  # the top feature map, averaged over its positions
 
 
@@ -151,8 +151,8 @@ def compute(
     `layers` are names of feature maps, and `POOLED`; the rest is as for `build_backbone`.
     """
     folders = [_folder(backbone, image_size, weights, layer) for layer in layers]
-    lacks = [~table["image_id"].isin(_index(folder)) for folder in folders]
-    missing = table[np.logical_or.reduce(lacks)].drop_duplicates("image_id")
+    cached = [{file.stem for file in folder.glob("[!.]*.npy")} for folder in folders]
+    missing = table[~table["image_id"].isin(set.intersection(*cached))].drop_duplicates("image_id")
     if missing.empty:
         return folders
     maps = [layer for layer in layers if layer != POOLED]
@@ -161,17 +161,15 @@ def compute(
     outputs[POOLED] = keras.layers.GlobalAveragePooling2D(dtype="float32")(body.outputs[0])
     model = keras.Model(body.inputs, [outputs[layer] for layer in layers])
     with tqdm(total=len(missing), unit="image", desc=backbone, disable=not progress) as bar:
-        for start in range(0, len(missing), SHARD):
-            part = missing.iloc[start : start + SHARD]
+        for start in range(0, len(missing), PASS):
+            part = missing.iloc[start : start + PASS]
             with quiet():
                 found = keras.tree.flatten(model.predict(images(part, image_size, 32), verbose=0))
-            for folder, output, lacked in zip(folders, found, lacks, strict=True):
-                if lacked.any():
-                    kind = np.float16 if output.ndim == 4 else np.float32
-                    ids = part["image_id"].to_numpy(dtype=str)
-                    name = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
-                    with atomic(folder / f"{name}.npz") as temporary:
-                        np.savez(temporary, ids=ids, output=output.astype(kind))
+            for folder, output in zip(folders, found, strict=True):
+                kind = np.float16 if output.ndim == 4 else np.float32
+                for image, own in zip(part["image_id"], output.astype(kind), strict=True):
+                    with atomic(folder / f"{image}.npy") as temporary:
+                        np.save(temporary, own)
             bar.update(len(part))
     return folders
 
@@ -191,31 +189,15 @@ def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> 
     if Path(weights).is_file():
         weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     key = fingerprint({"weights": weights, "layer": layer})
-    folder = cache_dir() / "features" / f"{backbone}-{image_size}-{layer}-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _index(folder: Path) -> dict[str, tuple[Path, int]]:
-    """Return where each cached image stands: its shard and its row there."""
-    index = {}
-    for file in sorted(folder.glob("[!.]*.npz")):
-        with np.load(file) as shard:
-            index.update({image: (file, row) for row, image in enumerate(shard["ids"].tolist())})
-    return index
+    return cache_dir() / "features" / f"{backbone}-{image_size}-{layer}-{key}"
 
 
 @lru_cache(maxsize=4)  # many heads read the same maps; TensorFlow never lets go of a copy
 def _gather(folder: Path, ids: tuple[str, ...]) -> np.ndarray:
-    index = _index(folder)
-    wanted = pd.DataFrame([index[image] for image in ids], columns=["file", "row"])
-    output = None
-    for file, rows in wanted.groupby("file"):
-        with np.load(file) as shard:
-            part = shard["output"]
-        if output is None:
-            output = np.empty((len(ids), *part.shape[1:]), part.dtype)
-        output[rows.index] = part[rows["row"]]
+    first = np.load(folder / f"{ids[0]}.npy")
+    output = np.empty((len(ids), *first.shape), first.dtype)
+    for own, image in zip(output, ids, strict=True):
+        own[...] = np.load(folder / f"{image}.npy")
     return output
 
 
