@@ -31,7 +31,8 @@ def counted(monkeypatch, tmp_path):
 
 
 def extracted(table, image_size, layers=BOTH):
-    return features.extract(table, BACKBONE, image_size, layers=layers, progress=False)
+    folders = features.compute(table, BACKBONE, image_size, layers=layers, progress=False)
+    return [features.cached(folder, tuple(table["image_id"])) for folder in folders]
 
 
 def test_features_are_the_backbones_outputs_each_computed_once(table, small, counted):
@@ -111,7 +112,7 @@ def colours(tmp_path_factory):
     for row in range(7):
         Image.new("RGB", (20, 30), (10 * row, 100, 200)).save(folder / f"{row}.png")
     paths = [str(folder / f"{row}.png") for row in range(7)]
-    return pd.DataFrame({"path": paths, "sadness": np.arange(7) % 2})
+    return pd.DataFrame({"path": paths, "sadness": np.arange(7) % 2, "emotion": ""})
 
 
 def test_epochs_have_orders_of_their_own_and_share_no_batch(colours):

@@ -85,19 +85,16 @@ def images(
     orders: np.ndarray | None = None,
     augment: tuple[int, int] | None = None,
     seed: int = 0,
-    labels: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Return batches of images, float32 (B, S, S, 3) in 0-255, and labels, int32 (B,).
 
     Args:
-        table: manifest rows with `path` and `sadness`.
+        table: manifest rows with `path` and, as labels, `sadness`.
         image_size: S, in pixels.
         batch_size: B over all replicas; the last batch of an epoch may be smaller.
         orders: `shuffled` for training; None takes the rows once, as they stand.
         augment, seed: None, or RandAugment's (N, M); it follows from seed, epoch and row.
-        labels: of the rows, (n,); None means their `sadness`.
     """
-    labels = table["sadness"].to_numpy() if labels is None else labels
     files = table["path"].to_numpy()
     change = rand_augment(*augment, seed) if augment else lambda images, keys: images
 
@@ -110,7 +107,7 @@ def images(
         batch = tf.ensure_shape(batch, (None, image_size, image_size, 3))
         return change(tf.cast(batch, tf.float32), keys)
 
-    return _batches(load, labels, batch_size, orders)
+    return _batches(load, table["sadness"].to_numpy(), batch_size, orders)
 
 
 def _batches(
@@ -146,13 +143,13 @@ def compute(
     layers: Sequence[str] = (POOLED,),
     progress: bool = True,
 ) -> list[Path]:
-    """Compute what the cache lacks, in one pass; return where each layer's outputs lie.
+    """Compute what the cache lacks, in one pass; return each layer's folder, which `cached` reads.
 
     `layers` are names of feature maps, and `POOLED`; the rest is as for `build_backbone`.
     """
     folders = [_folder(backbone, image_size, weights, layer) for layer in layers]
-    cached = [{file.stem for file in folder.glob("[!.]*.npy")} for folder in folders]
-    missing = table[~table["image_id"].isin(set.intersection(*cached))].drop_duplicates("image_id")
+    known = [{file.stem for file in folder.glob("[!.]*.npy")} for folder in folders]
+    missing = table[~table["image_id"].isin(set.intersection(*known))].drop_duplicates("image_id")
     if missing.empty:
         return folders
     maps = [layer for layer in layers if layer != POOLED]
@@ -174,15 +171,6 @@ def compute(
     return folders
 
 
-def extract(table: pd.DataFrame, backbone: str, image_size: int, *args, **kwargs):
-    """Return the rows' features, cached or computed now; arguments are those of `compute`.
-
-    In the rows' order, for each layer (n, H, W, C) float16, or (n, D) float32 for `POOLED`.
-    """
-    folders = compute(table, backbone, image_size, *args, **kwargs)
-    return [_gather(folder, tuple(table["image_id"])) for folder in folders]
-
-
 def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> Path:
     """Name a layer's cache by all that its numbers depend on, a weights file by its content."""
     weights = weights or "imagenet"
@@ -193,7 +181,8 @@ def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> 
 
 
 @lru_cache(maxsize=4)  # many heads read the same maps; TensorFlow never lets go of a copy
-def _gather(folder: Path, ids: tuple[str, ...]) -> np.ndarray:
+def cached(folder: Path, ids: tuple[str, ...]) -> np.ndarray:
+    """Return a layer's outputs, (n, H, W, C) float16, or (n, D) float32 of `POOLED`."""
     first = np.load(folder / f"{ids[0]}.npy")
     output = np.empty((len(ids), *first.shape), first.dtype)
     for own, image in zip(output, ids, strict=True):
@@ -228,8 +217,8 @@ class Inputs:
         labels = class_indices(self.table, config.classes)[rows]
         if self.arrays is None:
             part, augment = self.table.iloc[rows], config.augment if epochs else None
-            more = (orders, augment, config.seed, labels)
-            return images(part, config.image_size, size, *more)
+            part = part.assign(sadness=labels)
+            return images(part, config.image_size, size, orders, augment, config.seed)
 
         def load(_: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
             kinds = [array.dtype for array in self.arrays]
@@ -260,10 +249,8 @@ def class_indices(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     Raises:
         ValueError: an emotion that is no class, where "others" is none either.
     """
-    if tuple(classes) == ("others", "sadness"):
-        return table["sadness"].to_numpy(np.int32)
-    emotion = table["emotion"].where(table["emotion"].isin(classes), "others")
-    names = emotion.where(table["sadness"] == 0, "sadness")
+    told = table["emotion"].isin(set(classes) - {"sadness"})
+    names = table["emotion"].where(told, "others").where(table["sadness"] == 0, "sadness")
     index = pd.Index(classes).get_indexer(names)
     if (index < 0).any():
         lost = ", ".join(sorted(table.loc[index < 0, "emotion"].unique()))
@@ -285,4 +272,5 @@ def prepare_inputs(
     taps = config.taps or (BACKBONES[config.backbone].tap,)
     layers = (first, *(taps if config.k else ()))  # the baseline reads no tap
     where = (config.backbone, config.image_size, config.weights)
-    return Inputs(table, config, extract(table, *where, layers, progress))
+    folders, ids = compute(table, *where, layers, progress), tuple(table["image_id"])
+    return Inputs(table, config, [cached(folder, ids) for folder in folders])

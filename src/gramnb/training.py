@@ -43,7 +43,7 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
             run that another process trains.
     """
     table = manifests.kept(manifests.read(resolve(config.manifest))).reset_index(drop=True)
-    splits(table, config)  # which refuses empty ones
+    rows = splits(table, config)  # which refuses empty ones
     check_files(table, config.manifest)
     run = run_of(config, folder)
     config = config.resolved(available())
@@ -55,8 +55,8 @@ def train(config: TrainConfig, folder: str | Path = "runs/demo", progress: bool 
                 epochs = _Epochs(run, config)
                 inputs = prepare_inputs(table, config, progress, training=True)
                 if len(epochs.history) < config.epochs:
-                    _fit(inputs, epochs, progress)
-                _finish(inputs, epochs)
+                    _fit(inputs, rows, epochs, progress)
+                _finish(inputs, rows, epochs)
     for left in (run.path / CHECKPOINT, *run.path.glob(".*")):  # with what a killed one wrote
         left.unlink(missing_ok=True)
     return run
@@ -139,10 +139,10 @@ def _build(inputs: Inputs, steps: int) -> keras.Model:
     return model
 
 
-def _fit(inputs: Inputs, epochs: "_Epochs", progress: bool) -> None:
+def _fit(inputs: Inputs, rows: dict, epochs: "_Epochs", progress: bool) -> None:
     """Train the epochs that are not done."""
     config, done = inputs.config, len(epochs.history)
-    rows, scope = splits(inputs.table, config), strategy(config.replicas)
+    scope = strategy(config.replicas)
     # Keras builds what it compiles from the first batch, and fails if its parts are not equal
     even = {split: len(own) - len(own) % config.replicas for split, own in rows.items()}
     size, checked = (min(config.global_batch, max(even[split], 1)) for split in ("train", "val"))
@@ -233,22 +233,24 @@ def _state(model: keras.Model) -> list[keras.Variable]:
     return [*model.weights, *model.optimizer.variables]
 
 
-def _finish(inputs: Inputs, epochs: _Epochs) -> None:
+def _finish(inputs: Inputs, rows: dict, epochs: _Epochs) -> None:
     """Write the run's tables from the saved model, metrics last."""
     config, run, history = inputs.config, epochs.run, epochs.history
-    rows = splits(inputs.table, config)
     with quiet(), policy(config.precision):
         model = _network(inputs)
         model.set_weights(epochs.arrays[: len(model.weights)])
-        if config.trained_from:
-            model = _whole(model, config)
+        if config.trained_from:  # what was not trained below it
+            body = _backbone(config)
+            for layer in model.get_layer("trunk").layers[1:]:  # after its input
+                body.get_layer(layer.name).set_weights(layer.get_weights())
+            model = join(body, model.get_layer("head"))
             inputs = replace(inputs, arrays=None)  # as it will be asked: about images
     with atomic(run.path / "model.keras") as temporary:
         model.save(temporary)
     with atomic(run.path / "history.csv") as temporary:
         history.to_csv(temporary, index=False)
     model = load_model(run.path / "model.keras")
-    asked = SPLITS[1:] if config.validation else SPLITS[2:]
+    asked = [split for split in ("val", "test") if len(rows[split])]
     tables = {split: inputs.predict(model, rows[split], split) for split in asked}
     run.write_predictions(pd.concat(tables.values(), ignore_index=True))
     seconds = history["seconds"].sum()
@@ -259,15 +261,15 @@ def _finish(inputs: Inputs, epochs: _Epochs) -> None:
         "images_per_second": round(len(rows["train"]) * len(history) / seconds, 1),
         "augmentation": augmented or "none",
     }
-    write_json(run.path / "environment.json", {**environment(), **how})
+    write_json(run.path / "environment.json", environment() | how)
     metrics = {split: evaluation.report(t["y"], t["p_sadness"]) for split, t in tables.items()}
     known = {
-        "sizes": {split: len(rows[split]) for split in SPLITS},
+        "sizes": {split: len(found) for split, found in rows.items()},
         "epoch": epochs.kept(),
         "parameters": model.count_params(),
         "trained": sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
     }
-    write_json(run.path / "metrics.json", {**metrics, **known})
+    write_json(run.path / "metrics.json", metrics | known)
 
 
 # Networks, made and read back
@@ -298,17 +300,7 @@ def _network(inputs: Inputs) -> keras.Model:
 
 
 def _backbone(config: TrainConfig) -> keras.Model:
-    where = (config.image_size, config.weights, config.taps or None)
-    return build_backbone(config.backbone, *where)
-
-
-def _whole(model: keras.Model, config: TrainConfig) -> keras.Model:
-    """Return the classifier of what was trained above a layer, and what was not below it."""
-    body = _backbone(config)
-    for layer in model.get_layer("trunk").layers:
-        if layer.weights:
-            body.get_layer(layer.name).set_weights(layer.get_weights())
-    return join(body, model.get_layer("head"))
+    return build_backbone(config.backbone, config.image_size, config.weights, config.taps or None)
 
 
 def load_network(run: Run) -> keras.Model:
