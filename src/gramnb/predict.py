@@ -1,7 +1,7 @@
 """Asking a trained network about photographs: a file, or a folder of them.
 
 A model that ships with the package (`shipped`) answers by ONNX Runtime, which starts at once; a
-run's answers in Keras (`networks`), which is imported when it is needed.
+run's answers in Keras (`training`), which is imported when it is needed.
 """
 
 import os
@@ -126,9 +126,9 @@ class SadnessClassifier:
                 f"{run}: no finished run there (and models that ship are {names}); "
                 "train one with notebook 03 and give its directory"
             )
-        from gramnb.features import probabilities
-
         network = _training().load_network(found)
+        from gramnb.features import probabilities  # after what keeps TensorFlow quiet
+
         return cls(
             partial(probabilities, network),
             network.input_shape[1],
