@@ -134,7 +134,7 @@ def test_killed_in_an_epoch_and_started_again(config, tmp_path, run, eager):
     The checkpoint has the centres, where the schedule stands and by what half precision scales its
     loss; a finished run has none.
     """
-    slow = config.replace(epochs=6, centre_loss=0.5, schedule="cosine",
+    slow = config.replace(epochs=4, centre_loss=0.5, schedule="cosine",
                           weight_decay=30.0, precision="mixed_float16")  # fmt: skip
     eagerly = "import tensorflow; tensorflow.config.run_functions_eagerly(True)" + TRAIN
     command = [sys.executable, "-c", eagerly, slow.model_dump_json(), str(tmp_path / "killed")]
@@ -150,7 +150,7 @@ def test_killed_in_an_epoch_and_started_again(config, tmp_path, run, eager):
     before = pd.DataFrame(np.load(path / CHECKPOINT)["arr_0"])
 
     resumed = train(slow, tmp_path / "killed", progress=False)
-    assert list(resumed.history["epoch"]) == [*range(1, 7)]
+    assert list(resumed.history["epoch"]) == [1, 2, 3, 4]
     pd.testing.assert_frame_equal(resumed.history.head(len(before)), before)
     assert not list(path.glob("*checkpoint*"))
     assert b"entre" not in zipfile.ZipFile(path / "model.keras").read("config.json")
