@@ -39,9 +39,9 @@ from gramnb.evaluation import of_sadness
 from gramnb.explain import contribution_maps
 from gramnb.features import probabilities
 from gramnb.interventions import UNTOUCHED, intervene, label, luminance
-from gramnb.networks import load_network
 from gramnb.predict import find_images
 from gramnb.runs import Run, atomic, resolve
+from gramnb.training import load_network
 
 OUT = "results/artworks"
 STUDY, ROWS = "shipped", ("k = 0", "k = 4")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from studies.experiment import Experiment
 
-from gramnb import features, networks, training
+from gramnb import features, training
 from gramnb._keras import keras, quiet
 from gramnb.choices import BACKBONES
 from gramnb.config import TrainConfig
@@ -59,7 +59,7 @@ def train(experiment: Experiment, part: int = 1, parts: int = 1) -> list[Path]:
         began = time.perf_counter()
         run = training.train(config, experiment.runs, progress=False)
         if experiment.others:
-            networks.transfer(run, experiment.others, progress=False)
+            training.transfer(run, experiment.others, progress=False)
         keras.backend.clear_session()
         gc.collect()
         where = f", fold {config.fold}" if config.fold >= 0 else ""

@@ -166,7 +166,7 @@ def earlier() -> dict[str, float]:
 
 
 def write_weights(run: Run, file: Path) -> None:
-    """Write the weights that a run's training changed, as `networks.load_shipped` reads them."""
+    """Write the weights that a run's training changed, as `training.load_shipped` reads them."""
     from gramnb._keras import load_model, quiet
     from gramnb.training import classifier
 
@@ -189,7 +189,7 @@ def write_onnx(name: str, file: Path) -> None:
     import tf2onnx
 
     from gramnb._keras import quiet
-    from gramnb.networks import load_shipped
+    from gramnb.training import load_shipped
 
     with quiet():
         network = load_shipped(name)

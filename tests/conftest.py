@@ -83,6 +83,30 @@ def run(config):
 
 
 @pytest.fixture
+def small(monkeypatch, tmp_path):
+    """A backbone of three convolutions, under Lite0's name: it is quick to build and to trace."""
+    from gramnb import features, models, training
+    from gramnb._keras import keras
+
+    def build(name, image_size, weights=None, taps=None):
+        image = keras.Input((image_size, image_size, 3))
+        x = keras.layers.Rescaling(1 / 255)(image)
+        for block, width, stride in (("block2b", 24, 4), ("block3b", 40, 2), ("top", 64, 4)):
+            start, conv = keras.initializers.GlorotUniform(seed=width), f"{block}_project_conv"
+            x = keras.layers.Conv2D(width, 1, stride, kernel_initializer=start, name=conv)(x)
+            x = keras.layers.BatchNormalization(momentum=0.5, name=f"{block}_project_bn")(x)
+        whole = keras.Model(image, x)
+        tapped = ("block3b_project_conv",) if taps is None else taps
+        maps = [whole.get_layer(layer).output for layer in tapped]
+        return keras.Model(image, [x, *maps], name="backbone")
+
+    for room in (features, models, training):
+        monkeypatch.setattr(room, "build_backbone", build)
+    monkeypatch.setenv("GRAMNB_CACHE", str(tmp_path / "small"))
+    return build
+
+
+@pytest.fixture
 def python():
     """Run a script in a fresh interpreter and return its standard output."""
 

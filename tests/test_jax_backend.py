@@ -34,11 +34,7 @@ whole = keras.saving.load_model(folder + "/whole.keras", compile=False)
 np.save(folder + "/whole.npy", whole.predict(data["images"], verbose=0))
 """
 OPTIONS = {  # without dropout: what is drawn would differ
-    "modules": {
-        "module_fusion": "concatenate",
-        "gram_scaling": "signed_sqrt",
-        "branch_fusion": "concatenate",
-    },
+    "modules": {"module_fusion": "concatenate", "gram_scaling": "signed_sqrt"},
     "means": {"statistic": "mean"},
     "root": {
         "branch": "linear",

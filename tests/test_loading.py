@@ -8,8 +8,8 @@ import pytest
 
 from gramnb._keras import keras, load_model
 from gramnb.config import TrainConfig
-from gramnb.networks import load_network
 from gramnb.runs import Run, write_json
+from gramnb.training import load_network
 
 
 def with_lambda(file, witness):

@@ -211,7 +211,7 @@ def test_modules_import_only_what_stands_above_them():
     floors = [
         "settings", "parameters", "choices", "runs", "config", "paper", "layers", "backbones",
         "models", "variants", "architecture", "evaluation", "data", "replicas", "features",
-        "training", "shipped", "networks", "predict", "explain", "interventions", "plots", "cli",
+        "shipped", "training", "predict", "explain", "interventions", "plots", "cli",
     ]  # fmt: skip
     found = graph.imports()
     assert set(found) <= set(floors), f"{set(found) - set(floors)} have no floor"

@@ -8,22 +8,16 @@ from gramnb.config import TrainConfig
 from gramnb.data.curation import Recipe
 from gramnb.runs import Run
 
-NAN, INF = float("nan"), float("inf")
 MULTILEVEL = {"network": "multilevel", "backbone": "ResNet50", "k": 0}
-
-
 MISTAKES = [
     ({"k": 2.5}, "k must be a valid integer, got "),
-    ({"k": True}, "k must be a valid integer, got "),
     ({"k": 10**30, "\x1b[2J": 1}, "k must be .*; TrainConfig has no setting '.x1b"),
     ({"k": -1}, "k must be greater than or equal to 0, got -1"),
     ({"image_size": 10**9}, "image_size must be .* equal to 8192, got"),
     ({"augment": (10**9, 7)}, "augment.0 must be .* equal to 100, got"),
     ({"seed": 2**40}, "seed must be "),
-    ({"learning_rate": NAN}, "learning_rate must be .* number"),
-    ({"learning_rate": INF}, "learning_rate must be .* number"),
-    ({"batch_size": 0}, "batch_size must be .* equal to 1, got 0"),
-    *(({"augment": a}, "augment.* (must|should|is) ") for a in ("37", (3, 7, 1), (0, 7), (3, 7.5))),
+    ({"learning_rate": float("nan")}, "learning_rate must be .* number"),
+    *(({"augment": a}, "augment.* (must|should|is) ") for a in ("37", (3, 7, 1), (3, 7.5))),
     ({"head": "linear"}, "head must be .* HeadOptions, got"),
     ({"head": {"dropout": 2}}, "head.dropout must be less than 1, got 2"),
     ({"head": {"droput": 0}}, "has no setting head.droput"),
@@ -34,13 +28,11 @@ MISTAKES = [
     ({"backbone": "VGG16"}, "backbone must be 'EfficientNetV2B0', .*, got 'VGG16'"),
     ({"network": "multilevel"}, "network 'multilevel' is ResNet50 with its own"),
     ({**MULTILEVEL, "head": {"dropout": 0.1}}, "trained whole: .*head=HeadOptions"),
-    ({**MULTILEVEL, "taps": ("a",)}, "network 'multilevel' is ResNet50 with its own"),
-    ({**MULTILEVEL, "trained_from": "a"}, "network 'multilevel' is ResNet50 with its own"),
-    ({"frozen": True, "weights": "none"}, "a frozen backbone needs trained weights"),
+    ({"frozen": True, "weights": "none"}, "what is not trained needs trained weights"),
     ({"validation": False, "fold": 0}, "without validation there is no best epoch"),
-    *(({"trained_from": "a", **more}, "trained_from keeps trained weights below a layer")
-      for more in ({"frozen": True}, {"centre_loss": 0.1}, {"weights": "none"})),
-    ({"classes": ["sadness", "fear"]}, "classes must be different, the second of them sadness"),
+    ({"trained_from": "a", "weights": "none"}, "what is not trained needs trained weights"),
+    ({"trained_from": "a", "centre_loss": 0.1}, "trained_from goes with frozen=False and centre_"),
+    ({"classes": ["sadness", "fear"]}, "classes must differ, the second be sadness"),
 ]  # fmt: skip
 
 

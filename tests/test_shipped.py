@@ -18,9 +18,9 @@ from gramnb import cli, shipped
 from gramnb.data import demo
 from gramnb.data.images import read_image
 from gramnb.evaluation import Calibration
-from gramnb.networks import load_shipped
 from gramnb.predict import SadnessClassifier
 from gramnb.shipped import MODELS, SHIPPED
+from gramnb.training import load_shipped
 
 CARDS = {name: shipped.card(name) for name in MODELS}
 LARGEST = 10_000_000  # bytes of a network that ships

@@ -15,7 +15,7 @@ _ROOMS = {
     "build_classifier": "models",
     "TrainConfig": "config",
     "train": "training",
-    "transfer": "networks",
+    "transfer": "training",
     "curate": "data.curation",
     "SadnessClassifier": "predict",
 }

@@ -77,20 +77,15 @@ class TrainConfig(Settings):
         if not self.validation and self.evaluate != "last":
             raise ValueError("without validation there is no best epoch: evaluate='last'")
         if self.classes[1:2] != ("sadness",) or len(set(self.classes)) < len(self.classes):
-            raise ValueError(
-                f"classes must be different, the second of them sadness: {self.classes}"
-            )
-        if self.frozen and self.weights == "none":
-            raise ValueError(
-                "a frozen backbone needs trained weights: weights='none' would keep random ones; "
-                "take weights='imagenet' or a file, or train all of it with frozen=False"
-            )
-        if self.trained_from and (self.frozen or self.centre_loss or self.weights == "none"):
-            raise ValueError(
-                "trained_from keeps trained weights below a layer and trains those above it: "
-                "frozen=False, centre_loss=0, weights='imagenet' or a file"
-            )
+            raise ValueError(f"classes must differ, the second be sadness: {self.classes}")
+        if self.trained_from and (self.frozen or self.centre_loss):
+            raise ValueError("trained_from goes with frozen=False and centre_loss=0 alone")
         if self.frozen or self.trained_from:
+            if self.weights == "none":
+                raise ValueError(
+                    "what is not trained needs trained weights: weights='imagenet' or a file; "
+                    "or train all of the network, with frozen=False"
+                )
             object.__setattr__(self, "augment", None)
         return self
 

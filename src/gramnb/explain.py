@@ -4,7 +4,7 @@ The log-odds log(p / (1 - p)) are a sum where the probability is not: biases, pl
 branch, plus the Gram modules. `grad_cam` divides the branch among the positions of the top feature
 map, `gram_contributions` the modules' part among those of each tap. Both are in log-odds: positive
 speaks for sadness, negative for others. Both take a classifier with the sub-models "backbone" and
-"head", as `networks.load_network` returns it, and images (B, S, S, 3), values 0-255, some dozens at
+"head", as `training.load_network` returns it, and images (B, S, S, 3), values 0-255, some dozens at
 once.
 """
 

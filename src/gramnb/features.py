@@ -2,8 +2,8 @@
 
 Pictures are squashed to a square: our choice, since nothing is cut off. The paper says "256x256"
 and no more. A frozen run trains only the head, so all it needs of an image is the pooled top of the
-backbone and the taps' feature maps. Each is cached by image, backbone, weights and size, in shards
-written whole: an interrupted pass goes on where it stopped.
+backbone and the taps' feature maps. Each is cached in a file of its own, by image, backbone,
+weights, size and layer: an interrupted pass goes on where it stopped.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ OPERATIONS = (
     "shear-y", "translate-x", "translate-y",
 )  # fmt: skip
 LACKING = ("identity", "rotate", "posterize", "sharpness")
-SHARD = 256  # images a file of the cache holds; what an interruption can lose at most
+PASS = 256  # images computed before their features are written; what an interruption can lose
 POOLED = "pooled"  # the top feature map, averaged over its positions
 
 
@@ -85,19 +85,16 @@ def images(
     orders: np.ndarray | None = None,
     augment: tuple[int, int] | None = None,
     seed: int = 0,
-    labels: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Return batches of images, float32 (B, S, S, 3) in 0-255, and labels, int32 (B,).
 
     Args:
-        table: manifest rows with `path` and `sadness`.
+        table: manifest rows with `path` and, as labels, `sadness`.
         image_size: S, in pixels.
         batch_size: B over all replicas; the last batch of an epoch may be smaller.
         orders: `shuffled` for training; None takes the rows once, as they stand.
         augment, seed: None, or RandAugment's (N, M); it follows from seed, epoch and row.
-        labels: of the rows, (n,); None means their `sadness`.
     """
-    labels = table["sadness"].to_numpy() if labels is None else labels
     files = table["path"].to_numpy()
     change = rand_augment(*augment, seed) if augment else lambda images, keys: images
 
@@ -110,7 +107,7 @@ def images(
         batch = tf.ensure_shape(batch, (None, image_size, image_size, 3))
         return change(tf.cast(batch, tf.float32), keys)
 
-    return _batches(load, labels, batch_size, orders)
+    return _batches(load, table["sadness"].to_numpy(), batch_size, orders)
 
 
 def _batches(
@@ -146,13 +143,13 @@ def compute(
     layers: Sequence[str] = (POOLED,),
     progress: bool = True,
 ) -> list[Path]:
-    """Compute what the cache lacks, in one pass; return where each layer's outputs lie.
+    """Compute what the cache lacks, in one pass; return each layer's folder, which `cached` reads.
 
     `layers` are names of feature maps, and `POOLED`; the rest is as for `build_backbone`.
     """
     folders = [_folder(backbone, image_size, weights, layer) for layer in layers]
-    lacks = [~table["image_id"].isin(_index(folder)) for folder in folders]
-    missing = table[np.logical_or.reduce(lacks)].drop_duplicates("image_id")
+    known = [{file.stem for file in folder.glob("[!.]*.npy")} for folder in folders]
+    missing = table[~table["image_id"].isin(set.intersection(*known))].drop_duplicates("image_id")
     if missing.empty:
         return folders
     maps = [layer for layer in layers if layer != POOLED]
@@ -161,28 +158,17 @@ def compute(
     outputs[POOLED] = keras.layers.GlobalAveragePooling2D(dtype="float32")(body.outputs[0])
     model = keras.Model(body.inputs, [outputs[layer] for layer in layers])
     with tqdm(total=len(missing), unit="image", desc=backbone, disable=not progress) as bar:
-        for start in range(0, len(missing), SHARD):
-            part = missing.iloc[start : start + SHARD]
+        for start in range(0, len(missing), PASS):
+            part = missing.iloc[start : start + PASS]
             with quiet():
                 found = keras.tree.flatten(model.predict(images(part, image_size, 32), verbose=0))
-            for folder, output, lacked in zip(folders, found, lacks, strict=True):
-                if lacked.any():
-                    kind = np.float16 if output.ndim == 4 else np.float32
-                    ids = part["image_id"].to_numpy(dtype=str)
-                    name = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
-                    with atomic(folder / f"{name}.npz") as temporary:
-                        np.savez(temporary, ids=ids, output=output.astype(kind))
+            for folder, output in zip(folders, found, strict=True):
+                kind = np.float16 if output.ndim == 4 else np.float32
+                for image, own in zip(part["image_id"], output.astype(kind), strict=True):
+                    with atomic(folder / f"{image}.npy") as temporary:
+                        np.save(temporary, own)
             bar.update(len(part))
     return folders
-
-
-def extract(table: pd.DataFrame, backbone: str, image_size: int, *args, **kwargs):
-    """Return the rows' features, cached or computed now; arguments are those of `compute`.
-
-    In the rows' order, for each layer (n, H, W, C) float16, or (n, D) float32 for `POOLED`.
-    """
-    folders = compute(table, backbone, image_size, *args, **kwargs)
-    return [_gather(folder, tuple(table["image_id"])) for folder in folders]
 
 
 def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> Path:
@@ -191,31 +177,16 @@ def _folder(backbone: str, image_size: int, weights: str | None, layer: str) -> 
     if Path(weights).is_file():
         weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     key = fingerprint({"weights": weights, "layer": layer})
-    folder = cache_dir() / "features" / f"{backbone}-{image_size}-{layer}-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _index(folder: Path) -> dict[str, tuple[Path, int]]:
-    """Return where each cached image stands: its shard and its row there."""
-    index = {}
-    for file in sorted(folder.glob("[!.]*.npz")):
-        with np.load(file) as shard:
-            index.update({image: (file, row) for row, image in enumerate(shard["ids"].tolist())})
-    return index
+    return cache_dir() / "features" / f"{backbone}-{image_size}-{layer}-{key}"
 
 
 @lru_cache(maxsize=4)  # many heads read the same maps; TensorFlow never lets go of a copy
-def _gather(folder: Path, ids: tuple[str, ...]) -> np.ndarray:
-    index = _index(folder)
-    wanted = pd.DataFrame([index[image] for image in ids], columns=["file", "row"])
-    output = None
-    for file, rows in wanted.groupby("file"):
-        with np.load(file) as shard:
-            part = shard["output"]
-        if output is None:
-            output = np.empty((len(ids), *part.shape[1:]), part.dtype)
-        output[rows.index] = part[rows["row"]]
+def cached(folder: Path, ids: tuple[str, ...]) -> np.ndarray:
+    """Return a layer's outputs, (n, H, W, C) float16, or (n, D) float32 of `POOLED`."""
+    first = np.load(folder / f"{ids[0]}.npy")
+    output = np.empty((len(ids), *first.shape), first.dtype)
+    for own, image in zip(output, ids, strict=True):
+        own[...] = np.load(folder / f"{image}.npy")
     return output
 
 
@@ -246,8 +217,8 @@ class Inputs:
         labels = class_indices(self.table, config.classes)[rows]
         if self.arrays is None:
             part, augment = self.table.iloc[rows], config.augment if epochs else None
-            more = (orders, augment, config.seed, labels)
-            return images(part, config.image_size, size, *more)
+            part = part.assign(sadness=labels)
+            return images(part, config.image_size, size, orders, augment, config.seed)
 
         def load(_: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
             kinds = [array.dtype for array in self.arrays]
@@ -278,10 +249,8 @@ def class_indices(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     Raises:
         ValueError: an emotion that is no class, where "others" is none either.
     """
-    if tuple(classes) == ("others", "sadness"):
-        return table["sadness"].to_numpy(np.int32)
-    emotion = table["emotion"].where(table["emotion"].isin(classes), "others")
-    names = emotion.where(table["sadness"] == 0, "sadness")
+    told = table["emotion"].isin(set(classes) - {"sadness"})
+    names = table["emotion"].where(told, "others").where(table["sadness"] == 0, "sadness")
     index = pd.Index(classes).get_indexer(names)
     if (index < 0).any():
         lost = ", ".join(sorted(table.loc[index < 0, "emotion"].unique()))
@@ -303,4 +272,5 @@ def prepare_inputs(
     taps = config.taps or (BACKBONES[config.backbone].tap,)
     layers = (first, *(taps if config.k else ()))  # the baseline reads no tap
     where = (config.backbone, config.image_size, config.weights)
-    return Inputs(table, config, extract(table, *where, layers, progress))
+    folders, ids = compute(table, *where, layers, progress), tuple(table["image_id"])
+    return Inputs(table, config, [cached(folder, ids) for folder in folders])

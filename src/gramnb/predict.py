@@ -1,7 +1,7 @@
 """Asking a trained network about photographs: a file, or a folder of them.
 
 A model that ships with the package (`shipped`) answers by ONNX Runtime, which starts at once; a
-run's answers in Keras (`networks`), which is imported when it is needed.
+run's answers in Keras (`training`), which is imported when it is needed.
 """
 
 import os
@@ -68,11 +68,11 @@ def _onnx(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
     return lambda images: session.run(None, {"image": images.astype(np.float32)})[0]
 
 
-def _networks():
-    """Return the room of networks in Keras, whose import takes seconds."""
-    from gramnb import networks
+def _training():
+    """Return the room that reads networks in Keras, whose import takes seconds."""
+    from gramnb import training
 
-    return networks
+    return training
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class SadnessClassifier:
                 f"shipped model {run} ({known['row']}), calibrated",
                 known["learned"],
                 prevalence,
-                lambda: _networks().load_shipped(run),
+                lambda: _training().load_shipped(run),
             )
         found = Run(resolve(run))
         if not found.complete:
@@ -126,9 +126,11 @@ class SadnessClassifier:
                 f"{run}: no finished run there (and models that ship are {names}); "
                 "train one with notebook 03 and give its directory"
             )
-        network = _networks().load_network(found)
+        network = _training().load_network(found)
+        from gramnb.features import probabilities  # after what keeps TensorFlow quiet
+
         return cls(
-            partial(_networks().probabilities, network),
+            partial(probabilities, network),
             network.input_shape[1],
             name=f"run {found.path.name}, not calibrated",
             learned=found.predictions.query("dataset == 'own'")["y"].mean(),

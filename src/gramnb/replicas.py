@@ -44,7 +44,7 @@ def strategy(replicas: int, kind: str = "") -> tf.distribute.Strategy:
                     "runs; start a fresh kernel, one for each number of replicas"
                 ) from error
     with quiet():
-        return _mirrored(tuple(f"{kind}:{i}" for i in range(replicas)))
+        return _mirrored(kind, replicas)
 
 
 def device_names(scope: tf.distribute.Strategy) -> list[str]:
@@ -56,5 +56,5 @@ def device_names(scope: tf.distribute.Strategy) -> list[str]:
 
 
 @cache
-def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
-    return tf.distribute.MirroredStrategy(devices)
+def _mirrored(kind: str, replicas: int) -> tf.distribute.MirroredStrategy:
+    return tf.distribute.MirroredStrategy([f"{kind}:{i}" for i in range(replicas)])

@@ -249,10 +249,10 @@ def histories(folder: str | Path) -> pd.DataFrame:
     recorded = resolve(folder) / "history.csv"
     if recorded.exists():
         return pd.read_csv(recorded)
-    frames = []
-    for run, label in labels(folder).items():
-        known = {name: run.config[name] for name in VARIANT} | {"variant": label}
-        frames.append(run.history.assign(**known))
+    frames = [
+        run.history.assign(**{name: run.config[name] for name in VARIANT} | {"variant": label})
+        for run, label in labels(folder).items()
+    ]
     return pd.concat(frames, ignore_index=True)
 
 

@@ -2,7 +2,7 @@
 
 `<name>.onnx` is a whole network for ONNX Runtime, which answers without TensorFlow's start.
 `<name>.npz` holds the weights that training changed, for the same network in Keras
-(`networks.load_shipped`). `<name>.json` is the card. `studies/ship.py` makes all three.
+(`training.load_shipped`). `<name>.json` is the card. `studies/ship.py` makes all three.
 """
 
 import hashlib
