@@ -87,8 +87,8 @@ def test_audit_and_report_of_two_lists_find_the_overlap(tmp_path, capsys):
     assert lines[6].split() == ["overlap", "1"]
     assert lines[-1].split() == ["zest", "joy", "300"]
     assert "together" not in lists.audit_report(audit_list(paths[:1]))
-    assert cli.main(["audit-list", *map(str, paths), "--format", "json"]) == 0
-    assert json.loads(capsys.readouterr().out) == counts
+    assert cli.main(["audit-list", *map(str, paths)]) == 0
+    assert capsys.readouterr().out.splitlines() == lines
     with pytest.raises(ValueError, match="same file name"):
         audit_list([paths[0], paths[0]])
 
