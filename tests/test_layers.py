@@ -136,7 +136,12 @@ def built_module(seed, shape, **options):
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(
-    "options", [*({"fusion": f} for f in FUSIONS), {"statistic": "mean", "units": 7}]
+    "options",
+    [
+        *({"fusion": f} for f in FUSIONS),
+        {"scaling": "signed_sqrt", "activation": False},
+        {"statistic": "mean", "units": 7},
+    ],
 )
 def test_bank_is_its_modules(options, training):
     features = tf.constant(draw(8, (5, 6, 6, 4)))
@@ -145,19 +150,16 @@ def test_bank_is_its_modules(options, training):
     target = tf.constant(draw(9, tuple(bank(features).shape)))
     fresh = np.asarray(bank.normalisation.moving_mean)
 
-    def step(call, weights):
+    def step(layers):
         with tf.GradientTape() as tape:
             tape.watch(features)
-            outputs = call(features)
+            outputs = tf.concat([layer(features, training=training) for layer in layers], axis=-1)
             loss = tf.reduce_mean((outputs - target) ** 2)
-        return outputs, *tape.gradient(loss, [features, *(w.value for w in weights)])
+        weights = [weight.value for layer in layers for weight in layer.trainable_weights]
+        return outputs, *tape.gradient(loss, [features, *weights])
 
-    def side_by_side(x):
-        return tf.concat([m(x, training=training) for m in modules], axis=-1)
-
-    together, of_bank, *by_bank = step(lambda x: bank(x, training=training), bank.trainable_weights)
-    each = [w for m in modules for w in m.trainable_weights]
-    apart, of_modules, *by_modules = step(side_by_side, each)
+    together, of_bank, *by_bank = step([bank])
+    apart, of_modules, *by_modules = step(modules)
     same(together, apart)
     same(of_bank, of_modules)
     scale = max(np.abs(gradient).max() for gradient in by_modules)  # some are zero but for rounding
@@ -166,7 +168,7 @@ def test_bank_is_its_modules(options, training):
     # moving statistics have moved, or not, in the same way
     assert (np.asarray(bank.normalisation.moving_mean) != fresh).any() == training
     for held, *given in zip(bank.weights, *(m.weights for m in modules), strict=True):
-        same(held.value, tf.concat([w.value for w in given], axis=-1))
+        same(held, np.concatenate(given, axis=-1))
 
 
 def same(one, other, scale=None):

@@ -127,7 +127,7 @@ class GramModule(_Float32Layer):
         momentum: of the batch normalisation's moving statistics.
 
     Raises:
-        ValueError: an option out of range, or an input that is no feature map.
+        ValueError: an unknown option, or an input that is no feature map.
     """
 
     k = 1  # modules held side by side
@@ -144,9 +144,8 @@ class GramModule(_Float32Layer):
         self.units = units
         self.statistic = statistic
         self.scaling = scaling
-        self.activation = activation
+        self.slope = negative_slope if activation else 1.0
         self.fusion = fusion
-        self.negative_slope = negative_slope
         self.momentum = momentum
 
     def build(self, input_shape):
@@ -183,11 +182,12 @@ class GramModule(_Float32Layer):
     def dense_side(self, gram, training=None):
         """Return what is made of G, (B, C, C), or of the means, (B, C): (B, k * units)."""
         vector = ops.reshape(gram, (-1, self.dense.kernel.shape[0]))  # (B, C * C)
-        return self.normalisation(self._activate(self.dense(vector)), training=training)
+        values = ops.leaky_relu(self.dense(vector), self.slope)
+        return self.normalisation(values, training=training)
 
     def convolved_side(self, features):
         """Return what is made of the feature map, (B, H, W, C): (B, k * units)."""
-        maps = self._activate(self.convolution(_rows(features)))  # (B, HW, k * units)
+        maps = ops.leaky_relu(self.convolution(_rows(features)), self.slope)  # (B, HW, k * units)
         return ops.mean(ops.cast(maps, "float32"), axis=1)  # (B, k * units)
 
     def fuse(self, dense, means):
@@ -199,9 +199,6 @@ class GramModule(_Float32Layer):
             sides = [ops.reshape(dense, each), ops.reshape(means, each)]  # (B, k, units)
             return ops.reshape(ops.concatenate(sides, axis=-1), (-1, 2 * dense.shape[-1]))
         return (dense + means) / (2.0 if self.fusion == "average" else 1.0)
-
-    def _activate(self, values):
-        return ops.leaky_relu(values, self.negative_slope) if self.activation else values
 
 
 @register
