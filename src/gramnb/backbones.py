@@ -37,17 +37,16 @@ LITE = {
 def build_backbone(
     name: str, image_size: int, weights: str | Path | None = None, taps: Sequence[str] | None = None
 ) -> keras.Model:
-    """Return a backbone as a model named "backbone": images in, feature maps out.
+    """Return a backbone as a model named "backbone".
+
+    From images (B, S, S, 3), values 0-255, S being `image_size`, to its feature maps: [top, tap 1,
+    tap 2, ...].
 
     Args:
         name: in `choices.BACKBONES`.
-        image_size: side S of the square images, in pixels.
         weights: "imagenet" (None means it, too), "none" (random), or a file (.weights.h5, .h5)
             that holds this backbone's weights.
         taps: names of the layers to tap; None means the backbone's default.
-
-    Returns:
-        A model from (B, S, S, 3), values 0-255, to [top feature map, tap 1, tap 2, ...].
 
     Raises:
         ValueError: an unknown backbone or layer, or no file that holds its weights.
