@@ -56,7 +56,7 @@ def test_a_malformed_line_is_a_row_without_an_address(tmp_path):
         read_lists([tmp_path / "absent.txt"])
 
 
-def test_audit_and_report_count_what_was_planted(tmp_path, capsys):
+def test_the_audit_counts_what_was_planted(tmp_path, capsys):
     paths = [write(tmp_path / "train25.txt", TRAIN * 300), write(tmp_path / "test25.txt", TEST)]
     counts = audit_list(paths)
     assert {name: n for name, n in counts["train25.txt"].items() if n} == {
@@ -71,16 +71,12 @@ def test_audit_and_report_count_what_was_planted(tmp_path, capsys):
     assert both["overlap"] == 1 and both["distinct_urls"] == 5 and both["confusion"] == 1
     assert both["accuracy_ceiling"] == pytest.approx(1802 / 2102)  # a: 301 times sadness, 300 not
     assert cli.main(["audit-list", *map(str, paths)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["train25.txt", "test25.txt", "together"]
-    assert lines[1].split() == ["lines", "2,100", "2", "2,102"]
-    assert lines[7].split() == ["overlap", "0", "0", "1"]
-    assert lines[-1].split() == ["zest", "300", "0", "300"]
+    assert json.loads(capsys.readouterr().out) == counts
     with pytest.raises(ValueError, match="same file name"):
         audit_list([paths[0], paths[0]])
 
 
 def test_nineteen_subsets_of_labels_could_be_the_papers_sadness():
     recorded = json.loads((ROOT / "results/webemo_list/audit.json").read_text())
-    found = lists.sadness_subsets(recorded["labels"])
+    found = lists.sadness_subsets({label: recorded["test25.txt"][label] for label in CATEGORIES["name"]})
     assert len(found) == 19 and found["lost"].between(0, 0.3).all()

@@ -11,7 +11,7 @@ import scipy.linalg
 import tensorflow as tf
 
 from gramnb._keras import keras, ops
-from gramnb.choices import FUSIONS, SCALINGS
+from gramnb.choices import FUSIONS
 from gramnb.layers import (
     FusedBatchNormalization,
     GramBank,
@@ -58,7 +58,7 @@ def test_rank_projects_the_maps_first():
     np.testing.assert_allclose(found, SecondOrderPooling("none")(projected), rtol=1e-4)
 
 
-@pytest.mark.parametrize("layer", [*map(GramMatrix, SCALINGS), SecondOrderPooling()])
+@pytest.mark.parametrize("layer", [GramMatrix("signed_sqrt"), SecondOrderPooling("matrix_sqrt")])
 def test_gradients_are_finite_where_a_map_is_empty(layer):
     features = tf.Variable(np.zeros((1, 4, 4, 3), "float32"))
     with tf.GradientTape() as tape:
@@ -71,11 +71,7 @@ def test_gradients_are_finite_where_a_map_is_empty(layer):
     [  # a unit of a module has the weights of dense layer, convolution and normalisation
         (GramMatrix, {"scaling": "signed_sqrt"}, (6, 6), 0),
         (GramModule, {"units": 5, "statistic": "mean"}, (5,), (7 + 7 + 4) * 5),
-        (GramBank, {"k": 3}, (18,), (37 + 7 + 4) * 18),
         (GramBank, {"k": 2, "units": 4, "fusion": "concatenate"}, (16,), (37 + 7 + 4) * 8),
-        (GramBank, {"k": 2, "statistic": "mean", "activation": False}, (12,), (7 + 7 + 4) * 12),
-        (SecondOrderPooling, {"scaling": "none"}, (21,), 0),
-        (SecondOrderPooling, {"scaling": "signed_sqrt_l2", "rank": 4}, (10,), 24),
         (SecondOrderPooling, {"scaling": "matrix_sqrt", "rank": 4, "centred": True}, (10,), 24),
     ],
 )
@@ -138,39 +134,32 @@ def built_module(seed, shape, **options):
     return module
 
 
-def different_modules():
-    return [built_module(0, (1, 2, 2, channels)) for channels in (3, 4)]
-
-
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(
     "options",
     [
         *({"fusion": f} for f in FUSIONS),
-        {"scaling": "signed_sqrt"},
+        {"scaling": "signed_sqrt", "activation": False},
         {"statistic": "mean", "units": 7},
     ],
 )
 def test_bank_is_its_modules(options, training):
     features = tf.constant(draw(8, (5, 6, 6, 4)))
-    modules = [built_module(seed, features.shape, **options) for seed in range(3)]
+    modules = [built_module(seed, features.shape, **options) for seed in range(2)]
     bank = GramBank.from_modules(modules)
     target = tf.constant(draw(9, tuple(bank(features).shape)))
     fresh = np.asarray(bank.normalisation.moving_mean)
 
-    def step(call, weights):
+    def step(layers):
         with tf.GradientTape() as tape:
             tape.watch(features)
-            outputs = call(features)
+            outputs = tf.concat([layer(features, training=training) for layer in layers], axis=-1)
             loss = tf.reduce_mean((outputs - target) ** 2)
-        return outputs, *tape.gradient(loss, [features, *(w.value for w in weights)])
+        weights = [weight.value for layer in layers for weight in layer.trainable_weights]
+        return outputs, *tape.gradient(loss, [features, *weights])
 
-    def side_by_side(x):
-        return tf.concat([m(x, training=training) for m in modules], axis=-1)
-
-    together, of_bank, *by_bank = step(lambda x: bank(x, training=training), bank.trainable_weights)
-    each = [w for m in modules for w in m.trainable_weights]
-    apart, of_modules, *by_modules = step(side_by_side, each)
+    together, of_bank, *by_bank = step([bank])
+    apart, of_modules, *by_modules = step(modules)
     same(together, apart)
     same(of_bank, of_modules)
     scale = max(np.abs(gradient).max() for gradient in by_modules)  # some are zero but for rounding
@@ -179,7 +168,7 @@ def test_bank_is_its_modules(options, training):
     # moving statistics have moved, or not, in the same way
     assert (np.asarray(bank.normalisation.moving_mean) != fresh).any() == training
     for held, *given in zip(bank.weights, *(m.weights for m in modules), strict=True):
-        same(held.value, tf.concat([w.value for w in given], axis=-1))
+        same(held, np.concatenate(given, axis=-1))
 
 
 def same(one, other, scale=None):
@@ -233,13 +222,10 @@ def test_matrix_square_root_and_its_gradient():
     [
         (lambda: GramBank(0), "k must be 1 or more in a bank, got 0"),
         (lambda: GramModule(fusion="max"), "multiply, add, concatenate, average; got 'max'"),
-        (lambda: GramMatrix("sqrt"), "none, positions, signed_sqrt, .*; got 'sqrt'"),
-        (lambda: GramModule(statistic="var"), "gram, mean; got 'var'"),
         (lambda: GramModule(statistic="mean", scaling="positions"), "scaling must be one of none;"),
         (lambda: GramModule()(np.zeros((2, 8))), "expected ndim=4, found ndim=2"),
-        (lambda: GramBank.from_modules([]), "built modules"),
         (lambda: GramBank.from_modules([GramModule()]), "built modules"),
-        (lambda: GramBank.from_modules(different_modules()), "same options and channels"),
+        (lambda: GramBank.from_modules([built_module(0, (1, 2, 2, c)) for c in (3, 4)]), "same"),
     ],
 )
 def test_bad_options_say_what_is_valid(make, message):
@@ -264,15 +250,10 @@ def test_fused_batch_normalization_is_keras_s():
         sides.append([answer, *slopes, *held, frozen])
     for fused, plain in zip(*sides, strict=True):
         np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-4)
-    layer = FusedBatchNormalization()
+    layer = FusedBatchNormalization(dtype="mixed_float16")
     graph = tf.function(lambda x: layer(x, training=True)).get_concrete_function(features).graph
     assert "FusedBatchNormV3" in {operation.type for operation in graph.get_operations()}
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
-def test_fused_batch_normalization_follows_the_policy(policy):
-    layer = FusedBatchNormalization(dtype=policy)
-    normalised = layer(np.random.default_rng(0).uniform(0, 100, (4, 8, 8, 3)), training=True)
-    assert keras.backend.standardize_dtype(normalised.dtype) == layer.compute_dtype
-    np.testing.assert_allclose(np.mean(normalised, axis=(0, 1, 2), dtype=float), 0, atol=0.01)
+    half = layer(rng.uniform(0, 100, (4, 8, 8, 7)), training=True)
+    assert keras.backend.standardize_dtype(half.dtype) == "float16"
+    np.testing.assert_allclose(np.mean(half, axis=(0, 1, 2), dtype=float), 0, atol=0.01)
     np.testing.assert_allclose(layer.moving_mean, 0.5, atol=0.05)  # 1 % of the mean of the inputs

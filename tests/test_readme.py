@@ -3,7 +3,6 @@
 import re
 
 import pandas as pd
-import pytest
 from conftest import ROOT
 from studies import pages, scale
 
@@ -16,11 +15,6 @@ def test_the_results_are_what_the_command_writes():
     said = README.read_text(encoding="utf-8")
     assert pages.filled(said, {"results": pages.results()}) == said
     assert len(said.splitlines()) < 120
-
-
-def test_a_page_without_its_place_is_refused():
-    with pytest.raises(ValueError, match="0 places for 'metrics'"):
-        pages.filled("<!-- model: -->\n<!-- end -->", {"model": "x", "metrics": "y"})
 
 
 def test_the_answer_is_what_the_studies_say():

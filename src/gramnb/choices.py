@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 
 from gramnb.settings import Settings
 
-SCALINGS = ("none", "positions", "signed_sqrt")  # of one entry of G at a time
-NORMALISATIONS = (*SCALINGS, "signed_sqrt_l2", "matrix_sqrt")  # the last two look at all of G
+SCALINGS = ("none", "positions", "signed_sqrt", "signed_sqrt_l2", "matrix_sqrt")
 STATISTICS = ("gram", "mean")
 FUSIONS = ("multiply", "add", "concatenate", "average")
 
@@ -67,8 +66,7 @@ class HeadOptions(Settings):
     # leaky ReLU before the compressing layer (Section 4.2's order) or after it
     activation: Literal["before", "after"] = "before"
     module_activation: bool = True  # whether the Gram modules have leaky ReLUs
-    # of G, as `layers.GramMatrix` takes it; the last two in the linear branch alone
-    gram_scaling: Literal[*NORMALISATIONS] = "none"
+    gram_scaling: Literal[*SCALINGS] = "none"  # of G, as `layers.GramMatrix` takes it
     module_fusion: Literal[*FUSIONS] = "multiply"  # of a module's two sides (Figure 3)
     # of the backbone's branch and the modules' (Figure 2)
     branch_fusion: Literal["add", "concatenate"] = "add"
@@ -84,21 +82,13 @@ class HeadOptions(Settings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.rank and (self.branch != "linear" or self.statistic == "mean"):
-            raise ValueError("rank is of the linear branch's Gram matrix: branch='linear'")
-        whole = self.statistic == "covariance" or self.gram_scaling not in SCALINGS
-        if whole and self.branch != "linear":
-            raise ValueError(
-                "statistic 'covariance' and gram_scaling 'signed_sqrt_l2' and 'matrix_sqrt' are of "
-                "the linear branch: branch='linear'"
-            )
-        modules = self.module_fusion == "multiply" and self.module_activation
-        if self.branch == "linear" and not modules:
+        modules, mean = self.branch == "modules", self.statistic == "mean"
+        if modules and (self.rank or self.statistic == "covariance"):
+            raise ValueError("rank and statistic 'covariance' are of branch='linear'")
+        if not modules and (self.module_fusion != "multiply" or not self.module_activation):
             raise ValueError(
                 "module_fusion and module_activation are of modules; branch 'linear' has none"
             )
-        if self.statistic == "mean" and self.gram_scaling != "none":
-            raise ValueError(
-                f"gram_scaling {self.gram_scaling!r} scales G; statistic 'mean' has none"
-            )
+        if mean and (self.rank or self.gram_scaling != "none"):
+            raise ValueError("gram_scaling and rank are of G; statistic 'mean' has none")
         return self

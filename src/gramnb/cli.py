@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gramnb.choices import BACKBONES, check_shard
+
 EXPLAINED = 12  # pictures on a page of explanations
 NAMED = 10  # problems that are repeated below a table, which has them all
 
@@ -24,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = parser().parse_args(arguments)
     try:
-        code = given.run(given)
+        unanswered = given.run(given)
         print(end="", flush=True)  # whatever standard output is, also closed
-        return code
+        return 1 if unanswered else 0
     except BrokenPipeError:  # whoever reads has seen enough, as `head` has; nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -59,7 +61,6 @@ def parser() -> argparse.ArgumentParser:
 
     audit = commands.add_parser("audit-list", help="duplicates and contradictions in an image list")
     audit.set_defaults(run=_audit_list)
-    audit.add_argument("--format", choices=["table", "json"], default="table")
 
     fetch = commands.add_parser("fetch", help="download the images of WEBEmo's lists")
     fetch.set_defaults(run=_fetch)
@@ -95,6 +96,8 @@ def _tell(line: str) -> None:
 
 
 def _predict(given: argparse.Namespace) -> int:
+    """Print the answers; return how many files have none."""
+    from gramnb.data.images import find_pictures
     from gramnb.predict import SadnessClassifier
     from gramnb.shipped import MODELS
 
@@ -118,7 +121,8 @@ def _predict(given: argparse.Namespace) -> int:
         print(shown.to_csv(index=False), end="")
     else:
         print(_aligned(shown, classifier.threshold))
-    if others := table.attrs["others"]:
+    folders = filter(os.path.isdir, given.paths)
+    if others := [file for folder in folders for file in find_pictures(folder).others]:
         names = ", ".join(map(_printable, others[:NAMED])) + (", ..." if others[NAMED:] else "")
         _tell(f"left out, no pictures: {len(others)} ({names})")
     bad = shown[shown["problem"] != ""]
@@ -128,7 +132,7 @@ def _predict(given: argparse.Namespace) -> int:
         _tell(f"{row.file}: {row.problem}")
     if len(bad) > NAMED:
         _tell(f"{len(bad)} of {len(table)} files have a problem; the table names all")
-    return 1 if len(bad) else 0
+    return len(bad)
 
 
 def _said(error: Exception) -> str:
@@ -154,7 +158,9 @@ def _aligned(table: pd.DataFrame, threshold: float) -> str:
 
 
 def _explain(classifier, readable: pd.DataFrame, out: Path) -> None:
-    """Draw the first pictures with their maps, and say what is not there."""
+    """Draw the first pictures with their maps."""
+    from PIL import Image, ImageOps
+
     from gramnb import plots
     from gramnb._keras import quiet
     from gramnb.data.images import read_image
@@ -164,48 +170,37 @@ def _explain(classifier, readable: pd.DataFrame, out: Path) -> None:
     if readable.empty:
         _tell(f"{_printable(str(out))}: not drawn, no picture could be read")
         return
-    if len(readable) > EXPLAINED:
-        _tell(f"{_printable(str(out))}: the first {EXPLAINED} of {len(readable)} pictures")
     shown = readable.head(EXPLAINED)
     images = np.stack([read_image(file, classifier.image_size) for file in shown["file"]])
-    pictures = []
-    for file in shown["file"]:
-        picture = read_image(file)
-        step = 1 + max(picture.shape) // 800  # a page shows no more
-        pictures.append(picture[::step, ::step].copy())
+    whole = (Image.fromarray(read_image(file)) for file in shown["file"])
+    # a page shows no more pixels
+    pictures = [np.asarray(ImageOps.contain(picture, (800, 800))) for picture in whole]
     names = [f"p(sadness) {row.p_sadness:.2f}  {Path(row.file).name}" for row in shown.itertuples()]
     with quiet(), atomic(out) as temporary:
         maps = contribution_maps(classifier.network, images)
         plots.explanations(pictures, [*maps.values()], [*maps], names).savefig(temporary)
 
 
-def _audit_list(given: argparse.Namespace) -> int:
-    from gramnb.data.lists import audit_list, audit_report
+def _audit_list(given: argparse.Namespace) -> None:
+    from gramnb.data.lists import audit_list
 
-    counts = audit_list(given.lists)
-    print(json.dumps(counts, indent=2) if given.format == "json" else audit_report(counts))
-    return 0
+    print(json.dumps(audit_list(given.lists), indent=2))
 
 
-def _fetch(given: argparse.Namespace) -> int:
+def _fetch(given: argparse.Namespace) -> None:
     from gramnb.data.fetch import attrition, fetch
 
     how = (given.workers, given.timeout, given.retries)
-    table = fetch(given.lists, given.out, *how, shard=given.shard)
-    print(attrition(table).to_string())
-    return 0
+    print(attrition(fetch(given.lists, given.out, *how, shard=given.shard)).to_string())
 
 
 def _part(rows, shard: tuple[int, int]):
-    """Return the rows of a part; raise ValueError if there is no such part."""
-    from gramnb.choices import check_shard
-
     check_shard(*shard)
     number, parts = shard
     return rows[number - 1 :: parts]
 
 
-def _measure(given: argparse.Namespace) -> int:
+def _measure(given: argparse.Namespace) -> None:
     from gramnb.data import manifest
     from gramnb.data.filters import TEXT_THRESHOLD
     from gramnb.data.images import find_pictures
@@ -217,15 +212,13 @@ def _measure(given: argparse.Namespace) -> int:
     kept = manifest.kept(inspect_all(manifest.new({"path": found})))
     measure(kept["path"], kept["image_id"], {"text": TEXT_THRESHOLD})
     print(f"{len(kept)} images read, {len(found) - len(kept)} that cannot be")
-    return 0
 
 
-def _features(given: argparse.Namespace) -> int:
+def _features(given: argparse.Namespace) -> None:
     from gramnb._keras import quiet
 
     with quiet():
         from gramnb import features, training
-    from gramnb.choices import BACKBONES
     from gramnb.config import TrainConfig
     from gramnb.data import manifest
 
@@ -236,4 +229,3 @@ def _features(given: argparse.Namespace) -> int:
     layers = (features.POOLED, BACKBONES[asked.backbone].tap)
     features.compute(table, asked.backbone, asked.image_size, layers=layers)
     print(f"{len(table)} images: {asked.backbone} at {asked.image_size} px")
-    return 0

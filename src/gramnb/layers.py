@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gramnb._keras import keras, ops
-from gramnb.choices import FUSIONS, NORMALISATIONS, SCALINGS, STATISTICS, check_choice
+from gramnb.choices import FUSIONS, SCALINGS, STATISTICS, check_choice
 
 _SOFTENING = 1e-3  # keeps the slope of the signed square root finite where G is zero
 _SMALLEST = 1e-6  # the same of the matrix square root and of the norm
@@ -18,17 +18,13 @@ register = keras.saving.register_keras_serializable(package="gramnb")
 
 
 def _rows(features):
-    """Return a feature map, (B, H, W, C), as one row a position: (B, HW, C)."""
+    """Return a feature map as one row a position: (B, H, W, C) -> (B, HW, C)."""
     _, height, width, channels = ops.shape(features)
     return ops.reshape(features, (-1, height * width, channels))
 
 
 class _Float32Layer(keras.layers.Layer):
-    """A layer that takes a feature map in any float dtype and answers in float32.
-
-    Keras notes the arguments that make one, so that it can be saved: any beside a layer's own must
-    be called `kwargs`.
-    """
+    """A layer that takes a feature map in any float dtype and answers in float32."""
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
@@ -50,7 +46,7 @@ class GramMatrix(_Float32Layer):
 
     def __init__(self, scaling: str = "none", centred: bool = False, **kwargs):
         super().__init__(**kwargs)
-        check_choice("scaling", scaling, NORMALISATIONS)
+        check_choice("scaling", scaling, SCALINGS)
         self.scaling = scaling
         self.centred = centred
 
@@ -123,7 +119,7 @@ class GramModule(_Float32Layer):
     Args:
         units: width of either side; None means the C channels of the feature map.
         statistic: "gram", or "mean": the sub-maps' means in place of G, the first-order control.
-        scaling: of G, entry by entry, as `GramMatrix` takes it; "none" for "mean".
+        scaling: of G, as `GramMatrix` takes it; "none" for "mean".
         activation: whether the two leaky ReLUs are there.
         fusion: "multiply" (the paper's), "add", "average", or "concatenate" (doubles the width:
             the side of G first, then the convolution's).
@@ -131,7 +127,7 @@ class GramModule(_Float32Layer):
         momentum: of the batch normalisation's moving statistics.
 
     Raises:
-        ValueError: an option out of range, or an input that is no feature map.
+        ValueError: an unknown option, or an input that is no feature map.
     """
 
     k = 1  # modules held side by side
@@ -142,17 +138,14 @@ class GramModule(_Float32Layer):
         momentum: float = 0.99, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        if units is not None and units < 1:
-            raise ValueError(f"units must be 1 or more, or None for the channels; got {units}")
         check_choice("statistic", statistic, STATISTICS)
         check_choice("scaling", scaling, SCALINGS if statistic == "gram" else SCALINGS[:1])
         check_choice("fusion", fusion, FUSIONS)
         self.units = units
         self.statistic = statistic
         self.scaling = scaling
-        self.activation = activation
+        self.slope = negative_slope if activation else 1.0
         self.fusion = fusion
-        self.negative_slope = negative_slope
         self.momentum = momentum
 
     def build(self, input_shape):
@@ -189,11 +182,12 @@ class GramModule(_Float32Layer):
     def dense_side(self, gram, training=None):
         """Return what is made of G, (B, C, C), or of the means, (B, C): (B, k * units)."""
         vector = ops.reshape(gram, (-1, self.dense.kernel.shape[0]))  # (B, C * C)
-        return self.normalisation(self._activate(self.dense(vector)), training=training)
+        values = ops.leaky_relu(self.dense(vector), self.slope)
+        return self.normalisation(values, training=training)
 
     def convolved_side(self, features):
         """Return what is made of the feature map, (B, H, W, C): (B, k * units)."""
-        maps = self._activate(self.convolution(_rows(features)))  # (B, HW, k * units)
+        maps = ops.leaky_relu(self.convolution(_rows(features)), self.slope)  # (B, HW, k * units)
         return ops.mean(ops.cast(maps, "float32"), axis=1)  # (B, k * units)
 
     def fuse(self, dense, means):
@@ -205,9 +199,6 @@ class GramModule(_Float32Layer):
             sides = [ops.reshape(dense, each), ops.reshape(means, each)]  # (B, k, units)
             return ops.reshape(ops.concatenate(sides, axis=-1), (-1, 2 * dense.shape[-1]))
         return (dense + means) / (2.0 if self.fusion == "average" else 1.0)
-
-    def _activate(self, values):
-        return ops.leaky_relu(values, self.negative_slope) if self.activation else values
 
 
 @register
@@ -234,39 +225,32 @@ class GramBank(GramModule):
 
         Raises ValueError if they are not built, or differ in options or channels.
         """
-        kinds = [
-            {**module.get_config(), "name": None, "channels": module.built and module.channels}
-            for module in modules
-        ]
-        if not all(kind["channels"] and kind == kinds[0] for kind in kinds) or not kinds:
+        options = [{**module.get_config(), "name": None} for module in modules]
+        channels = [module.built and module.channels for module in modules]
+        if not channels[0] or any(each != same[0] for same in (options, channels) for each in same):
             raise ValueError("a bank is made of built modules with the same options and channels")
-        channels = kinds[0].pop("channels")
-        bank = cls.from_config({**kinds[0], "k": len(modules)})
-        bank.build((None, None, None, channels))
+        bank = cls.from_config({**options[0], "k": len(modules)})
+        bank.build((None, None, None, channels[0]))
         for held, *given in zip(bank.weights, *(m.weights for m in modules), strict=True):
             held.assign(ops.concatenate(given, axis=-1))
         return bank
 
 
 @register
-class SecondOrderPooling(_Float32Layer):
+class SecondOrderPooling(GramMatrix):
     """The upper triangle of G, row by row: (B, H, W, C) -> (B, R (R + 1) / 2), R = rank or C.
 
     A variant beside the paper's module, for `choices.HeadOptions(branch="linear")`. With the signed
     square root it is bilinear pooling (Lin et al., ICCV 2015); centred, with a rank and the matrix
-    square root it is iSQRT-COV.
-
-    Args:
-        scaling, centred: as `GramMatrix` takes them.
-        rank: project the C sub-maps onto this many learned ones first; None: no projection.
+    square root it is iSQRT-COV. Beside the options of `GramMatrix`, `rank` projects the C sub-maps
+    onto so many learned ones first.
     """
 
     def __init__(
         self, scaling: str = "signed_sqrt", rank: int | None = None, centred: bool = False, **kwargs
     ):
-        super().__init__(**kwargs)
+        super().__init__(scaling, centred, **kwargs)
         self.rank = rank
-        self.gram = GramMatrix(scaling, centred, name="gram")
 
     def build(self, input_shape):
         """Create the projection, C -> rank, if there is one."""
@@ -278,10 +262,9 @@ class SecondOrderPooling(_Float32Layer):
 
     def call(self, features):
         """Return the triangle of each image's G."""
-        features = ops.cast(features, "float32")
         if self.rank:
             features = self.projection(features)  # (B, H, W, R)
-        gram = self.gram(features)  # (B, R, R)
+        gram = super().call(features)  # (B, R, R)
         side = gram.shape[-1]
         upper = np.ravel_multi_index(np.triu_indices(side), (side, side))
         return ops.take(ops.reshape(gram, (-1, side**2)), upper, axis=-1)  # (B, R (R + 1) / 2)

@@ -35,12 +35,10 @@ def build_head(
         tap_shapes: (H, W, C) of each tap; the baseline takes its width from their channels.
 
     Raises:
-        ValueError: k is negative, or there is no tap to take a width from.
+        ValueError: k is negative.
     """
     if k < 0:
         raise ValueError(f"k must be 0 or more, got {k}")
-    if not tap_shapes and (k or not options.head_units):
-        raise ValueError("a head needs a tap; only the baseline (k = 0) with head_units does not")
     channels = sum(shape[-1] for shape in tap_shapes)
     sides = 2 if options.module_fusion == "concatenate" else 1
     width = sides * k * channels or options.head_units or 3 * channels
@@ -49,8 +47,7 @@ def build_head(
     maps = [keras.Input(shape, name=f"tap{i}") for i, shape in enumerate(tap_shapes, 1) if k]
     branch = _backbone_branch(pooled, width, options)  # (B, width)
     if k:
-        read = _gram_branch if options.branch == "modules" else _linear_branch
-        gram = read(maps, k, options)  # (B, width)
+        gram = _gram_branch(maps, k, options)  # (B, width)
         fuse = keras.layers.Add if options.branch_fusion == "add" else keras.layers.Concatenate
         branch = fuse(name="fusion", dtype="float32")([branch, gram])
     return keras.Model([pooled, *maps], probabilities(branch, classes), name="head")
@@ -68,10 +65,26 @@ def _backbone_branch(pooled, width: int, options: HeadOptions):
 
 
 def _gram_branch(maps: list, k: int, options: HeadOptions):
-    """A bank on each tap, side by side: (B, H, W, C) a tap -> (B, k * sum of C)."""
-    read = []
-    for i, tapped in enumerate(maps, 1):
-        bank = GramBank(
+    """What is read off each tap, side by side: (B, H, W, C) a tap -> (B, k * sum of C).
+
+    The linear branch compresses the taps' statistics as pooled features are.
+    """
+    vectors = [_reader(k, options, f"gram{i}")(tapped) for i, tapped in enumerate(maps, 1)]
+    x = side_by_side(vectors, "taps")
+    if options.branch == "modules":
+        return x
+    x = keras.layers.BatchNormalization(
+        momentum=options.momentum, dtype="float32", name="standardisation"
+    )(x)
+    x = keras.layers.Dropout(options.dropout, dtype="float32", name="statistics_dropout")(x)
+    width = k * sum(tapped.shape[-1] for tapped in maps)
+    return keras.layers.Dense(width, dtype="float32", name="statistics_compression")(x)
+
+
+def _reader(k: int, options: HeadOptions, name: str) -> keras.Layer:
+    """What makes a vector of a tap: k modules, (B, k * C); or its statistic alone."""
+    if options.branch == "modules":
+        return GramBank(
             k,
             statistic=options.statistic,
             scaling=options.gram_scaling,
@@ -79,29 +92,12 @@ def _gram_branch(maps: list, k: int, options: HeadOptions):
             fusion=options.module_fusion,
             negative_slope=options.negative_slope,
             momentum=options.momentum,
-            name=f"gram{i}",
+            name=name,
         )
-        read.append(bank(tapped))  # (B, k * C)
-    return side_by_side(read, "banks")
-
-
-def _linear_branch(maps: list, k: int, options: HeadOptions):
-    """A tap's statistic as a vector, compressed as pooled features are: -> (B, k * sum of C)."""
-    vectors = []
-    for i, tapped in enumerate(maps, 1):
-        if options.statistic == "mean":
-            pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"mean{i}")
-        else:
-            centred = options.statistic == "covariance"
-            pool = SecondOrderPooling(options.gram_scaling, options.rank, centred, name=f"gram{i}")
-        vectors.append(pool(tapped))  # (B, C) or (B, R (R + 1) / 2)
-    x = side_by_side(vectors, "statistics")
-    x = keras.layers.BatchNormalization(
-        momentum=options.momentum, dtype="float32", name="standardisation"
-    )(x)
-    x = keras.layers.Dropout(options.dropout, dtype="float32", name="statistics_dropout")(x)
-    width = k * sum(tapped.shape[-1] for tapped in maps)
-    return keras.layers.Dense(width, dtype="float32", name="statistics_compression")(x)
+    if options.statistic == "mean":
+        return keras.layers.GlobalAveragePooling2D(dtype="float32", name=name)  # (B, C)
+    centred = options.statistic == "covariance"
+    return SecondOrderPooling(options.gram_scaling, options.rank, centred, name=name)
 
 
 def side_by_side(vectors: list[keras.KerasTensor], name: str) -> keras.KerasTensor:
@@ -143,17 +139,12 @@ def join(
     """Return the classifier made of a backbone, or the trunk of one, and a head on its features.
 
     The top feature map is averaged over its positions unless the head reads the map itself. Of a
-    trunk (`backbones.above`), which taps nothing, `taps` are inputs for the maps of the taps.
-
-    Raises:
-        ValueError: the head was built for other features than the backbone gives.
+    trunk (`backbones.above`), which taps nothing, `taps` are inputs for the maps of the taps. Keras
+    raises ValueError if the head was built for other features than the backbone gives.
     """
     image = keras.Input(backbone.input_shape[1:], name="image")
     top, *maps = [*keras.tree.flatten(backbone(image)), *(taps or ())]
     if len(head.inputs[0].shape) == 2:
         top = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pooling")(top)
     given = [top, *maps][: len(head.inputs)]  # the baseline reads no tap
-    expects, gives = ([tuple(t.shape[1:]) for t in tensors] for tensors in (head.inputs, given))
-    if expects != gives:
-        raise ValueError(f"the head was built for features {expects}; the backbone gives {gives}")
     return keras.Model(image if taps is None else [image, *taps], head(given), name="classifier")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime
 import pandas as pd
+from PIL import Image
 from tqdm import tqdm
 
 from gramnb import shipped
@@ -37,12 +38,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     Raises:
         FileNotFoundError: a path does not exist, or a folder holds no image.
     """
-    return _find(paths)[0]
-
-
-def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
-    """Return what `find_images` does, and the other files of the folders."""
-    found, left = [], []
+    found = []
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
@@ -53,8 +49,7 @@ def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
         if not (inside := sorted(map(Path, pictures + closed))):
             raise FileNotFoundError(f"{path}: no image in it ({len(others)} files that are none)")
         found += inside
-        left += others
-    return found, left
+    return found
 
 
 def _onnx(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
@@ -66,13 +61,6 @@ def _onnx(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
     except Exception as error:  # of ONNX Runtime's own types
         raise MemoryError if "bad_alloc" in str(error) else error from None
     return lambda images: session.run(None, {"image": images.astype(np.float32)})[0]
-
-
-def _training():
-    """Return the room that reads networks in Keras, whose import takes seconds."""
-    from gramnb import training
-
-    return training
 
 
 @dataclass(frozen=True)
@@ -87,7 +75,7 @@ class SadnessClassifier:
     name: str = ""  # the model in words
     learned: float = 0.5  # the share of sadness in what it learned from
     prevalence: float | None = None  # the share where it is asked; None: as it learned
-    in_keras: Callable[[], "keras.Model"] | None = None  # how to get the same network in Keras
+    in_keras: "keras.Model | str" = ""  # the same network in Keras, or its name if it ships
 
     @classmethod
     def load(cls, run: str | Path = "best", prevalence: float | None = None) -> "SadnessClassifier":
@@ -108,16 +96,16 @@ class SadnessClassifier:
         if prevalence is not None:
             at_prevalence(0.5, 0.5, prevalence)  # refused before anything is loaded
         if run in shipped.MODELS:
-            known = shipped.card(run)
+            card = shipped.card(run)
             return cls(
                 _onnx(shipped.content(run, "onnx")),
-                known["network"]["image_size"],
-                Calibration(**known["calibration"]),
-                known["threshold"],
-                f"shipped model {run} ({known['row']}), calibrated",
-                known["learned"],
+                card["network"]["image_size"],
+                Calibration(**card["calibration"]),
+                card["threshold"],
+                f"shipped model {run} ({card['row']}), calibrated",
+                card["learned"],
                 prevalence,
-                lambda: _training().load_shipped(run),
+                run,
             )
         found = Run(resolve(run))
         if not found.complete:
@@ -126,51 +114,51 @@ class SadnessClassifier:
                 f"{run}: no finished run there (and models that ship are {names}); "
                 "train one with notebook 03 and give its directory"
             )
-        network = _training().load_network(found)
-        from gramnb.features import probabilities  # after what keeps TensorFlow quiet
+        from gramnb.features import probabilities  # after what keeps it quiet
+        from gramnb.training import load_network  # TensorFlow's start takes seconds
 
+        network = load_network(found)
         return cls(
             partial(probabilities, network),
             network.input_shape[1],
             name=f"run {found.path.name}, not calibrated",
             learned=found.predictions.query("dataset == 'own'")["y"].mean(),
             prevalence=prevalence,
-            in_keras=lambda: network,
+            in_keras=network,
         )
 
     @cached_property
     def network(self) -> "keras.Model":
         """The network in Keras, from images (B, S, S, 3), 0-255, to probabilities."""
-        return self.in_keras()
+        if not isinstance(self.in_keras, str):
+            return self.in_keras
+        from gramnb.training import load_shipped
+
+        return load_shipped(self.in_keras)
 
     def ask(self, images: np.ndarray) -> np.ndarray:
         """Return the reported probabilities of sadness, (B,), of images (B, S, S, 3), 0-255."""
         p = self.calibration(of_sadness(self.answer(images)))
-        if self.prevalence is None:
-            return p
-        return at_prevalence(p, self.learned, self.prevalence)
+        return p if self.prevalence is None else at_prevalence(p, self.learned, self.prevalence)
 
     def predict(self, paths: Iterable[str | Path], progress: bool = True) -> pd.DataFrame:
         """Return one row a file: file, p_sadness (NaN if there is none), conveys, problem.
 
         `conveys` is "sadness" where p_sadness is above the threshold, else "others". A file that
         cannot be read, or is of one colour, stays in the table with its reason; nothing is lost.
-        `attrs["others"]` names the files of the folders that are no pictures.
         Each thread, one a core, reads a file and asks the network.
         """
-        files, others = _find(paths)
+        files = find_images(paths)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             answers = pool.map(self._answered, files)
             answers = list(tqdm(answers, total=len(files), unit="image", disable=not progress))
         p = np.array([p for p, _ in answers], float)
-        table = pd.DataFrame({
+        return pd.DataFrame({
             "file": [*map(str, files)],
             "p_sadness": p,
             "conveys": np.where(p > self.threshold, "sadness", np.where(p >= 0, "others", "")),
             "problem": [problem for _, problem in answers],
         })  # fmt: skip
-        table.attrs["others"] = others
-        return table
 
     def _answered(self, file: Path) -> tuple[float, str]:
         """Return the probability that a file conveys sadness, or NaN, and why there is none."""
@@ -181,8 +169,7 @@ class SadnessClassifier:
                 link = "link to a folder, not followed: give the folder's own name"
                 return np.nan, link if file.is_symlink() else "folder cannot be read"
             return np.nan, error.detail.lower() if error.reason == "missing" else error.reason
-        # a few pixels are asked first: it saves most pictures a millisecond
-        if all(np.ptp(x, axis=(0, 1)).max() <= BLANK for x in (image[::8, ::8], image)):
+        if all(high - low <= BLANK for low, high in Image.fromarray(image).getextrema()):
             return np.nan, "one colour only: nothing to judge"
         p = float(self.ask(image[None])[0])
         return p, f"the answer of {self.name} is no number" if np.isnan(p) else ""

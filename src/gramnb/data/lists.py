@@ -110,8 +110,3 @@ def _contradictions(listed: pd.DataFrame) -> dict[str, float]:
         "overlap": int((urls["list"].nunique() > 1).sum()),
         **good["name"].value_counts().reindex(CATEGORIES["name"], fill_value=0).to_dict(),
     }
-
-
-def audit_report(counts: dict[str, dict[str, float]]) -> str:
-    """Return `audit_list`'s counts as text: one column a list and one for all."""
-    return pd.DataFrame(counts).map("{:,.10g}".format).to_string()
