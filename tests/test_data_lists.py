@@ -78,5 +78,6 @@ def test_the_audit_counts_what_was_planted(tmp_path, capsys):
 
 def test_nineteen_subsets_of_labels_could_be_the_papers_sadness():
     recorded = json.loads((ROOT / "results/webemo_list/audit.json").read_text())
-    found = lists.sadness_subsets({label: recorded["test25.txt"][label] for label in CATEGORIES["name"]})
+    lines = {label: recorded["test25.txt"][label] for label in CATEGORIES["name"]}
+    found = lists.sadness_subsets(lines)
     assert len(found) == 19 and found["lost"].between(0, 0.3).all()

@@ -1,4 +1,4 @@
-"""One run's answers: metrics (Section 4.2), and Platt's calibration.
+"""One run's answers: metrics (Section 4.2, by scikit-learn), and Platt's calibration.
 
 y: (n,) labels, 1 = sadness. p: (n,) probabilities of sadness. Sadness is predicted where p is above
 0.5 (Section 5.1).
@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from scipy import stats
 from scipy.special import expit
+from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
 CLASSES = ("others", "sadness")
@@ -45,13 +46,21 @@ def report(y, p) -> dict[str, float]:
     y, p = checked(y, p)
     if y.min() == y.max():
         raise ValueError(f"only one class in y: all {len(y)} images are {CLASSES[y[0]]}")
-    scores = score(METRICS, y, p, np.ones((1, len(y))))[0]
-    supports = {f"support_{label}": int((y == n).sum()) for n, label in enumerate(CLASSES)}
-    return dict(zip(METRICS, scores.tolist(), strict=True)) | supports | {"n": len(y)}
+    called, found = p > 0.5, {}
+    counted = sk.precision_recall_fscore_support(y, called, labels=(0, 1), zero_division=0)
+    for name, values in zip(("precision", "recall", "f1", "support"), counted, strict=True):
+        found |= {f"{name}_{label}": x for label, x in zip(CLASSES, values.tolist(), strict=True)}
+    found |= {"accuracy": sk.accuracy_score(y, called), "auc": sk.roc_auc_score(y, p)}
+    found |= {
+        "brier": sk.brier_score_loss(y, p),
+        "ece": score("ece", y, p, np.ones((1, len(y))))[0],
+    }
+    metrics = {name: float(found.pop(name)) for name in METRICS}
+    return metrics | found | {"n": len(y)}
 
 
 def score(metric, y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return one of METRICS for each of r resamples at once, (r,).
+    """Return one of METRICS for each of r resamples at once, (r,), as scikit-learn cannot.
 
     metric: of a tuple of m names all are returned, (r, m); of an array of g false positive rates
     the ROC curve's heights there, (r, g). weights: (r, n), how often each image is drawn.

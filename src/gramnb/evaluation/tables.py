@@ -17,7 +17,13 @@ TITLES = {"precision": "Precision", "recall": "Recall", "f1": "F1-score", "suppo
 
 
 def by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return `report` of every run and fold, led by those of KEYS that the frame holds."""
+    """Return `report` of every run and fold, led by those of KEYS that the frame holds.
+
+    Raises ValueError if the frame holds several splits, as validation beside test.
+    """
+    if "split" in predictions and predictions["split"].nunique() > 1:
+        splits = ", ".join(predictions["split"].unique())
+        raise ValueError(f"predictions hold the splits {splits}: select one")
     keys = [name for name in KEYS if name in predictions]
     runs = predictions.groupby(keys, sort=False, dropna=False)
     return pd.DataFrame(
