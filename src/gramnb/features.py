@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from tqdm import tqdm
 
 from gramnb._keras import keras, quiet
@@ -24,6 +23,9 @@ from gramnb.choices import BACKBONES
 from gramnb.config import TrainConfig
 from gramnb.data.images import read_image
 from gramnb.runs import atomic, cache_dir, fingerprint
+
+with quiet():
+    import tensorflow as tf
 
 # What keras-cv draws from, and what RandAugment's paper has beside it (Cubuk 2020, Section 3.1).
 OPERATIONS = (

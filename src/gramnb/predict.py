@@ -114,8 +114,8 @@ class SadnessClassifier:
                 f"{run}: no finished run there (and models that ship are {names}); "
                 "train one with notebook 03 and give its directory"
             )
-        from gramnb.features import probabilities  # after what keeps it quiet
-        from gramnb.training import load_network  # TensorFlow's start takes seconds
+        from gramnb.features import probabilities  # TensorFlow's start takes seconds
+        from gramnb.training import load_network
 
         network = load_network(found)
         return cls(
