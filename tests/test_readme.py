@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 from conftest import ROOT
-from studies import pages, scale
+from studies import pages
 
 from gramnb import paper, runs
 
@@ -41,8 +41,3 @@ def test_every_promise_has_a_test():
     for promise in promises:
         file, name = re.search(r"`(tests/\S+\.py)::(test_\w+)`", promise).groups()
         assert f"\ndef {name}(" in (ROOT / file).read_text(), promise
-
-
-def test_the_scale_is_what_the_command_computes():
-    said = (ROOT / scale.PAGE).read_text(encoding="utf-8")
-    assert pages.filled(said, {"scale": scale.scale()}) == said
