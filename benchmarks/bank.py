@@ -1,21 +1,20 @@
 """Time a bank beside the k modules it holds, and whole training steps beside one another.
 
-    python benchmarks/bank.py [--rounds 20] [--batch 4] [--record]
+    python benchmarks/bank.py [--batch 4] [--record]
 
 Three tables: forward and backward pass of a bank and of k separate modules with the same weights,
 on a 32 x 32 x 56 tap, batch 16, float32; a training step of EfficientNetV2B2 at 256 px with random
 weights, without modules, with four, and with the variant of chapter 4 (the means of three taps);
 and one of EfficientNetV2S, of which the paper says that it "requires twice as much training time"
-(Section 3.1). What is compared is compiled as `fit` compiles it and runs in turns, round after
-round, so that a busy machine slows both alike. Medians over rounds; a ratio is taken within each
-round, and its quartiles stand beside it. --record keeps the tables in results/benchmarks, from
-where chapter 2 takes them.
+(Section 3.1). What is compared runs in turns, so that a busy machine slows both alike. Medians over
+rounds; a ratio is taken within each round, and its quartiles stand beside it. --record keeps the
+tables in results/benchmarks, from where chapter 2 takes them.
 """
 
 import argparse
 import os
-import time
 from collections.abc import Callable
+from timeit import timeit
 
 import numpy as np
 import pandas as pd
@@ -27,32 +26,27 @@ from gramnb.layers import GramBank, GramModule
 from gramnb.models import build_classifier
 from gramnb.runs import atomic, resolve
 
-TAP, BATCH, SIZE = (32, 32, 56), 16, 256
+TAP, BATCH, SIZE, ROUNDS = (32, 32, 56), 16, 256, 20
 TAPS = ("block3c_project_conv", "block4d_project_conv", "block5f_project_conv")
 MEANS = {"taps": TAPS, "options": HeadOptions(branch="linear", statistic="mean")}
 
 
-def in_turns(tasks: dict[str, Callable], rounds: int, repeats: int = 1) -> pd.DataFrame:
-    """Return seconds a call: a row for each round, a column for each task.
+def in_turns(tasks: dict[str, Callable], repeats: int = 1) -> pd.DataFrame:
+    """Return milliseconds a call: a row for each round, a column for each task.
 
     Every other round goes in reverse order; two rounds before the first are not counted.
     """
     rows = []
-    for number in range(-2, rounds):
-        row = {}
-        for name in list(tasks)[:: 1 if number % 2 else -1]:
-            began = time.perf_counter()
-            for _ in range(repeats):
-                tasks[name]()
-            row[name] = (time.perf_counter() - began) / repeats
-        rows.append(row)
-    return pd.DataFrame(rows[2:], columns=list(tasks))
+    for number in range(ROUNDS + 2):
+        order = list(tasks)[:: -1 if number % 2 else 1]
+        rows.append({name: 1000 * timeit(tasks[name], number=repeats) / repeats for name in order})
+    return pd.DataFrame(rows[2:])
 
 
-def compared(seconds: pd.DataFrame, reference: str, other: str) -> dict[str, str | float]:
+def compared(times: pd.DataFrame, reference: str, other: str) -> dict[str, str | float]:
     """Return medians in milliseconds and the ratio other / reference with its quartiles."""
-    low, ratio, high = (seconds[other] / seconds[reference]).quantile([0.25, 0.5, 0.75])
-    median = 1000 * seconds.median()
+    low, ratio, high = (times[other] / times[reference]).quantile([0.25, 0.5, 0.75])
+    median = times.median()
     return {"timed": other, "against": reference, "timed, ms": median[other],
             "against, ms": median[reference], "ratio": ratio, "low": low, "high": high}  # fmt: skip
 
@@ -74,7 +68,7 @@ def passes(layers: list[keras.layers.Layer], width: int) -> Callable:
     return run
 
 
-def bank_and_modules(k: int, rounds: int) -> dict[str, str | float]:
+def bank_and_modules(k: int) -> dict[str, str | float]:
     """Compare k modules with the bank that holds them."""
     modules = [GramModule() for _ in range(k)]
     for module in modules:
@@ -82,7 +76,7 @@ def bank_and_modules(k: int, rounds: int) -> dict[str, str | float]:
     bank, separate = f"bank, k = {k}", f"{k} separate modules" if k > 1 else "a module"
     parts = {bank: [GramBank.from_modules(modules)], separate: modules}
     tasks = {name: passes(part, k * TAP[-1]) for name, part in parts.items()}
-    return compared(in_turns(tasks, rounds, repeats=5), bank, separate)
+    return compared(in_turns(tasks, repeats=5), bank, separate)
 
 
 def step(batch: int, k: int, backbone: str = "EfficientNetV2B2", **options) -> Callable:
@@ -95,34 +89,24 @@ def step(batch: int, k: int, backbone: str = "EfficientNetV2B2", **options) -> C
     return lambda: model.train_on_batch(images, labels)
 
 
-def report(name: str, rows: list[dict], batch: int, given: argparse.Namespace) -> None:
-    """Print the comparisons and how they were timed, and record them as `name` if that is asked."""
-    taken = {"batch": batch, "clock": "time passed", "rounds": given.rounds}
-    table = pd.DataFrame(rows).assign(**taken, cores=os.cpu_count())
-    print(table.round(2).to_string(index=False), end="\n\n")
-    if given.record:
-        with atomic(resolve(f"results/benchmarks/{name}.csv")) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.4f")
-
-
-def main() -> None:
+if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--batch", type=int, default=4, help="images in a training step")
     parser.add_argument("--record", action="store_true", help="keep the tables in results")
     given = parser.parse_args()
-    report("bank", [bank_and_modules(k, given.rounds) for k in (1, 2, 4, 8)], BATCH, given)
-
-    tasks = {f"k = {k}": step(given.batch, k) for k in (0, 4)}
-    tasks["means of 3 taps"] = step(given.batch, 1, **MEANS)
-    steps = in_turns(tasks, given.rounds)
-    rows = [compared(steps, "k = 0", name) for name in ("k = 4", "means of 3 taps")]
-    report("steps", rows, given.batch, given)
-
+    steps = {f"k = {k}": step(given.batch, k) for k in (0, 4)}
+    steps = in_turns(steps | {"means of 3 taps": step(given.batch, 1, **MEANS)})
     backbones = "EfficientNetV2B2", "EfficientNetV2S"
-    steps = in_turns({name: step(given.batch, 4, name) for name in backbones}, given.rounds)
-    report("backbones", [compared(steps, *backbones)], given.batch, given)
-
-
-if __name__ == "__main__":
-    main()
+    larger = in_turns({name: step(given.batch, 4, name) for name in backbones})
+    tables = {
+        "bank": [bank_and_modules(k) for k in (1, 2, 4, 8)],
+        "steps": [compared(steps, "k = 0", name) for name in ("k = 4", "means of 3 taps")],
+        "backbones": [compared(larger, *backbones)],
+    }
+    for name, rows in tables.items():
+        how = {"batch": BATCH if name == "bank" else given.batch, "clock": "time passed"}
+        table = pd.DataFrame(rows).assign(**how, rounds=ROUNDS, cores=os.cpu_count())
+        print(table.round(2).to_string(index=False), end="\n\n")
+        if given.record:
+            with atomic(resolve(f"results/benchmarks/{name}.csv")) as temporary:
+                table.to_csv(temporary, index=False, float_format="%.4f")

@@ -2,12 +2,11 @@
 
     python -m studies.artworks FOLDER
 
-FOLDER holds the paintings and, in artworks.csv (file, title), their titles. The rows k = 0 and
-k = 4 of the study `shipped` answer, five seeds each. A dozen paintings are few, so the test
-photographs of these runs' own manifest are asked the same. Recorded in results/artworks, without
-any photograph:
+FOLDER holds the paintings of results/artworks/paintings.csv, found by their content; it says why
+one is left out or renamed. The rows k = 0 and k = 4 of the study `shipped` answer, five seeds each.
+A dozen paintings are few, so the test photographs of these runs' own manifest are asked the same.
+Recorded in results/artworks, without any photograph:
 
-    paintings.csv        FOLDER's files: title, size, luminance, why one is left out or renamed
     predictions.csv      painting, title, intervention, strength, k, seed, p_sadness, log_odds
     photographs.parquet  the same by image_id, with label y, group and luminance
     scores.csv           AUC and accuracy on the photographs, and what each intervention costs them
@@ -52,9 +51,6 @@ STEPS = [
     ("mirrored", np.nan),
 ]  # fmt: skip
 METRICS = ("auc", "accuracy")
-MIN_SIDE = 64  # pixels; what is smaller is an icon and no painting
-# Files known to show another painting than listed, by their content: listed title, painting shown.
-WRONG_TITLES = {"7cff0cd874368116": ("The Bedroom", "Cafe Terrace at Night")}
 CHANGED, CHANGED_BY = "At Eternity's Gate", [0, 2, 3, 5, 7, 9, 11, 13]  # of STEPS, for a figure
 MAPPED = 6  # paintings with maps: half with the highest log-odds, half with the lowest
 
@@ -66,9 +62,7 @@ def main(folder: str) -> None:
         raise SystemExit(f"{unfinished[0]}: not finished; make study STUDY={STUDY}")
     config = rows[ROWS[-1]][-1][0]
 
-    listed = listed_paintings(Path(folder))
-    write(listed.drop(columns="path"), "paintings.csv")
-    shown = listed[listed["title"] != ""].set_index("painting")
+    shown = recorded(Path(folder))
     pictures = read(shown, config)
     paintings = ask_all(pictures, shown["title"].reset_index(), runs, config)
     write(paintings, "predictions.csv")
@@ -92,30 +86,14 @@ def read(table: pd.DataFrame, config: TrainConfig) -> list[np.ndarray]:
     return [images.read_image(path, config.image_size) for path in table["path"]]
 
 
-def listed_paintings(folder: Path) -> pd.DataFrame:
-    """Return the folder's pictures and the titles they are recorded under; none means left out.
-
-    Columns: painting, file, listed (the title in artworks.csv, else the file's name), title,
-    reason, width, height, luminance, path.
-    """
-    known = folder / "artworks.csv"
-    titles = pd.read_csv(known).set_index("file")["title"] if known.exists() else {}
-    rows = []
-    for path in find_images([folder]):
-        data = images.read_bytes(path)
-        picture, painting = images.decode(data, name=path), images.image_id(data)
-        height, width, _ = picture.shape
-        listed = title = titles.get(path.name, path.stem)
-        wrong, shown = WRONG_TITLES.get(painting, ("", ""))
-        reason = ""
-        if min(width, height) < MIN_SIDE:
-            title, reason = "", f"an icon of {width} x {height} pixels; left out"
-        elif title == wrong:
-            title, reason = shown, f"shows {shown}"
-        rows.append({"painting": painting, "file": path.name, "listed": listed, "title": title,
-                     "reason": reason, "width": width, "height": height,
-                     "luminance": mean_luminance(picture), "path": str(path)})  # fmt: skip
-    return pd.DataFrame(rows)
+def recorded(folder: Path) -> pd.DataFrame:
+    """Return the recorded paintings that are no icons, each with its `path` in the folder."""
+    there = {images.image_id(images.read_bytes(path)): str(path) for path in find_images([folder])}
+    listed = pd.read_csv(resolve(OUT) / "paintings.csv", index_col="painting")
+    shown = listed.dropna(subset="title")
+    if missing := sorted(set(shown.index) - set(there)):
+        raise SystemExit(f"{folder}: lacks {len(missing)} paintings, first {missing[0]}")
+    return shown.assign(path=[there[painting] for painting in shown.index])
 
 
 def mean_luminance(picture: np.ndarray) -> float:

@@ -45,6 +45,8 @@ COUNT = 500  # pictures a set, half of them of either class
 STEPS = 120  # of Adam on the pixels
 RATE = 0.5  # grey levels a step, falling to 0
 BATCH = 50
+HELD = {"mean": 3.0, "variance": 3.0, "covariance": 0.1, "top": 0.2}  # weights of the gaps
+KEPT = {"correlation": ("mean", "variance", "top"), "mean": ("covariance", "top")}
 STRENGTHS = {"correlation": (0.0, 0.5, 1.0, 2.0, 4.0), "mean": (1.0, 4.0)}
 MEASURED = "results/control/measured.csv"
 FOLDER = "runs/control"
@@ -85,9 +87,9 @@ def textures(count: int, seed: int) -> np.ndarray:
     return np.clip(level + 30 * pictures, 8, 247).astype("float32")
 
 
-def statistics(network, pictures) -> dict[str, tf.Tensor]:
+def statistics(network, pictures, kind: str, weights: np.ndarray) -> dict[str, tf.Tensor]:
     """Return of pictures (n, S, S, 3) the sub-maps' means and variances (n, C), their correlations
-    and covariances (n, C, C), and the pooled top (n, D)."""
+    and covariances (n, C, C), the pooled top (n, D), and `value`, the weighted sum of `kind`."""
     top, tapped = network(pictures, training=False)
     rows = tf.reshape(tapped, (len(pictures), -1, tapped.shape[-1]))  # (n, P, C)
     mean = tf.reduce_mean(rows, axis=1)
@@ -95,29 +97,22 @@ def statistics(network, pictures) -> dict[str, tf.Tensor]:
     covariance = tf.einsum("npi,npj->nij", centred, centred) / rows.shape[1]
     variance = tf.linalg.diag_part(covariance)
     scale = tf.sqrt(variance + 1e-6)
-    return {
+    found = {
         "mean": mean,
         "variance": variance,
         "correlation": covariance / (scale[:, :, None] * scale[:, None]),
         "covariance": covariance,
         "top": tf.reduce_mean(top, axis=(1, 2)),
     }
+    weighted = found[kind] * tf.constant(weights, tf.float32)
+    return found | {"value": tf.reduce_sum(weighted, axis=list(range(1, weights.ndim + 1)))}
 
 
-HELD = {"mean": 3.0, "variance": 3.0, "covariance": 0.1, "top": 0.2}  # weights of the gaps
-KEPT = {"correlation": ("mean", "variance", "top"), "mean": ("covariance", "top")}
-
-
-def all_statistics(network, pictures) -> dict[str, np.ndarray]:
+def all_statistics(network, pictures, *of) -> dict[str, np.ndarray]:
     """Return `statistics` of any number of pictures, as arrays."""
-    parts = [statistics(network, pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
+    starts = range(0, len(pictures), BATCH)
+    parts = [statistics(network, pictures[start : start + BATCH], *of) for start in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def projected(found: dict, kind: str, weights: np.ndarray) -> tf.Tensor:
-    """Return the weighted sum of a statistic, (n,)."""
-    axes = list(range(1, weights.ndim + 1))
-    return tf.reduce_sum(found[kind] * tf.constant(weights, tf.float32), axis=axes)
 
 
 def shifted(network, start, shifts, kind: str, weights: np.ndarray) -> np.ndarray:
@@ -126,16 +121,16 @@ def shifted(network, start, shifts, kind: str, weights: np.ndarray) -> np.ndarra
     What `KEPT` names of the kind is held at its value in the picture it starts from; each distance
     is counted in the standard deviations over pictures.
     """
-    before = all_statistics(network, start)
-    own = np.asarray(projected(before, kind, weights))
+    before = all_statistics(network, start, kind, weights)
     spread = {name: before[name].std(axis=0) + 1e-3 for name in KEPT[kind]}
-    targets = own + shifts * own.std()
+    deviation = before["value"].std()
+    targets = before["value"] + shifts * deviation
 
     @tf.function
     def step(pictures, target, held):
         with tf.GradientTape() as tape:
-            found = statistics(network, tf.clip_by_value(pictures, 0.0, 255.0))
-            loss = tf.reduce_sum(((projected(found, kind, weights) - target) / own.std()) ** 2)
+            found = statistics(network, tf.clip_by_value(pictures, 0.0, 255.0), kind, weights)
+            loss = tf.reduce_sum(((found["value"] - target) / deviation) ** 2)
             for name in KEPT[kind]:
                 gap = ((found[name] - held[name]) / spread[name]) ** 2
                 loss += HELD[name] * tf.reduce_sum(gap)
@@ -156,18 +151,17 @@ def shifted(network, start, shifts, kind: str, weights: np.ndarray) -> np.ndarra
 
 def measured(network, start, moved, sadness, kind: str, weights: np.ndarray) -> dict[str, float]:
     """Return what differs between the classes in the pictures as they are written."""
-    found = all_statistics(network, moved.astype("float32"))
-    before = np.asarray(projected(all_statistics(network, start), kind, weights))
-    value = np.asarray(projected(found, kind, weights))
-    of_class = {name: (each[sadness == 0], each[sadness == 1]) for name, each in found.items()}
-    means = np.subtract(*(each.mean(axis=0) for each in of_class["mean"]))
+    found = all_statistics(network, moved.astype("float32"), kind, weights)
+    before = all_statistics(network, start, kind, weights)["value"]
+    others, sad = ({name: each[sadness == n] for name, each in found.items()} for n in (0, 1))
+    means = others["mean"].mean(axis=0) - sad["mean"].mean(axis=0)
     pairs = np.triu_indices(len(means), 1)
-    correlations = np.subtract(*(each[:, *pairs].mean(axis=0) for each in of_class["correlation"]))
+    correlations = (others["correlation"].mean(axis=0) - sad["correlation"].mean(axis=0))[pairs]
     return {
-        "shift": (value[sadness == 1].mean() - value[sadness == 0].mean()) / before.std(),
+        "shift": (sad["value"].mean() - others["value"].mean()) / before.std(),
         "largest_mean_difference": (np.abs(means) / found["mean"].std(axis=0)).max(),
         "mean_absolute_correlation_difference": np.abs(correlations).mean(),
-        "auc_statistic": roc_auc_score(sadness, value),
+        "auc_statistic": roc_auc_score(sadness, found["value"]),
         "auc_means": auc(found["mean"], sadness),
         "auc_top": auc(found["top"], sadness),
     }

@@ -70,10 +70,10 @@ def reproduced(tmp_path_factory):
     tree(data / "Emotion-6", drawn["demo-emotion6"], "level 2/level 3")
     (root / "small.yaml").write_text(yaml.safe_dump(SMALL))
     done = snakemake(
-        root, "--configfile", "profiles/webemo.yaml", "small.yaml",
+        root, "--force-use-threads", "--configfile", "profiles/webemo.yaml", "small.yaml",
         "--config", "profile=webemo", "parts=1", f"data={data / 'webemo'}",
         f"transfer={data / 'UnBiasedEmo'},{data / 'Emotion-6'}", "--",
-        "runs/webemo/notebooks/04_evaluation.ipynb", "runs/webemo/notebooks/05_transfer.ipynb",
+        "runs/webemo/notebooks/05_transfer.ipynb",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return root / "runs" / "webemo"

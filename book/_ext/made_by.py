@@ -51,9 +51,13 @@ def read_notebooks(app):
 
 
 def line(app, file: str, more: str = "") -> nodes.raw:
-    """Return the line that names what made a thing, linked where the repository is known."""
-    file, url = escape(file), app.config.html_context.get("repository")
-    shown = f'<a href="{url}/blob/main/{file}">{file}</a>' if url else file
+    """Return the line that names what made a thing, linked where the repository is known.
+
+    A script that has left the tree is named with a commit that has it: `script.py@commit`.
+    """
+    (file, _, commit), url = escape(file).partition("@"), app.config.html_context.get("repository")
+    shown = f'<a href="{url}/blob/{commit or "main"}/{file}">{file}</a>' if url else file
+    shown += commit and f" at commit {commit}"
     return raw(f'<p class="made-by">Made by {shown}{more and ", "}{more}</p>')
 
 
