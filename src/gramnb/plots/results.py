@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -143,7 +142,7 @@ def differences(table: pd.DataFrame, margin: float = 0.0) -> Figure:
         name, _, label = metric.partition("_")
         name = {"auc": "AUC", "f1": "F1", "ece": "ECE"}.get(name, name.capitalize())
         panels[f"{name}, {label}" if label else name] = 100 * rows
-    return _panels(panels, "difference, points", margin)
+    return _forest(panels, "difference, points", margin)
 
 
 @book_style
@@ -153,10 +152,9 @@ def estimates(table: pd.DataFrame, margin: float) -> Figure:
 
     table: by name, in points: estimate, low, high, kind.
     """
-    figure, ((ax,),) = new(0.27 * len(table) + 1.3)
-    kinds = dict(iter(table.groupby("kind", sort=False)))
-    _forest(ax, table.index, list(kinds.values()), margin)
-    ax.set_xlabel("change of accuracy, points")
+    panels = {"": table.set_index("kind", append=True)}
+    figure = _forest(panels, "change of accuracy, points", margin, height=0.27 * len(table) + 1.3)
+    kinds = table["kind"].unique()
     legend(figure, {kind: look(n, linestyle="") for n, kind in enumerate(kinds)}, columns=2)
     return figure
 
@@ -173,38 +171,36 @@ def effects(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for pictures, table in tables.items():
         networks = table.drop("difference", level=1, errors="ignore")
         panels[pictures] = networks.rename(columns={"mean": "estimate"})
-    figure = _panels(panels, "change of the log-odds of sadness", sharex=True)
+    figure = _forest(panels, "change of the log-odds of sadness", sharex=True)
     legend(figure, {name: look(i) for i, name in enumerate(networks.index.unique(1))})
     return figure
 
 
-def _panels(
-    panels: Mapping[str, pd.DataFrame], label: str, margin: float = 0.0, sharex: bool = False
+def _forest(
+    panels: Mapping[str, pd.DataFrame], label: str, margin: float = 0.0, height: float = 0, **shared
 ) -> Figure:
-    """Draw tables with the same rows beside each other, by their second level's colours."""
+    """Draw tables (estimate, low, high) of the same names beside each other, from the top, in the
+    colours of their second level, whose rows of one name stand apart.
+    """
     names = next(iter(panels.values())).index.unique(0)
-    figure, axes = new(0.3 * len(names) + 1.1, 1, len(panels), sharex=sharex, sharey=True)
+    height = height or 0.3 * len(names) + 1.1
+    figure, axes = new(height, 1, len(panels), sharey=True, **shared)
     for ax, (title, table) in zip(axes[0], panels.items(), strict=True):
+        ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
+        if margin:
+            ax.axvspan(-margin, margin, color=PAPER, alpha=0.12, linewidth=0)
         groups = [rows.droplevel(1) for _, rows in table.groupby(level=1, sort=False)]
-        _forest(ax, names, groups, margin)
+        apart = 0.17 if len(table) > len(names) else 0
+        for n, rows in enumerate(groups):
+            y = names.get_indexer(rows.index) + apart * (2 * n - len(groups) + 1)
+            ax.hlines(y, rows["low"], rows["high"], color=look(n)["color"], linewidth=1.4)
+            ax.plot(rows["estimate"], y, **look(n, linestyle=""))
+        ax.set_yticks(range(len(names)), names)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        ax.grid(False, axis="y")
+        ax.tick_params(axis="y", length=0)
         ax.set(xlabel=label, title=title)
     return figure
-
-
-def _forest(ax: Axes, names: pd.Index, groups: list[pd.DataFrame], margin: float) -> None:
-    """Draw groups of rows (estimate, low, high) by name, from the top; those of a name apart."""
-    ax.axvline(0, color=PAPER, linewidth=1, linestyle="--")
-    if margin:
-        ax.axvspan(-margin, margin, color=PAPER, alpha=0.12, linewidth=0)
-    apart = 0.17 if sum(map(len, groups)) > len(names) else 0
-    for n, rows in enumerate(groups):
-        y = names.get_indexer(rows.index) + apart * (2 * n - len(groups) + 1)
-        ax.hlines(y, rows["low"], rows["high"], color=look(n)["color"], linewidth=1.4)
-        ax.plot(rows["estimate"], y, **look(n, linestyle=""))
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.grid(False, axis="y")
-    ax.tick_params(axis="y", length=0)
 
 
 @book_style
