@@ -5,7 +5,7 @@ import pytest
 
 from gramnb._keras import keras, ops
 from gramnb.choices import HeadOptions
-from gramnb.explain import contribution_maps, grad_cam, gram_contributions
+from gramnb.explain import contribution_maps, contributions
 from gramnb.models import build_head, join
 
 CHOICES = [
@@ -49,10 +49,12 @@ def log_odds(classifier, images):
 def test_contributions_sum_to_the_log_odds(options):
     classifier, images = network(taps=2, **options), draw()
     images[:, 2:5, 3:] = 0
-    maps, constants = zip(*gram_contributions(classifier, images), strict=True)
-    assert [each.shape for each in maps] == [(3, 8, 8), (3, 4, 4)]
-    assert (maps[0][:, 2:5, 3:] == 0).all()  # where the feature map is zero
-    whole = [each.sum(axis=(1, 2)) for each in (grad_cam(classifier, images), *maps)]
+    found = contributions(classifier, images)
+    assert [*found] == ["Grad-CAM", "Gram modules, tap 1", "Gram modules, tap 2"]
+    maps, constants = zip(*found.values(), strict=True)
+    assert [each.shape for each in maps] == [(3, 2, 2), (3, 8, 8), (3, 4, 4)]
+    assert (maps[1][:, 2:5, 3:] == 0).all()  # where the feature map is zero
+    whole = [each.sum(axis=(1, 2)) for each in maps]
     assert np.abs(whole).min(axis=1).max() > 0.001  # nothing is explained by being zero
     summed = max(np.abs(each).sum(axis=(1, 2)).max() for each in maps)  # what rounding is of
     expected = log_odds(classifier, images)
@@ -83,7 +85,7 @@ def test_contributions_are_those_of_the_equations():
 
     d, m, w = d0 + d_p.sum(axis=0), m0 + m_p.sum(axis=0), last[:, 1] - last[:, 0]
     expected = (d_p * (m0 + m) + m_p * (d0 + d)) @ w / 2
-    ((shares, constant),) = gram_contributions(classifier, image)
+    shares, constant = contributions(classifier, image)["Gram modules"]
     np.testing.assert_allclose(shares[0, *np.transpose(where)], expected, rtol=1e-4)
     np.testing.assert_allclose(constant, (d0 * m0) @ w, rtol=1e-5)
 
@@ -98,12 +100,13 @@ def test_grad_cam_is_its_definition():
     weights = np.transpose(changes) / 0.002 / 4  # 4 positions
     top = images.reshape(3, 2, 4, 2, 4, 3).mean(axis=(2, 4))
     expected = np.einsum("bc,bhwc->bhw", weights, top)
-    found = grad_cam(classifier, images)
+    found = contribution_maps(classifier, images)["Grad-CAM"]
     np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.001)
     last = classifier.get_layer("head").get_layer("probabilities")
     last.kernel.assign(np.asarray(last.kernel) * 1e4)
     assert np.asarray(classifier(images)).max() == 1  # sure of it: its gradient is zero
-    np.testing.assert_allclose(grad_cam(classifier, images), 1e4 * found, rtol=1e-4)
+    surer = contribution_maps(classifier, images)["Grad-CAM"]
+    np.testing.assert_allclose(surer, 1e4 * found, rtol=1e-4)
 
 
 def test_maps_by_title():
@@ -111,7 +114,6 @@ def test_maps_by_title():
     images, linear = draw(), network(branch="linear", gram_scaling="positions")
     for classifier in (network(k=0), linear):
         assert list(contribution_maps(classifier, images)) == ["Grad-CAM"]
-        assert gram_contributions(classifier, images) == []
     assert list(contribution_maps(network(), images)) == ["Grad-CAM", "Gram modules"]
 
 

@@ -1,11 +1,8 @@
 """Where the network looked: what each position of a feature map adds to the log-odds of sadness.
 
 The log-odds log(p / (1 - p)) are a sum where the probability is not: biases, plus the backbone's
-branch, plus the Gram modules. `grad_cam` divides the branch among the positions of the top feature
-map, `gram_contributions` the modules' part among those of each tap. Both are in log-odds: positive
-speaks for sadness, negative for others. Both take a classifier with the sub-models "backbone" and
-"head", as `training.load_network` returns it, and images (B, S, S, 3), values 0-255, some dozens at
-once.
+branch, plus the Gram modules. `contributions` divides the branch among the positions of the top
+feature map, and the modules' part among those of each tap.
 """
 
 import numpy as np
@@ -18,37 +15,20 @@ with quiet():
 
 
 def contribution_maps(network: keras.Model, images) -> dict[str, np.ndarray]:
-    """Return all maps of some images, (B, H, W) each, by the title a figure gives them.
-
-    If the head has no modules, it is Grad-CAM alone.
-    """
-    maps = {"Grad-CAM": grad_cam(network, images)}
-    taps = gram_contributions(network, images)
-    for i, (of_tap, _) in enumerate(taps, 1):
-        maps["Gram modules" if len(taps) == 1 else f"Gram modules, tap {i}"] = of_tap
-    return maps
+    """Return the maps of `contributions` alone, (B, H, W) each."""
+    return {title: maps for title, (maps, _) in contributions(network, images).items()}
 
 
-def grad_cam(network: keras.Model, images) -> np.ndarray:
-    """Return Grad-CAM of sadness on the backbone's top feature map, before its rectification.
+def contributions(network: keras.Model, images) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return what positions add to the log-odds of sadness; below zero they speak for others.
 
-    Sub-map c is weighted by the mean over positions of the log-odds' gradient (Selvaraju et al.
-    2017, equations 1 and 2). The positive part is Grad-CAM of sadness as published, the negative
-    part that of others. `build_head`'s branch is piecewise linear in the pooled map, so a map,
-    (B, H, W) float32, sums to what the branch adds to the log-odds, but for its biases.
-    """
-    top, *taps = _features(network, images)
-    with tf.GradientTape() as tape:
-        tape.watch(top)
-        log_odds = _log_odds(network, _embedding(network, [top, *taps]))
-    weights = ops.mean(tape.gradient(log_odds, top), axis=(1, 2), keepdims=True)  # (B, 1, 1, D)
-    return ops.convert_to_numpy(ops.sum(weights * top, axis=-1))  # (B, H, W)
+    Grad-CAM: sub-map c of the top feature map is weighted by the mean over positions of the
+    log-odds' gradient (Selvaraju et al. 2017, equations 1 and 2). The positive part is Grad-CAM of
+    sadness as published, the negative part that of others. `build_head`'s branch is piecewise
+    linear in the pooled map, so a map sums to what the branch adds, but for its biases.
 
-
-def gram_contributions(network: keras.Model, images) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return what each position of each tap adds to the log-odds through the Gram modules.
-
-    With f_p the features at position p of P, the two sides of a module (Figure 3) are sums:
+    Gram modules: with f_p the features at position p of P, the two sides of a module (Figure 3)
+    are sums:
 
         G = r * sum_p f_p f_p^T                            r: how each cell of G is scaled
         d = D0 + sum_p D_p,   D_p = g s K^T vec(r * f_p f_p^T),   D0 = g s b + h
@@ -64,52 +44,42 @@ def gram_contributions(network: keras.Model, images) -> list[tuple[np.ndarray, n
     positions. The other fusions are sums already. Where f_p is zero, the contribution is.
     Among several classes w is the gradient of the log-odds at this image.
 
+    Args:
+        network: with the sub-models "backbone" and "head", as `training.load_network` returns it.
+        images: (B, S, S, 3), values 0-255, some dozens at once.
+
     Returns:
-        Of each tap maps (B, H, W) and the constant w D0 M0 (B,), which together sum to what its
-        modules add; none without modules.
+        By the title a figure gives them, Grad-CAM first and then each tap that modules read: maps
+        (B, H, W), and a constant (B,), w D0 M0, with which they sum to what the modules add.
     """
-    head = network.get_layer("head")
-    named = {layer.name: layer for layer in head.layers if isinstance(layer, GramModule)}
-    if not named:
-        return []
-    banks = [named[f"gram{i}"] for i in range(1, len(named) + 1)]
-    features = _features(network, images)
-    embedding = _embedding(network, features)
+    head, body = network.get_layer("head"), network.get_layer("backbone")
+    maps = keras.tree.flatten(body(images, training=False))[: len(head.inputs)]
+    top, *taps = (ops.cast(each, "float32") for each in maps)
+    last = head.get_layer("probabilities")
+    embed = keras.Model(head.inputs, last.input)
     with tf.GradientTape() as tape:
-        tape.watch(embedding)
-        log_odds = _log_odds(network, embedding)
-    weights = ops.convert_to_numpy(tape.gradient(log_odds, embedding))  # (B, width)
+        tape.watch(top)
+        read = ops.mean(top, axis=(1, 2)) if len(head.inputs[0].shape) == 2 else top
+        embedding = embed([read, *taps], training=False)
+        logits = ops.matmul(embedding, last.kernel) + last.bias
+        others = ops.concatenate([logits[:, :1], logits[:, 2:]], axis=1)
+        log_odds = logits[:, 1] - ops.logsumexp(others, axis=1)
+    slopes, weights = map(ops.convert_to_numpy, tape.gradient(log_odds, [top, embedding]))
+    cam = (slopes.mean(axis=(1, 2), keepdims=True) * ops.convert_to_numpy(top)).sum(axis=-1)
+    found = {"Grad-CAM": (cam, np.zeros(len(cam)))}
+    banks = [layer for layer in head.layers if isinstance(layer, GramModule)]
+    banks.sort(key=lambda bank: int(bank.name.removeprefix("gram")))
     widths = [bank.dense.units * (2 if bank.fusion == "concatenate" else 1) for bank in banks]
-    weights = weights[:, -sum(widths) :]  # the last of concatenated branches
-    weights = np.split(weights, np.cumsum(widths)[:-1], axis=1)
-    return [_divide(*each) for each in zip(banks, features[1:], weights, strict=True)]
-
-
-def _features(network: keras.Model, images) -> list:
-    """Return the top feature map and the taps that the head reads, float32."""
-    maps = keras.tree.flatten(network.get_layer("backbone")(images, training=False))
-    return [ops.cast(map_, "float32") for map_ in maps[: len(network.get_layer("head").inputs)]]
-
-
-def _embedding(network: keras.Model, features: list):
-    """Return what the last layer reads, (B, width)."""
-    head = network.get_layer("head")
-    top, *taps = features
-    read = ops.mean(top, axis=(1, 2)) if len(head.inputs[0].shape) == 2 else top
-    embed = keras.Model(head.inputs, head.get_layer("probabilities").input)
-    return embed([read, *taps], training=False)
-
-
-def _log_odds(network: keras.Model, embedding):
-    """Return the log-odds of sadness against all other classes, (B,)."""
-    last = network.get_layer("head").get_layer("probabilities")
-    logits = ops.matmul(embedding, last.kernel) + last.bias
-    others = ops.concatenate([logits[:, :1], logits[:, 2:]], axis=1)
-    return logits[:, 1] - ops.logsumexp(others, axis=1)
+    start = weights.shape[1] - sum(widths)  # the modules' are the last of concatenated branches
+    for i, (bank, tap, width) in enumerate(zip(banks, taps, widths, strict=False), 1):
+        title = "Gram modules" if len(banks) == 1 else f"Gram modules, tap {i}"
+        found[title] = _divide(bank, tap, weights[:, start : start + width])
+        start += width
+    return found
 
 
 def _divide(bank: GramModule, features, weights) -> tuple[np.ndarray, np.ndarray]:
-    """Divide `weights` times a bank's output among positions, by `gram_contributions`' equations.
+    """Divide `weights` times a bank's output among positions, by `contributions`' equations.
 
     What is linear in f_p, as M_p, is f_p times its gradient; D_p is of degree 2 in the features,
     and is half of that. The derivative of a whole side along the features sums over positions.
