@@ -226,11 +226,8 @@ def test_a_journal_of_something_else_says_so(fetched, tmp_path):
         fetched(["gone/1"])
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("timeout", float("inf")), ("timeout", float("nan")), ("workers", 10_000), ("retries", -1)],
-)
-def test_options_outside_their_range_are_refused_before_anything_is_written(tmp_path, name, value):
-    with pytest.raises(ValueError, match=f"^{name} must be from .* to .*, got"):
-        fetch.fetch([tmp_path / "a.txt"], tmp_path / "out", **{name: value})
+@pytest.mark.parametrize("option", [{"timeout": float("nan")}, {"workers": 10_000}])
+def test_options_outside_their_range_are_refused_before_anything_is_written(tmp_path, option):
+    with pytest.raises(ValueError, match="^(timeout|workers) must be from .* to .*, got"):
+        fetch.fetch([tmp_path / "a.txt"], tmp_path / "out", **option)
     assert not list(tmp_path.iterdir())
