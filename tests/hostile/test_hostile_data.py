@@ -59,9 +59,7 @@ def test_a_table_that_is_no_manifest_is_refused(tmp_path):
         return good.set_column(good.schema.get_field_index(name), name, pa.array(values))
 
     for table, message in (
-        (changed("sadness", [0, 1, 2, 0]), "row 2: sadness is '2'"),
         (changed("sadness", [0.0, 1.0, float("nan"), 0.0]), "row 2: sadness is 'nan'"),
-        (changed("fold", [70_000, 1, 2, 3]), "70000"),
         (changed("path", [["a"], ["b"], [], None]), ""),
         (good.select(["path"]), "row"),
         (good.replace_schema_metadata({"gramnb": b"\xff{"}), ""),
