@@ -48,8 +48,7 @@ def test_an_interrupted_drawing_goes_on_and_nothing_else_is_overwritten(tmp_path
     monkeypatch.setattr(demo, "paint", None)  # painting now would fail
     assert contents(draw(tmp_path / "a")) == whole
     (tmp_path / "photo.jpg").write_bytes(b"mine")
-    taken = [(tmp_path, {}), (tmp_path / "photo.jpg", {}), (tmp_path / "a", {"count": 11})]
-    for folder, other in taken:
+    for folder, count in ((tmp_path, 10), (tmp_path / "photo.jpg", 10), (tmp_path / "a", 11)):
         with pytest.raises(ValueError, match="neither empty nor drawn with .*; remove it or ch"):
-            draw(folder, **other)
+            draw(folder, count)
     assert contents(tmp_path) == {f"a/{k}": v for k, v in whole.items()} | {"photo.jpg": b"mine"}

@@ -220,10 +220,9 @@ def test_a_disk_that_is_full_loses_nothing(server, fetched, tmp_path, monkeypatc
 
 
 def test_a_journal_of_something_else_says_so(fetched, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "fetch.sqlite").write_text("this is no database, only a note" * 40)
-    with pytest.raises(ValueError, match="out/fetch.sqlite: file is not a database; remove it"):
-        fetched(["gone/1"])
+    (tmp_path / "fetch.sqlite").write_text("this is no database, only a note" * 40)
+    with pytest.raises(ValueError, match="fetch.sqlite: file is not a database; remove it"):
+        fetched(["gone/1"], out="")
 
 
 @pytest.mark.parametrize("option", [{"timeout": float("nan")}, {"workers": 10_000}])

@@ -54,8 +54,6 @@ def test_class_folders_are_read_in_order_and_what_is_left_out_is_reported(tmp_pa
 
 
 def test_errors_list_what_was_found(tmp_path):
-    with pytest.raises(ValueError, match="source must be one of .*webemo.*flickr"):
-        read("flickr", tmp_path)
     with pytest.raises(FileNotFoundError, match="absent: no such folder"):
         read("folder", tmp_path / "absent")
     draw(tmp_path, "a.jpg", "b.jpg")
@@ -131,6 +129,5 @@ def test_transfer_sets_are_named_or_recognised(tmp_path):
     }
     with pytest.raises(ValueError, match="two transfer sets are named UnBiasedEmo"):
         transfer_sets(f"{theirs},{theirs}")
-    for wrong in (f"{tmp_path}/absent", f"Mine:unknown:{ours}"):
-        with pytest.raises(FileNotFoundError, match=f"{wrong}: no such folder"):
-            transfer_sets(f"{theirs},{wrong}")
+    with pytest.raises(FileNotFoundError, match="Mine:unknown:.*: no such folder"):
+        transfer_sets(f"{theirs},Mine:unknown:{ours}")
