@@ -26,7 +26,7 @@ def test_the_same_bytes_are_drawn_again_and_for_another_set_others(tmp_path):
 
 
 def test_near_copies_are_found_and_hardly_anything_else(tmp_path):
-    folder = draw(tmp_path, count=200)
+    folder = draw(tmp_path, count=120)
     truth = demo.read_truth(folder)
     whole = truth[truth["broken"] == ""].set_index("file")
     hashes = pd.Series({file: difference_hash(read_image(folder / file)) for file in whole.index})
@@ -35,7 +35,7 @@ def test_near_copies_are_found_and_hardly_anything_else(tmp_path):
     found = {frozenset(pair) for pair in pairs}
     planted = {frozenset(pair) for pair in whole["duplicate_of"].items() if pair[1]}
     missed = [pair for pair in planted - found if hashes[[*pair]].nunique() == 2]
-    assert (hashes != "").all() and len(planted) > 10
+    assert (hashes != "").all() and len(planted) > 5
     assert len(missed) <= 0.1 * len(planted) and len(found - planted) <= 1
     assert all(len({(folder / file).read_bytes() for file in pair}) == 2 for pair in planted)
 

@@ -51,9 +51,8 @@ def test_size_squashes_and_antialiases():
     assert np.abs(small.astype(int) - 127).max() <= 8
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_unreadable_exif_leaves_the_picture_as_it_is():
-    data = encoded(picture(), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    data = encoded(picture(), exif=b"Exif\0\0garbage")
     np.testing.assert_array_equal(images.decode(data), picture())
 
 
