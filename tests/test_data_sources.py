@@ -54,20 +54,14 @@ def test_class_folders_are_read_in_order_and_what_is_left_out_is_reported(tmp_pa
 
 
 def test_errors_list_what_was_found(tmp_path):
-    with pytest.raises(ValueError, match="source must be one of .*webemo.*flickr"):
-        read("flickr", tmp_path)
     with pytest.raises(FileNotFoundError, match="absent: no such folder"):
         read("folder", tmp_path / "absent")
-    with pytest.raises(FileNotFoundError, match="no root was given"):
-        read("folder")
     draw(tmp_path, "a.jpg", "b.jpg")
     with pytest.raises(ValueError, match="2 pictures beside .*expected <class>/<picture>"):
         read("folder", tmp_path)
     draw(tmp_path, "happy/a.jpg", "sad/a.jpg")
     with pytest.raises(ValueError, match="named blue, sads; the classes are: happy, sad"):
         read("folder", tmp_path, ["sads", "sad", "blue"])
-    with pytest.raises(ValueError, match="no class is named sadness; .*: happy, sad"):
-        read("folder", tmp_path)
 
 
 def test_published_folders_keep_their_levels_and_misspellings(tmp_path, published):
@@ -121,8 +115,6 @@ def test_webemo_finds_what_was_fetched_of_its_lists(tmp_path, published):
     # The label sadness alone, instead of its level-2 class, which has a name too.
     assert list(read("webemo", tmp_path, ["sadness"])["sadness"]) == [1, 0, 0, 0, 0]
     assert list(read("webemo", tmp_path, ["level-2"])["sadness"]) == [1, 0, 1, 0, 0]
-    with pytest.raises(ValueError, match="no class is named sad; the classes are: affection, con"):
-        read("webemo", tmp_path, ["sad"])
 
 
 def test_transfer_sets_are_named_or_recognised(tmp_path):
@@ -137,6 +129,5 @@ def test_transfer_sets_are_named_or_recognised(tmp_path):
     }
     with pytest.raises(ValueError, match="two transfer sets are named UnBiasedEmo"):
         transfer_sets(f"{theirs},{theirs}")
-    for wrong in (f"{tmp_path}/absent", f"Mine:unknown:{ours}"):
-        with pytest.raises(FileNotFoundError, match=f"{wrong}: no such folder"):
-            transfer_sets(f"{theirs},{wrong}")
+    with pytest.raises(FileNotFoundError, match="Mine:unknown:.*: no such folder"):
+        transfer_sets(f"{theirs},Mine:unknown:{ours}")

@@ -21,34 +21,24 @@ from gramnb.data.lists import audit_list, read_lists
 few = settings(max_examples=25, deadline=None)
 URL = b"http://127.0.0.1:1/a.jpg"  # where nobody listens
 
-# content -> what the one message names; None: the list is fine, strange as it looks
 LISTS = {
-    "nothing": (b"", "no list"),
-    "utf-16": ("http://h/a.jpg 3\n".encode("utf-16"), "no list"),
-    "long label": (URL + b" " + b"9" * 5000, "no list"),
-    "zeros": (URL + b" " + b"0" * 5000 + b"7\n", None),
-    "other digits": (URL + " ٣".encode(), "no list"),
-    "spaces": (URL + b" " * 100_000 + b"x", "no list"),
-    "one of many": (b"x\n" * 20_000 + URL + b" 3", None),
-}  # fmt: skip
+    "nothing": b"",
+    "utf-16": "http://h/a.jpg 3\n".encode("utf-16"),
+    "long label": URL + b" " + b"9" * 5000,
+    "spaces": URL + b" " * 100_000 + b"x",
+}
 
 
+@pytest.mark.parametrize("command", ["audit-list", "fetch --out {}/out"])
 @pytest.mark.parametrize("name", LISTS)
-@pytest.mark.parametrize("command", ["audit-list", "fetch"])
-def test_lists(name, command, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    content, message = LISTS[name]
-    (tmp_path / "list.txt").write_bytes(content)
-    out = tmp_path / "out"
-    options = ["--out", str(out), "--retries", "0"] if command == "fetch" else []
-    code = cli.main([command, str(tmp_path / "list.txt"), *options])
+def test_what_is_no_list_is_one_line(name, command, tmp_path, capsys):
+    file = tmp_path / "list.txt"
+    file.write_bytes(LISTS[name])
+    assert cli.main([*command.format(tmp_path).split(), str(file)]) == 2
     said = capsys.readouterr()
-    if message is None:
-        assert code == 0 and "1" in said.out
-        return
-    assert code == 2 and not said.out and not out.exists()
     (line,) = said.err.splitlines()
-    assert line.startswith(f"gramnb {command}: {tmp_path}/list.txt: {message}")
+    assert line.startswith(f"gramnb {command.split()[0]}: {file}: no list") and not said.out
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_table_that_is_no_manifest_is_refused(tmp_path):
@@ -61,9 +51,7 @@ def test_a_table_that_is_no_manifest_is_refused(tmp_path):
         return good.set_column(good.schema.get_field_index(name), name, pa.array(values))
 
     for table, message in (
-        (changed("sadness", [0, 1, 2, 0]), "row 2: sadness is '2'"),
         (changed("sadness", [0.0, 1.0, float("nan"), 0.0]), "row 2: sadness is 'nan'"),
-        (changed("fold", [70_000, 1, 2, 3]), "70000"),
         (changed("path", [["a"], ["b"], [], None]), ""),
         (good.select(["path"]), "row"),
         (good.replace_schema_metadata({"gramnb": b"\xff{"}), ""),
