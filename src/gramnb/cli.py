@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         reason, code = "not enough memory", 2
     except KeyboardInterrupt:
-        again = "; call again to go on" if given.command == "fetch" else ""
+        kept = given.command in ("fetch", "measure", "features")
+        again = "; call again to go on" if kept else ""
         reason, code = f"interrupted{again}", 130
     _tell(f"gramnb {given.command}: {reason}")
     return code
