@@ -120,13 +120,13 @@ class OpensAFile:
         return open, (str(self.path), "w")
 
 
-@pytest.mark.parametrize("position", range(5))
-def test_pickles_that_run_code_are_refused(tmp_path, position):
+def test_pickles_that_run_code_are_refused(tmp_path):
     parts = [pickle.dumps(part, protocol=2) for part in (1, 1001, {}, {}, [])]
     assert parse_tensors(b"".join(parts)) == {}
-    parts[position] = pickle.dumps(OpensAFile(tmp_path / "witness"), protocol=2)
-    with pytest.raises(ValueError, match="refused .*open: a weights file holds only tensors"):
-        parse_tensors(b"".join(parts))
+    code = pickle.dumps(OpensAFile(tmp_path / "witness"), protocol=2)
+    for place in range(5):
+        with pytest.raises(ValueError, match="refused .*open: a weights file holds only tensors"):
+            parse_tensors(b"".join([*parts[:place], code, *parts[place + 1 :]]))
     assert not (tmp_path / "witness").exists()
 
 

@@ -331,8 +331,8 @@ def test_a_share_is_drawn_by_the_seed_and_holds_every_smaller_one():
 def test_without_validation_all_other_folds_train_and_emotions_are_classes(config, tmp_path, eager):
     path, table = tmp_path / "folds.parquet", manifests.read(config.manifest)
     manifests.write(table.assign(fold=table["group"] % 3), path, {})
-    config = config.replace(manifest=str(path), fold=0, evaluate="last", validation=False, epochs=1,
-                            classes=("others", "sadness", "joy"))  # fmt: skip
+    config = config.replace(manifest=str(path), fold=0, classes=("others", "sadness", "joy"))
+    config = config.replace(evaluate="last", validation=False, epochs=1)
     run = train(config, tmp_path / "runs", progress=False)
     table = kept(config)
     tested = (table["fold"] == 0).sum()
