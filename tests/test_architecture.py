@@ -5,7 +5,7 @@ import pytest
 from gramnb._keras import keras
 from gramnb.architecture import beside_paper, convolutions, costs, multiply_adds
 from gramnb.backbones import build_backbone
-from gramnb.layers import GramBank, GramModule, SecondOrderPooling
+from gramnb.layers import GramBank, SecondOrderPooling
 
 D, C, POSITIONS = 1408, 56, 32 * 32  # of EfficientNetV2B2 at 256 pixels
 
@@ -23,8 +23,6 @@ def no_weights():
         ((8, 6, 3), keras.layers.Conv2D(5, 3, strides=2, padding="same"), 4 * 3 * 3 * 3 * 3 * 5),
         ((8, 6, 4), keras.layers.Conv2D(6, 3, groups=2, padding="same"), 8 * 6 * 3 * 3 * 2 * 6),
         ((8, 6, 3), keras.layers.DepthwiseConv2D(3, padding="same"), 8 * 6 * 3 * 3 * 3),
-        ((7,), keras.layers.Dense(5), 7 * 5),
-        ((8, 6, 3), GramModule(), 8 * 6 * 9 + 9 * 3 + 8 * 6 * 3 * 3),
         ((8, 6, 3), GramBank(4, units=5), 8 * 6 * 9 + 9 * 20 + 8 * 6 * 3 * 20),
     ],
 )

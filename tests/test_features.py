@@ -10,7 +10,6 @@ from gramnb.data.images import read_image
 
 BACKBONE = "EfficientNetLite0"
 TAPS = ("block2b_project_conv", "block3b_project_conv")
-
 BOTH = (features.POOLED, TAPS[1])
 
 
@@ -36,7 +35,7 @@ def extracted(table, image_size, layers=BOTH):
 
 
 def test_features_are_the_backbones_outputs_each_computed_once(table, small, counted):
-    """In the order of the table, with its repeats."""
+    """In the order of the table, with its repeats; a new layer costs one pass."""
     few = table.iloc[[4, 2, 9, 2]]
     pooled, maps = extracted(few, 40)
     assert sum(counted) == 3
@@ -50,6 +49,10 @@ def test_features_are_the_backbones_outputs_each_computed_once(table, small, cou
     assert sum(counted) == 4
     np.testing.assert_array_equal(more[0][0], pooled[2])
     np.testing.assert_array_equal(more[1][2], maps[0])
+    turned, new, again = extracted(few, 40, layers=(*TAPS[::-1], features.POOLED))
+    assert sum(counted) == 7 and new.shape == (4, 10, 10, 24)
+    np.testing.assert_array_equal(turned, maps)
+    np.testing.assert_array_equal(again, pooled)
 
 
 def test_an_interrupted_pass_goes_on_where_it_stopped(table, small, counted, monkeypatch):
@@ -87,19 +90,6 @@ def test_shards_together_compute_what_one_pass_would(
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-3)
     assert cli.main([*asked, "--shard", "3/2"]) == 2
     assert "shard must be I/N, I from 1 to N, got 3/2" in capsys.readouterr().err
-
-
-def test_layers_are_cached_each_on_its_own(table, small, counted):
-    """Any set of layers reads what others have computed; a new one costs one pass."""
-    few = table.head(6)
-    (bare,) = extracted(few, 36, layers=(features.POOLED,))
-    assert bare.shape == (6, 64)
-    several = extracted(few, 36, layers=(features.POOLED, *TAPS))
-    assert [tap.shape for tap in several[1:]] == [(6, 9, 9, 24), (6, 5, 5, 40)]
-    turned = extracted(few, 36, layers=(features.POOLED, *TAPS[::-1]))
-    assert counted == [6, 6]
-    np.testing.assert_array_equal(turned[2], several[1])
-    np.testing.assert_array_equal(turned[0], bare)
 
 
 # Images and arrays in batches

@@ -46,16 +46,14 @@ def test_gram_is_equation_1_and_pooling_its_upper_triangle(shape):
         GramMatrix("positions", centred=True): np.stack([np.cov(x, bias=True) for x in rows]),
         SecondOrderPooling("signed_sqrt"): root[:, *np.triu_indices(size)],
     }
+    projecting = SecondOrderPooling("none", rank=2)  # the maps first
+    projecting.build(shape)
+    maps = features @ np.asarray(projecting.projection.kernel)
+    expected[projecting] = gram_in_float64(maps)[:, *np.triu_indices(2)]
     for layer, wanted in expected.items():
         wanted = wanted.reshape(layer(features).shape)  # of one sub-map np.cov makes a number
         tolerance = 1e-5 * np.abs(wanted).max() + 1e-6
         np.testing.assert_allclose(layer(features), wanted, rtol=1e-3, atol=tolerance)
-
-
-def test_rank_projects_the_maps_first():
-    features, layer = draw(1, (3, 4, 5, 6)), SecondOrderPooling("none", rank=2)
-    found, projected = layer(features), features @ layer.projection.kernel
-    np.testing.assert_allclose(found, SecondOrderPooling("none")(projected), rtol=1e-4)
 
 
 @pytest.mark.parametrize("layer", [GramMatrix("signed_sqrt"), SecondOrderPooling("matrix_sqrt")])
@@ -76,7 +74,7 @@ def test_gradients_are_finite_where_a_map_is_empty(layer):
     ],
 )
 def test_every_layer(layer_class, options, output, weights):
-    """Its configuration, number of weights, shapes, dtypes, and one `fit`."""
+    """Its configuration, number of weights, shapes and dtypes."""
     inputs = np.random.default_rng(0).uniform(0, 100, (4, 32, 32, 6)).astype("float32")
     layer = layer_class(**options)
     config = json.loads(json.dumps(layer.get_config()))
@@ -93,14 +91,6 @@ def test_every_layer(layer_class, options, output, weights):
         result = half(ops.cast(inputs, half.compute_dtype))
         assert keras.backend.standardize_dtype(result.dtype) == "float32", policy
         assert np.isfinite(result).all(), policy  # G is beyond float16
-
-    after = [layer_class(**options), keras.layers.Flatten(), keras.layers.Dense(1)]
-    model = keras.Sequential([keras.Input((32, 32, 6)), *after])
-    model.compile(keras.optimizers.Adagrad(0.01), "mse")
-    before = model.get_weights()
-    model.fit(inputs, np.zeros((4, 1)), verbose=0)
-    for old, new in zip(before, model.get_weights(), strict=True):
-        assert np.isfinite(new).all() and (old.ndim == 1 or (old != new).any())
 
 
 @pytest.mark.parametrize(
