@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
 from sklearn.metrics import log_loss, roc_auc_score
 from studies.experiment import Experiment
 from studies.pages import fill
@@ -36,8 +35,7 @@ CANDIDATES, RELEASED = "candidates", "released"
 GRAM = "k = 4, seven emotions"
 IMAGES = "results/pool/images.csv"
 EARLIER = "results/candidates/earlier.csv"  # of `gramnb predict` at commit 2e1d13ecfd59
-PAGE, TEMPLATE = "book/model_card.md", "model_card.md.j2"
-TABLES = ("models", "external", "emotions", "calibration", "internal", "unlike")  # of the page
+PAGE = "book/model_card.md"
 LEAST = 5e-6  # what a recorded probability of 0.00000 may be
 RECALL = 0.7  # at which false alarms of each emotion are compared
 FOUND = "called at 70 % recall"
@@ -65,9 +63,8 @@ def main() -> None:
         write_onnx(name, SHIPPED / f"{name}.onnx")
         write_card(name, about)
         write_card(name, about | {"unlike": unlike(name)})
-    text = texts({name: card(name) for name in MODELS}, **asked(PAINTINGS))
-    fill(PAGE, {name: text[name] for name in TABLES})
-    fill("README.md", {"answers": text["answers"]})
+    fill(PAGE, "ship", **texts())
+    fill("README.md", "ship", **texts(), **asked(PAINTINGS))
 
 
 def write_card(name: str, about: dict) -> None:
@@ -232,13 +229,9 @@ def meaningless(size: int) -> dict[str, np.ndarray]:
     return {name: values.astype(np.uint8) for name, values in pictures.items()}
 
 
-def texts(cards: dict[str, dict], **more) -> dict[str, str]:
-    """Return the blocks of the template by name, filled with the cards: the page's tables."""
-    page = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True)
-    page.filters["percent"] = lambda share, digits=0: f"{100 * share:.{digits}f} %"
-    template = page.get_template(TEMPLATE)
-    context = template.new_context({"cards": cards, "earlier": earlier(), "found": FOUND, **more})
-    return {name: "".join(block(context)).strip() for name, block in template.blocks.items()}
+def texts() -> dict:
+    """Return what the pages say of the shipped models, by name."""
+    return {"cards": {name: card(name) for name in MODELS}, "earlier": earlier(), "found": FOUND}
 
 
 def asked(folder: str) -> dict[str, str]:
