@@ -11,6 +11,7 @@ book/systems.md.
 import pandas as pd
 from studies.experiment import Experiment
 from studies.pages import fill
+from studies.record import write_table
 
 from gramnb import architecture, runs
 from gramnb.choices import BACKBONES
@@ -47,6 +48,6 @@ def sizes() -> dict:
 
 if __name__ == "__main__":
     configs = [each for row in Experiment.study("systems").configs().values() for each in row]
-    with runs.atomic(runs.resolve(FILE)) as temporary:
-        costs(dict.fromkeys(config.backbone for config in configs)).to_csv(temporary)
+    table = costs(dict.fromkeys(config.backbone for config in configs))
+    write_table(FILE, table.reset_index())
     fill(PAGE, "costs", **sizes())

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from benchmarks.text_agreement import agreement
 from jinja2 import Environment, FileSystemLoader
+from studies.record import write_table
 
 from gramnb import evaluation, paper, plots, runs
 
@@ -41,8 +42,7 @@ TEXTS.filters["percent"] = lambda share, digits=0: f"{100 * share:.{digits}f} %"
 
 def main() -> None:
     table = answer()
-    with runs.atomic(runs.resolve(ANSWER)) as temporary:
-        table.to_csv(temporary, float_format="%.4f")
+    write_table(ANSWER, table.reset_index(), "%.4f")
     plots.save_svg(plots.estimates(table, MARGIN), DRAWING, "studies/pages.py")
     fill("README.md", "pages", **results())
 
