@@ -12,10 +12,10 @@ recorded, so that anyone can compute them again without the images. Written are 
 src/gramnb/shipped/, the tables of book/model_card.md and the example in README.md.
 """
 
-import contextlib
 import hashlib
-import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from studies.experiment import Experiment
 from studies.pages import fill
 
-from gramnb import TrainConfig, cli, evaluation, runs
+from gramnb import TrainConfig, evaluation, runs
 from gramnb.data import demo
 from gramnb.evaluation import Calibration, log_odds
 from gramnb.predict import SadnessClassifier
@@ -211,8 +211,8 @@ def unlike(name: str) -> dict[str, float]:
     """Return its answers to pictures that mean nothing, and the range of those to paintings."""
     model = SadnessClassifier.load(name)
     pictures = meaningless(model.image_size)
-    p = model.ask(np.stack([*pictures.values()]))
-    found = dict(zip(pictures, map(float, p.round(4)), strict=True))
+    p = model.ask(np.stack([*pictures.values()])).round(4).tolist()
+    found = dict(zip(pictures, p, strict=True))
     drawn = model.predict([runs.resolve(PAINTINGS)], progress=False)["p_sadness"]
     return found | {"drawn, lowest": round(drawn.min(), 4), "drawn, highest": round(drawn.max(), 4)}
 
@@ -236,10 +236,10 @@ def texts() -> dict:
 
 def asked(folder: str) -> dict[str, str]:
     """Return the command that asks about a folder, and what it prints."""
-    printed, arguments = io.StringIO(), ["predict", os.path.relpath(runs.resolve(folder))]
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
-        cli.main(arguments)
-    return {"command": " ".join(arguments), "printed": printed.getvalue()}
+    arguments = ["predict", os.path.relpath(runs.resolve(folder))]
+    command = [Path(sys.executable).with_name("gramnb"), *arguments]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {"command": " ".join(arguments), "printed": printed}
 
 
 if __name__ == "__main__":

@@ -119,9 +119,7 @@ def test_the_record_is_what_the_runs_say(project, table):
     assert set(table["variant"]) == {"k = 0", "a bank, added"}
     assert set(table["split"]) == {"val", "test"}
 
-    kept = manifests.kept(manifests.read("runs/images.parquet"))
     asked = table.pivot(index=["variant", "seed", "image_id"], columns="dataset")["p_sadness"]
-    assert (asked.groupby(["variant", "seed"])["again"].count() == len(kept)).all()
     both = asked.dropna()
     assert len(both) and np.abs(both["again"] - both["own"]).max() < 1e-4
 
