@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from studies import runs as trained
 from studies.experiment import Experiment
+from studies.record import write_table
 from tqdm import tqdm
 
 from gramnb import evaluation, plots
@@ -65,20 +66,19 @@ def main(folder: str) -> None:
     shown = recorded(Path(folder))
     pictures = read(shown, config)
     paintings = ask_all(pictures, shown["title"].reset_index(), runs, config)
-    write(paintings, "predictions.csv")
+    write_table(f"{OUT}/predictions.csv", paintings)
     draw(shown, pictures, paintings, [run for run in runs if run.config["k"]])
 
     table = manifest.kept(manifest.read(config.manifest)).query("split == 'test'").reset_index()
     pictures = read(table, config)
-    known = table[["image_id", "group"]].assign(
-        y=table["sadness"], luminance=[mean_luminance(picture) for picture in pictures]
-    )
+    light = [round(float(luminance(picture).mean()), 5) for picture in pictures]
+    known = table[["image_id", "group"]].assign(y=table["sadness"], luminance=light)
     photographs = ask_all(pictures, known, runs, config)
-    small = dict.fromkeys(photographs.select_dtypes("float"), "float32")
-    small = photographs.astype(small | {"k": "int8", "seed": "int8"})
+    single = dict.fromkeys(photographs.select_dtypes("float"), "float32")
+    small = photographs.astype(single | {"k": "int8", "seed": "int8"})
     with atomic(resolve(OUT) / "photographs.parquet") as temporary:
         small.to_parquet(temporary, index=False, compression="zstd", compression_level=19)
-    write(scores(photographs), "scores.csv")
+    write_table(f"{OUT}/scores.csv", scores(photographs))
 
 
 def read(table: pd.DataFrame, config: TrainConfig) -> list[np.ndarray]:
@@ -94,10 +94,6 @@ def recorded(folder: Path) -> pd.DataFrame:
     if missing := sorted(set(shown.index) - set(there)):
         raise SystemExit(f"{folder}: lacks {len(missing)} paintings, first {missing[0]}")
     return shown.assign(path=[there[painting] for painting in shown.index])
-
-
-def mean_luminance(picture: np.ndarray) -> float:
-    return round(float(luminance(picture).mean()), 5)
 
 
 def ask_all(
@@ -159,8 +155,6 @@ def draw(shown: pd.DataFrame, pictures: list, paintings: pd.DataFrame, mapped: l
     drawn = [large[one] for one in ends]
     show(plots.explanations(drawn, maps, list(found[0]), list(titles[ends])), "maps")
 
-    if CHANGED not in set(titles):
-        return
     n, steps = list(titles).index(CHANGED), [STEPS[step] for step in CHANGED_BY]
     names = [label(*step) for step in steps]
     answers = by_network(with_steps(paintings[paintings["title"] == CHANGED]), "step", names)
@@ -176,11 +170,6 @@ def by_network(answers: pd.DataFrame, column: str, order: list) -> dict[str, np.
 
 def with_steps(answers: pd.DataFrame) -> pd.DataFrame:
     return answers.assign(step=list(map(label, answers["intervention"], answers["strength"])))
-
-
-def write(table: pd.DataFrame, name: str) -> None:
-    with atomic(resolve(OUT) / name) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
 
 
 def show(figure: Figure, name: str) -> None:

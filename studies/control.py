@@ -31,13 +31,14 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from studies.record import write_table
 from tqdm import tqdm
 
 from gramnb._keras import keras, quiet
 from gramnb.backbones import build_backbone
 from gramnb.choices import BACKBONES
 from gramnb.data import curation, inspection, manifest, sources
-from gramnb.runs import atomic, resolve
+from gramnb.runs import resolve
 
 BACKBONE = "EfficientNetLite0"
 SIDE = 64  # pixels
@@ -45,8 +46,10 @@ COUNT = 500  # pictures a set, half of them of either class
 STEPS = 120  # of Adam on the pixels
 RATE = 0.5  # grey levels a step, falling to 0
 BATCH = 50
-HELD = {"mean": 3.0, "variance": 3.0, "covariance": 0.1, "top": 0.2}  # weights of the gaps
-KEPT = {"correlation": ("mean", "variance", "top"), "mean": ("covariance", "top")}
+KEPT = {  # what stays as it was, and the weight of the gap
+    "correlation": {"mean": 3.0, "variance": 3.0, "top": 0.2},
+    "mean": {"covariance": 0.1, "top": 0.2},
+}
 STRENGTHS = {"correlation": (0.0, 0.5, 1.0, 2.0, 4.0), "mean": (1.0, 4.0)}
 MEASURED = "results/control/measured.csv"
 FOLDER = "runs/control"
@@ -70,8 +73,7 @@ def main() -> None:
         found = measured(network, start, moved, sadness, kind, weights[kind])
         rows.append({"set": name, "strength": strength, "images": COUNT, **found})
         print(rows[-1], flush=True)
-    with atomic(resolve(MEASURED)) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4f")
+    write_table(MEASURED, pd.DataFrame(rows), "%.4f")
 
 
 def textures(count: int, seed: int) -> np.ndarray:
@@ -131,9 +133,9 @@ def shifted(network, start, shifts, kind: str, weights: np.ndarray) -> np.ndarra
         with tf.GradientTape() as tape:
             found = statistics(network, tf.clip_by_value(pictures, 0.0, 255.0), kind, weights)
             loss = tf.reduce_sum(((found["value"] - target) / deviation) ** 2)
-            for name in KEPT[kind]:
-                gap = ((found[name] - held[name]) / spread[name]) ** 2
-                loss += HELD[name] * tf.reduce_sum(gap)
+            for name, weight in KEPT[kind].items():
+                gap = (found[name] - held[name]) / spread[name]
+                loss += weight * tf.reduce_sum(gap**2)
         return tape.gradient(loss, pictures)
 
     done, pictures = [], tf.Variable(start[:BATCH])

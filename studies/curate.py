@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from sklearn.model_selection import GroupKFold
+from studies.record import write_table
 from tqdm import tqdm
 
 from gramnb import runs
@@ -52,8 +53,7 @@ def main(folder: str, transfer: str) -> None:
     print(manifest.attrition(table).to_string())
     squares = cropped(table, runs.resolve(FOLDER.format("cropped")).with_suffix(""))
     recorded = table.assign(cropped=manifest.kept(squares)["image_id"])
-    with runs.atomic(runs.resolve(RECORD)) as temporary:
-        recorded[COLUMNS].to_csv(temporary, index=False, float_format="%.6f")
+    write_table(RECORD, recorded[COLUMNS], "%.6f")
     for name, other in (others(table, recipe) | {"cropped": squares}).items():
         manifest.write(other, FOLDER.format(name), recipe.record() | {"derived": name})
     for end, exclude in (("", FOLDER.format("manifest")), ("_shared", "")):

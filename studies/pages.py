@@ -1,6 +1,7 @@
 """What commands write into pages and draw for them, so that no number there is typed.
 
-A page holds `<!-- name: made by ... -->` and `<!-- end -->`; `fill` replaces what stands between.
+A page holds `<!-- name: made by studies/script.py -->` and `<!-- end -->`; `fill` replaces what
+stands between by the block of that name in `texts.md.j2`.
 
     python -m studies.pages
 
@@ -9,12 +10,14 @@ collects the answer to the main question from all recorded studies (`results/ans
 """
 
 import re
-import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from benchmarks.text_agreement import agreement
+from jinja2 import Environment, FileSystemLoader
+from studies.record import write_table
 
 from gramnb import evaluation, paper, plots, runs
 
@@ -33,30 +36,15 @@ ROWS = [
     ("means instead of G", KINDS[3], "equivalence_means", ("k = 4", "k = 4, means")),
     ("the same, Lite2", KINDS[3], "equivalence_lite2_means", ("k = 4", "k = 4, means")),
 ]
-RESULTS = """\
-On {pool:,} photographs of six collectors, with a frozen EfficientNetLite0, four Gram modules change
-accuracy by **{planned} points** (95 % interval). The paper's own gain, {gain:.2f} points on its
-images, is neither shown nor excluded. The plan (`results/equivalence/plan.md`) was committed before
-the first run. The probability of a gain above one point is {better:.0f} %. That of a difference
-within one point, the shaded band of the figure, is {equivalent:.0f} %: such a difference does not
-matter.
-
-On the larger EfficientNetLite2 the modules change AUC by {larger} points. Gram matrices in place of
-plain means change it by {against_means}. On drawn textures that differ only in correlations, the
-modules do see the difference.
-
-The text filter (RapidOCR reads what it finds) agrees with eyes on {text[agree]:.1f} %
-({text[low]:.1f} to {text[high]:.1f}) of {eyes:.0f} photographs that were labelled after its
-threshold was fixed.
-"""
+TEXTS = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True)
+TEXTS.filters["percent"] = lambda share, digits=0: f"{100 * share:.{digits}f} %"
 
 
 def main() -> None:
     table = answer()
-    with runs.atomic(runs.resolve(ANSWER)) as temporary:
-        table.to_csv(temporary, float_format="%.4f")
+    write_table(ANSWER, table.reset_index(), "%.4f")
     plots.save_svg(plots.estimates(table, MARGIN), DRAWING, "studies/pages.py")
-    fill("README.md", {"results": results()})
+    fill("README.md", "pages", **results())
 
 
 def answer() -> pd.DataFrame:
@@ -120,42 +108,43 @@ def _paper() -> dict:
     return _row(found, KINDS[0], source)
 
 
-def fill(page: str, texts: dict[str, str]) -> None:
-    """Write texts into a page, each between two comments of which the first names it."""
+def fill(page: str, script: str, **values) -> None:
+    """Write into a page what a script of this folder makes of values."""
     file = runs.resolve(page)
     with runs.atomic(file) as temporary:
-        temporary.write_text(filled(file.read_text(encoding="utf-8"), texts), encoding="utf-8")
+        text = filled(file.read_text(encoding="utf-8"), script, **values)
+        temporary.write_text(text, encoding="utf-8")
 
 
-def filled(page: str, texts: dict[str, str]) -> str:
-    """Return the page as `fill` writes it; ValueError if it has no place for a text, or several."""
-    for name, text in texts.items():
-        mark = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
-        page, count = mark.subn(lambda found, new=text: f"{found[1]}\n{new}\n\n{found[2]}", page)
-        if count != 1:
-            raise ValueError(f"{count} places for {name!r} in a page, there should be 1")
+def filled(page: str, script: str, **values) -> str:
+    """Return the page as `fill` writes it; ValueError if it has no place for the script's texts."""
+    template = TEXTS.get_template("texts.md.j2")
+    context = template.new_context(values)
+
+    def text(found: re.Match) -> str:
+        return f"{found[1]}\n{''.join(template.blocks[found[2]](context)).strip()}\n\n"
+
+    mark = rf"(<!-- (\w+): made by studies/{script}\.py -->\n).*?(?=<!-- end -->)"
+    page, count = re.subn(mark, text, page, flags=re.DOTALL)
+    if not count:
+        raise ValueError(f"the page has no place for what studies/{script}.py makes")
     return page
 
 
-def results() -> str:
-    """Return what the README says of the recorded studies."""
+def results() -> dict:
+    """Return what the README says of the recorded studies, by name."""
     planned = _answers("equivalence")
     main = evaluation.compare(planned, {"": PAIR}, ("accuracy",))
-    chances = evaluation.equivalence(main, margin=MARGIN / 100).iloc[0]
-    text = agreement().loc["report"]
-    words = RESULTS.format(
-        pool=planned["image_id"].nunique(),
-        planned=_difference("equivalence", PAIR, "accuracy"),
-        larger=_difference("equivalence_lite2", PAIR, "auc"),
-        against_means=_difference("equivalence_lite2_means", ("k = 4", "k = 4, means"), "auc"),
-        gain=paper.table3()["gain"].loc[4],
-        better=100 * chances["better"],
-        equivalent=100 * chances["equivalent"],
-        text=100 * text,
-        eyes=text["n"],
-    )
-    parts = words.strip().split("\n\n")
-    return "\n\n".join(textwrap.fill(part, 118, break_on_hyphens=False) for part in parts)
+    means = ("k = 4", "k = 4, means")
+    return {
+        "pool": planned["image_id"].nunique(),
+        "planned": _difference("equivalence", PAIR, "accuracy"),
+        "larger": _difference("equivalence_lite2", PAIR, "auc"),
+        "against_means": _difference("equivalence_lite2_means", means, "auc"),
+        "gain": paper.table3()["gain"].loc[4],
+        "text": agreement().loc["report"],
+        **evaluation.equivalence(main, margin=MARGIN / 100).iloc[0],
+    }
 
 
 def _difference(study: str, pair: tuple[str, str], metric: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from studies.record import write_table
 
 from gramnb import runs
 from gramnb.data import curation, inspection, manifest, sources
@@ -40,8 +41,7 @@ def main(folder: str) -> None:
     )
     table = curated(listed(Path(folder)), recipe)
     names = ["/".join(Path(path).parts[-2:]) for path in table["path"]]
-    with runs.atomic(runs.resolve(RECORD)) as temporary:
-        table.assign(file=names)[COLUMNS].to_csv(temporary, index=False, float_format="%.6f")
+    write_table(RECORD, table.assign(file=names)[COLUMNS], "%.6f")
     print(manifest.attrition(table).to_string())
     general = manifest.drop(table, table["face_fraction"] >= FACES, "face")
     for stratum, part in {"textless": table, "general": general}.items():

@@ -7,6 +7,7 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 import yaml
@@ -89,9 +90,8 @@ def write(
     history = pd.concat([run.history for _, run in found], keys=keys, names=["variant", *names])
     history = history.reset_index(["variant", *names])
     metrics = evaluation.by_seed(frame[frame["split"] == "test"])
-    for file, table in {"metrics.csv": metrics, "history.csv": history}.items():
-        with atomic(folder / file) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6g")
+    write_table(folder / "metrics.csv", metrics)
+    write_table(folder / "history.csv", history)
     runs = {run.path.name: run.config | run.environment for _, run in found}
     first = next(iter(runs.values()))
     shared = {k: v for k, v in first.items() if all(each.get(k) == v for each in runs.values())}
@@ -101,6 +101,12 @@ def write(
     recorded = {"commit": commit(), "allow_dirty": allow_dirty}
     about = {"recorded": recorded, "drawn": drawn}
     write_json(folder / "runs.json", {**about, "all": shared, "runs": own})
+
+
+def write_table(path: str | Path, table: pd.DataFrame, numbers: str = "%.6g") -> None:
+    """Write a table without its index as CSV, relative to the project root, atomically."""
+    with atomic(resolve(path)) as temporary:
+        table.to_csv(temporary, index=False, float_format=numbers)
 
 
 def summarise() -> pd.DataFrame:
@@ -132,5 +138,4 @@ def summarise() -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    with atomic(resolve(SUMMARY)) as summary:
-        summarise().to_csv(summary, index=False, float_format="%.6g")
+    write_table(SUMMARY, summarise())

@@ -12,20 +12,19 @@ recorded, so that anyone can compute them again without the images. Written are 
 src/gramnb/shipped/, the tables of book/model_card.md and the example in README.md.
 """
 
-import contextlib
 import hashlib
-import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
 from sklearn.metrics import log_loss, roc_auc_score
 from studies.experiment import Experiment
 from studies.pages import fill
 
-from gramnb import TrainConfig, cli, evaluation, runs
+from gramnb import TrainConfig, evaluation, runs
 from gramnb.data import demo
 from gramnb.evaluation import Calibration, log_odds
 from gramnb.predict import SadnessClassifier
@@ -36,8 +35,7 @@ CANDIDATES, RELEASED = "candidates", "released"
 GRAM = "k = 4, seven emotions"
 IMAGES = "results/pool/images.csv"
 EARLIER = "results/candidates/earlier.csv"  # of `gramnb predict` at commit 2e1d13ecfd59
-PAGE, TEMPLATE = "book/model_card.md", "model_card.md.j2"
-TABLES = ("models", "external", "emotions", "calibration", "internal", "unlike")  # of the page
+PAGE = "book/model_card.md"
 LEAST = 5e-6  # what a recorded probability of 0.00000 may be
 RECALL = 0.7  # at which false alarms of each emotion are compared
 FOUND = "called at 70 % recall"
@@ -65,9 +63,8 @@ def main() -> None:
         write_onnx(name, SHIPPED / f"{name}.onnx")
         write_card(name, about)
         write_card(name, about | {"unlike": unlike(name)})
-    text = texts({name: card(name) for name in MODELS}, **asked(PAINTINGS))
-    fill(PAGE, {name: text[name] for name in TABLES})
-    fill("README.md", {"answers": text["answers"]})
+    fill(PAGE, "ship", **texts())
+    fill("README.md", "ship", **texts(), **asked(PAINTINGS))
 
 
 def write_card(name: str, about: dict) -> None:
@@ -214,8 +211,8 @@ def unlike(name: str) -> dict[str, float]:
     """Return its answers to pictures that mean nothing, and the range of those to paintings."""
     model = SadnessClassifier.load(name)
     pictures = meaningless(model.image_size)
-    p = model.ask(np.stack([*pictures.values()]))
-    found = dict(zip(pictures, map(float, p.round(4)), strict=True))
+    p = model.ask(np.stack([*pictures.values()])).round(4).tolist()
+    found = dict(zip(pictures, p, strict=True))
     drawn = model.predict([runs.resolve(PAINTINGS)], progress=False)["p_sadness"]
     return found | {"drawn, lowest": round(drawn.min(), 4), "drawn, highest": round(drawn.max(), 4)}
 
@@ -232,21 +229,17 @@ def meaningless(size: int) -> dict[str, np.ndarray]:
     return {name: values.astype(np.uint8) for name, values in pictures.items()}
 
 
-def texts(cards: dict[str, dict], **more) -> dict[str, str]:
-    """Return the blocks of the template by name, filled with the cards: the page's tables."""
-    page = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True)
-    page.filters["percent"] = lambda share, digits=0: f"{100 * share:.{digits}f} %"
-    template = page.get_template(TEMPLATE)
-    context = template.new_context({"cards": cards, "earlier": earlier(), "found": FOUND, **more})
-    return {name: "".join(block(context)).strip() for name, block in template.blocks.items()}
+def texts() -> dict:
+    """Return what the pages say of the shipped models, by name."""
+    return {"cards": {name: card(name) for name in MODELS}, "earlier": earlier(), "found": FOUND}
 
 
 def asked(folder: str) -> dict[str, str]:
     """Return the command that asks about a folder, and what it prints."""
-    printed, arguments = io.StringIO(), ["predict", os.path.relpath(runs.resolve(folder))]
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
-        cli.main(arguments)
-    return {"command": " ".join(arguments), "printed": printed.getvalue()}
+    arguments = ["predict", os.path.relpath(runs.resolve(folder))]
+    command = [Path(sys.executable).with_name("gramnb"), *arguments]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {"command": " ".join(arguments), "printed": printed}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 from sklearn.calibration import _SigmoidCalibration
 
 from gramnb import evaluation
-from gramnb.evaluation import METRICS, Calibration, log_odds, paired_difference, report, score
+from gramnb.evaluation import METRICS, Calibration, paired_difference, report, score
 
 
 def simulate(random, images=200, seeds=4, variants="ab", chance=1.0, folds=1):
@@ -102,7 +102,7 @@ def test_log_odds_of_certainty_are_finite():
     """float32 rounds 1 - 1e-9 to 1; the other column still knows."""
     sure = evaluation.of_sadness(np.array([[1e-9, 1], [0, 1]], np.float32))
     assert sure[0] == pytest.approx(np.log(1e9)) and np.isfinite(sure).all()
-    limited = log_odds([0, 0.25, 1], least=5e-6)
+    limited = evaluation.log_odds([0, 0.25, 1], least=5e-6)
     assert limited == pytest.approx([np.log(5e-6), np.log(1 / 3), -np.log(5e-6)])
 
 
@@ -281,15 +281,16 @@ def test_bad_input_is_one_clear_line(y, p, message):
 def test_unpaired_predictions_are_refused(predictions):
     a, b = halves(predictions)
     seven = b["image_id"] == "7"
-    for one, other, metric, message in (
-        (a, b[~seven], "auc", "differ in their images: a pair shares them"),
-        (a, b[~(seven & (b["seed"] == 1))], "auc", "image 7 is not in every run with the label"),
-        (a, predictions, "auc", "twice in a run: select one variant"),
-        (a[a["y"] == 1], b[b["y"] == 1], "auc", "one class only"),
-        (a, b, "acc", "unknown metric 'acc'; there are accuracy"),
+    for one, other, message in (
+        (a, b[~seven], "differ in their images: a pair shares them"),
+        (a, b[~(seven & (b["seed"] == 1))], "image 7 is not in every run with the label"),
+        (a, predictions, "twice in a run: select one variant"),
+        (a[a["y"] == 1], b[b["y"] == 1], "one class only"),
     ):
         with pytest.raises(ValueError, match=message):
-            paired_difference(one, other, metric)
+            paired_difference(one, other, "auc")
+    with pytest.raises(ValueError, match="unknown metric 'acc'; there are accuracy"):
+        paired_difference(a, b, "acc")
     with pytest.raises(ValueError, match="no variant 'c'; there are a, b"):
         evaluation.compare(predictions, "c")
     sets = predictions.assign(dataset=np.where(predictions["y"] == 1, "own", "other"))

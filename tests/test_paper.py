@@ -25,6 +25,7 @@ def test_parts_shares_split_and_labels(found):
     assert DATA.train.total == 48_858
     assert DATA.validation.total == DATA.test.total == 6_107
     assert 48_858 + 6_107 + 6_107 == 61_072 == DATA.filtered - 2
+    assert paper.attrition()["total"].tolist() == [267_441, 46_587, 159_782, 61_072]
     assert found("Images in the data set") == ("61,072, the sum of the three parts", "differs")
     # 22,413 + 2 x 2,823 = 28,059; 28,059 / 61,072 = 0.45944; 0.45944 x 6,107 = 2,805.8
     assert found("Share of sadness") == ("45.94%", "agrees")
@@ -81,10 +82,3 @@ def test_images_and_seeds_needed():
     assert claims.power(0.00667, 0.10, images) >= 0.8 > claims.power(0.00667, 0.10, images - 1)
     # the textbook's 17 per group for a difference of one standard deviation
     assert claims.seeds_needed(0.5, 0.5) == 17
-
-
-def test_ways_to_the_data_sets():
-    attrition, supports = paper.attrition(), paper.supports()
-    assert attrition["total"].tolist() == [267_441, 46_587, 159_782, 61_072]
-    assert supports["UnbiasedEmo", "others"].tolist() == [2287, 467, 1065, 414]
-    assert paper.operating_points()["Emotion-6"] == pytest.approx((1 - 0.7198, 0.7417))

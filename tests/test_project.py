@@ -14,10 +14,7 @@ from packaging.utils import canonicalize_name
 from studies import graph
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PAGES = {path: nbformat.read(path, as_version=4).cells if path.suffix == ".ipynb" else []
-         for path in [*NOTEBOOKS, *sorted((ROOT / "book").glob("*.[im]*"))]}  # fmt: skip
-
-
+PAGES = {path: nbformat.read(path, as_version=4).cells for path in NOTEBOOKS}
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;]+)", re.MULTILINE)
 
 
@@ -87,9 +84,9 @@ def test_every_part_of_a_rows_name_is_explained():
 
 
 def test_the_books_contents_are_the_files_there_are():
-    toc = (ROOT / "_toc.yml").read_text()
-    listed = set(re.findall(r"(?:file|root): (\S+)", toc))
-    assert listed == {f"{path.parent.name}/{path.stem}" for path in PAGES}
+    listed = set(re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text()))
+    pages = [*NOTEBOOKS, *(ROOT / "book").glob("*.[im]*")]
+    assert listed == {f"{path.parent.name}/{path.stem}" for path in pages}
 
 
 def test_every_function_on_one_images_way_is_there():

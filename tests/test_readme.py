@@ -13,7 +13,7 @@ README = ROOT / "README.md"
 
 def test_the_results_are_what_the_command_writes():
     said = README.read_text(encoding="utf-8")
-    assert pages.filled(said, {"results": pages.results()}) == said
+    assert pages.filled(said, "pages", **pages.results()) == said
     assert len(said.splitlines()) < 120
 
 
@@ -39,4 +39,4 @@ def test_every_promise_has_a_test():
 
 def test_the_scale_is_what_the_command_computes():
     said = (ROOT / scale.PAGE).read_text(encoding="utf-8")
-    assert pages.filled(said, {"scale": scale.scale()}) == said
+    assert pages.filled(said, "scale", **scale.scale()) == said

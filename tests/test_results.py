@@ -82,13 +82,5 @@ def test_the_summary_recomputes_to_the_same_bytes(tmp_path, monkeypatch):
     assert (summary["low"] <= summary["mean"]).all() and (summary["mean"] <= summary["high"]).all()
 
 
-def test_what_the_pages_say_of_calibration():
-    pairs = {"plain": ("k = 4", "k = 0"), "decay": ("k = 4, decay", "k = 0")}
-    folds = evaluation.compare(own_test("frozen"), pairs, ("ece",)).droplevel("metric")
-    assert folds.loc["plain", "low"] > 0 > folds.loc["decay", "high"]
-    split = evaluation.compare(own_test("shipped"), {"": pairs["plain"]}, ("ece",))
-    assert (split["low"] < 0).all() and (split["high"] > 0).all()
-
-
 def own_test(name):
     return runs.predictions(RESULTS / name).query("split == 'test' and dataset == 'own'")

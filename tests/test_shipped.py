@@ -109,8 +109,7 @@ def test_the_cards_figures_follow_from_the_recorded_answers(answers, name):
 
 def test_the_page_and_the_readme_say_what_the_cards_say(paintings, capfd):
     page, readme = ((ROOT / file).read_text() for file in (ship.PAGE, "README.md"))
-    texts = ship.texts(CARDS)
-    assert pages.filled(page, {name: texts[name] for name in ship.TABLES}) == page
+    assert pages.filled(page, "ship", **ship.texts()) == page
     assert cli.main(["predict", str(paintings)]) == 0
     out, err = capfd.readouterr()
     example = re.search(r"\$ \.venv/bin/gramnb predict \S+\n(.*?)```", readme, re.DOTALL)[1]
@@ -121,8 +120,8 @@ def test_the_page_and_the_readme_say_what_the_cards_say(paintings, capfd):
         assert os.path.basename(file) == os.path.basename(shown_file)
         assert float(p) == pytest.approx(float(q), abs=0.01)
         assert conveys == shown_conveys or abs(float(p) - CARDS["best"]["threshold"]) < 0.01
-    texts = ship.texts(CARDS, command=f"predict {ship.PAINTINGS}", printed=example)
-    assert pages.filled(readme, {"answers": texts["answers"]}) == readme
+    asked = {"command": f"predict {ship.PAINTINGS}", "printed": example}
+    assert pages.filled(readme, "ship", **ship.texts(), **asked) == readme
     assert err.startswith("gramnb predict: shipped model best (")
 
 

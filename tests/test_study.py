@@ -13,7 +13,7 @@ from studies import record
 from studies import runs as batch
 from studies.experiment import STUDY, Experiment
 
-from gramnb import evaluation, runs, training
+from gramnb import runs, training
 from gramnb.config import TrainConfig
 from gramnb.data import manifest as manifests
 
@@ -119,9 +119,7 @@ def test_the_record_is_what_the_runs_say(project, table):
     assert set(table["variant"]) == {"k = 0", "a bank, added"}
     assert set(table["split"]) == {"val", "test"}
 
-    kept = manifests.kept(manifests.read("runs/images.parquet"))
     asked = table.pivot(index=["variant", "seed", "image_id"], columns="dataset")["p_sadness"]
-    assert (asked.groupby(["variant", "seed"])["again"].count() == len(kept)).all()
     both = asked.dropna()
     assert len(both) and np.abs(both["again"] - both["own"]).max() < 1e-4
 
@@ -141,18 +139,6 @@ def test_a_study_records_no_answers_that_another_asked_for(project, table):
     record.record(Experiment.study("own"), allow_dirty=True)
     own = table[(table["dataset"] == "own") & (table["variant"] == "a bank, added")]
     pd.testing.assert_frame_equal(runs.predictions("results/own"), own.reset_index(drop=True))
-
-
-def test_the_summary_of_a_row_by_hand(project, table):
-    summary = record.summarise().query("study == 'tiny'")
-    assert len(summary) == 4 * len(evaluation.METRICS)  # 2 rows on 2 data sets
-    row = "variant == 'a bank, added' and "
-    (found,) = summary.query(row + "data == 'drawn' and metric == 'accuracy'").itertuples()
-    mine = table.query(row + "dataset == 'own' and split == 'test'")
-    values = ((mine["p_sadness"] > 0.5) == mine["y"]).groupby(mine["seed"]).mean()
-    assert (found.study, found.backbone, found.k, found.n) == ("tiny", "EfficientNetLite0", 1, 2)
-    assert (found.mean, found.sd) == pytest.approx((values.mean(), values.std()), abs=1e-5)
-    assert 0 <= found.low <= found.mean <= found.high <= 1
 
 
 def test_recording_refuses_files_that_no_commit_holds(project):

@@ -1,7 +1,6 @@
 """The page of systems against what is built, the profiles that train them, and their study."""
 
 import ast
-import re
 from collections import Counter
 
 import pandas as pd
@@ -9,43 +8,23 @@ import papermill
 import pytest
 import yaml
 from conftest import ROOT
-from studies import costs
+from studies import costs, pages
 from studies.experiment import Experiment
 
 from gramnb import paper
 from gramnb._keras import keras
-from gramnb.choices import BACKBONES, HeadOptions
-
-FOLDER = ROOT / "results" / "systems"
-SYSTEMS = ("EfficientNetV2B2", "EfficientNetV2S", "EfficientNetV2B0", "EfficientNetV2B3",
-           "ResNet50", "EfficientNetLite0")  # fmt: skip
+from gramnb.choices import HeadOptions
 
 
-def test_the_pages_numbers_are_the_recorded_ones():
-    """A row a backbone, with both its sizes; the multi-level network and the loss have one each."""
-    recorded = pd.read_csv(FOLDER / "costs.csv", index_col="system")
-    text = (ROOT / "book" / "systems.md").read_text()
-    lines = re.search(r"^\| System \| Sub-maps.*\n(?:^\|.*\n)+", text, re.MULTILINE)[0].splitlines()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    page = pd.DataFrame(rows[2:], columns=rows[0]).set_index("System")
-    names = {name: [f"{name}, k = 0", f"{name}, k = 4"] for name in SYSTEMS}
-    names["EfficientNetV2S, centre loss"] = [None, "EfficientNetV2S, k = 4, centre loss"]
-    names["multi-level ResNet50"] = ["multi-level ResNet50", None]
-    assert list(page.index) == list(names)
-    for system, pair in names.items():
-        for k, name in zip((0, 4), pair, strict=True):
-            millions = f"{recorded.multiply_adds[name] / 1e6:,.0f}" if name else ""
-            assert page.at[system, f"Multiply-adds, k = {k}"] == millions
-            count = f"{recorded.parameters[name]:,}" if name else ""
-            assert page.at[system, f"Parameters, k = {k}"] == count
-        if system in SYSTEMS:
-            channels, tap = BACKBONES[system]
-            assert page.at[system, "Sub-maps"] == f"{channels}" and f"`{tap}`" in text
+def test_the_page_says_what_the_command_writes():
+    said, sizes = (ROOT / costs.PAGE).read_text(), costs.sizes()
+    assert pages.filled(said, "costs", **sizes) == said
+    assert all(f"`{backbone.tap}`" in said for backbone in sizes["backbones"].values())
 
 
 def test_the_recorded_numbers_are_those_of_the_networks():
     """Recomputed for the two quickest backbones; the multi-level network stands on one of them."""
-    recorded = pd.read_csv(FOLDER / "costs.csv", index_col="system")
+    recorded = pd.read_csv(ROOT / costs.FILE, index_col="system")
     with keras.StatelessScope(initialize_variables=False):
         found = costs.costs(("EfficientNetLite0", "ResNet50"))
     assert len(found) == 13
