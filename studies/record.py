@@ -22,12 +22,7 @@ RESAMPLES = 200
 
 
 def record(study: Experiment, allow_dirty: bool = False) -> None:
-    """Write the tables of a study's runs beside its file.
-
-    Raises:
-        FileNotFoundError: a run is not finished.
-        ValueError: as `check_commits`.
-    """
+    """Write the tables of a study's runs beside its file; FileNotFoundError if one is missing."""
     from studies import runs  # TensorFlow, which a summary does not need
 
     found = [(row, run) for row, pairs in runs.found(study).items() for _, run in pairs]
@@ -40,11 +35,7 @@ def record(study: Experiment, allow_dirty: bool = False) -> None:
 
 
 def record_folder(folder: str, name: str, allow_dirty: bool = False) -> None:
-    """Write the tables of all finished runs below a folder, a profile's say, as a study.
-
-    Raises:
-        ValueError: as `check_commits`.
-    """
+    """Write the tables of all finished runs below a folder, a profile's say, as a study."""
     write(name, [(label, run) for run, label in labels(folder).items()], allow_dirty)
 
 
@@ -99,8 +90,8 @@ def write(
     files = {each["manifest"] for each in runs.values()}
     drawn = all(manifest.read(file).attrs["recipe"].get("source") == "demo" for file in files)
     recorded = {"commit": commit(), "allow_dirty": allow_dirty}
-    about = {"recorded": recorded, "drawn": drawn}
-    write_json(folder / "runs.json", {**about, "all": shared, "runs": own})
+    content = {"recorded": recorded, "drawn": drawn, "all": shared, "runs": own}
+    write_json(folder / "runs.json", content)
 
 
 def write_table(path: str | Path, table: pd.DataFrame, numbers: str = "%.6g") -> None:

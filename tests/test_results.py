@@ -57,7 +57,7 @@ def test_groups_and_counts_are_those_of_the_manifest(name):
     """Of five folds one is tested on and the one after it withheld; else the manifest's split."""
     images = pd.read_csv(RESULTS / "states_curation" / "images.csv")
     images = images[images["dropped"].isna()].set_index("image_id")
-    answers = own_test(name)
+    answers = runs.predictions(RESULTS / name).query("split == 'test' and dataset == 'own'")
     assert answers["group"].tolist() == images.loc[answers["image_id"], "group"].tolist()
     sizes = images["fold"].value_counts()
     for fold, part in answers.groupby("fold"):
@@ -80,7 +80,3 @@ def test_the_summary_recomputes_to_the_same_bytes(tmp_path, monkeypatch):
     summary = pd.read_csv(RESULTS / "summary.csv")
     assert set(RECORDED) - set(summary["study"]) == {"control", "demo"}  # of drawn images
     assert (summary["low"] <= summary["mean"]).all() and (summary["mean"] <= summary["high"]).all()
-
-
-def own_test(name):
-    return runs.predictions(RESULTS / name).query("split == 'test' and dataset == 'own'")
