@@ -52,9 +52,11 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 
 # A process a core, four at most; each takes a test module, or a notebook, at a time: tests, the book
-# (tests/test_browser.py builds it) and notebooks together, so that no core waits for the others.
+# (tests/test_browser.py builds it) and notebooks together, so that no core waits for the others. Each
+# computes with one thread: more would wait for the other process's core.
 # Lines are counted where that costs nothing; before Python 3.12 it takes two fifths more: make test COVERAGE=--cov=gramnb
-PYTEST   = $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile \
+ALONE    = TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
+PYTEST   = $(ALONE) $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile \
            --no-loadscope-reorder --durations=10
 COVERAGE = $(shell $(BIN)/python -c 'import sys; sys.version_info < (3, 12) or print("--cov=gramnb")')
 NBVAL    = --nbval-lax --nbval-kernel-name=python3
