@@ -13,8 +13,19 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from studies import graph
 
+from gramnb import paper
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PAGES = {path: nbformat.read(path, as_version=4).cells for path in NOTEBOOKS}
+PAGES = {path: nbformat.read(path, as_version=4).cells if path.suffix == ".ipynb" else []
+         for path in [*NOTEBOOKS, *sorted((ROOT / "book").glob("*.[im]*"))]}  # fmt: skip
+
+
+def prose(path):
+    """Return a page's texts: a notebook's cells of words, or all of a file."""
+    cells = [cell.source for cell in PAGES[path] if cell.cell_type == "markdown"]
+    return cells or [path.read_text()]
+
+
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;]+)", re.MULTILINE)
 
 
@@ -72,6 +83,81 @@ class TestNotebook:
                 assert output.get("name") != "stderr", output.text
                 shown = output.get("text", "") or str(output.get("data", {}).get("text/plain", ""))
                 assert not re.search(r"/(root|home|Users|work|tmp)/", shown), shown
+
+
+# What is no prose; where a number stands; what has one in its name; and counts in words.
+CODE = re.compile(
+    r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`]*`|\]\([^)]*\)|https?://\S+|<[^>]+>|^\|[^\n]*$"
+    r"|^\d+\. |^:[^\n]*$",
+    re.DOTALL | re.MULTILINE,
+)
+PLACE = re.compile(
+    r"(?:sections?|tables?|figures?|equations?|chapters?|notebooks?|stages?|python|exit code is)"
+    r"\s\(?\d[\d.]*\)?(?:(?:,| to| and|,? or)\s\(?\d[\d.]*\)?)*",
+    re.IGNORECASE,
+)
+NAME = re.compile(
+    r"9[05] %|\b1 x 1\b|\bk\*? = \d|\b(?:19|20)\d\d\b|\b[A-Z]\w*-\d\b|means of 3 taps|times 100\b"
+    r"|from 0 to 1|0 or 1|80, 10 and 10 percent|a thousand objects"  # the split; ImageNet's classes
+)
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+COUNT = re.compile(
+    r"\b(?:a dozen|dozens|a hundred|hundreds|thousands|millions?)\b|"
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\s(?:\w+\s)?(?:runs|seeds|networks"
+    r"|folds|images|pictures|paintings|photographs|epochs|points|collections|lines|studies)\b",
+    re.IGNORECASE,
+)
+ELSEWHERE = {  # printed, but no constant of `gramnb.paper`
+    32,  # Section 4.2, side of the tap's sub-maps
+    61_000,  # Section 4.1, 61,074 rounded
+    81.31, 82.52, 83.74,  # the first author's later work (10.15388/vu.thesis.923)
+}  # fmt: skip
+
+
+def numbers_in(value):
+    """Yield the numbers in lists of lists, and each as a percentage."""
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from numbers_in(part)
+    elif isinstance(value, int | float):
+        yield from (value, round(100 * value, 2))
+
+
+GROUPS = [tuple(vars(group).values()) for group in (paper.DATA, paper.SETTINGS, paper.CLAIMS)]
+PRINTED = ELSEWHERE | {*numbers_in((*GROUPS, *paper.SCORES.itertuples(index=False)))}
+PRINTED |= {paper.DATA.test.total, paper.DATA.train.total}
+
+
+def typed(text, of_the_paper=False):
+    """Return the numbers typed into prose; the paper's own may be, where the text speaks of it."""
+    found = []
+    for paragraph in re.split(r"\n\s*\n|\n(?=- )", CODE.sub(" ", text)):
+        told = of_the_paper or re.search(r"paper|Section|Table|authors|WEBEmo", paragraph)
+        rest = NAME.sub(" ", PLACE.sub(" ", paragraph))
+        numbers = NUMBER.findall(rest)
+        found += [x for x in numbers if not (told and float(x.replace(",", "")) in PRINTED)]
+        if not (of_the_paper or re.match(r"\*(What the paper|The paper)", paragraph)):
+            found += COUNT.findall(rest)
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_numbers_in_prose_are_glued(path):
+    """Section, year, code and name apart, a number typed is the paper's own (`gramnb.paper`)."""
+    assert not [x for text in prose(path) for x in typed(text, path.stem == "paper")]
+
+
+def test_a_typed_number_is_found_and_places_names_and_the_papers_are_none():
+    texts = [
+        "Then 3,377 web photographs follow.", "a map of 7 x 7 positions", "It gains 4.3 % here.",
+        "a dozen paintings of one hand", "each asked ten networks", "five more seeds",
+        "The paper has 61,074 images and we 61,075.",
+    ]  # fmt: skip
+    assert not [text for text in texts if not typed(text)]
+    assert not typed(
+        "The paper lists 220,854 images (Section 4.1, Tables 3 to 6). In 2024, *k* = 4 and a 1 x 1 "
+        "convolution of EfficientNetV2B2; `x = 3`, {glue:text}`n` of $2^3$, a 95 % interval."
+    )
 
 
 def test_every_part_of_a_rows_name_is_explained():

@@ -98,7 +98,6 @@ def _tell(line: str) -> None:
 
 def _predict(given: argparse.Namespace) -> int:
     """Print the answers; return how many files have none."""
-    from gramnb.data.images import find_pictures
     from gramnb.predict import SadnessClassifier
     from gramnb.shipped import MODELS
 
@@ -122,8 +121,7 @@ def _predict(given: argparse.Namespace) -> int:
         print(shown.to_csv(index=False), end="")
     else:
         print(_aligned(shown, classifier.threshold))
-    folders = filter(os.path.isdir, given.paths)
-    if others := [file for folder in folders for file in find_pictures(folder).others]:
+    if others := table.attrs["others"]:
         names = ", ".join(map(_printable, others[:NAMED])) + (", ..." if others[NAMED:] else "")
         _tell(f"left out, no pictures: {len(others)} ({names})")
     bad = shown[shown["problem"] != ""]
@@ -159,8 +157,8 @@ def _aligned(table: pd.DataFrame, threshold: float) -> str:
 
 
 def _explain(classifier, readable: pd.DataFrame, out: Path) -> None:
-    """Draw the first pictures with their maps."""
-    from PIL import Image, ImageOps
+    """Draw the first pictures with their maps, and say what is not there."""
+    from PIL import Image
 
     from gramnb import plots
     from gramnb._keras import quiet
@@ -171,15 +169,18 @@ def _explain(classifier, readable: pd.DataFrame, out: Path) -> None:
     if readable.empty:
         _tell(f"{_printable(str(out))}: not drawn, no picture could be read")
         return
+    if len(readable) > EXPLAINED:
+        _tell(f"{_printable(str(out))}: the first {EXPLAINED} of {len(readable)} pictures")
     shown = readable.head(EXPLAINED)
     images = np.stack([read_image(file, classifier.image_size) for file in shown["file"]])
-    whole = (Image.fromarray(read_image(file)) for file in shown["file"])
-    # a page shows no more pixels
-    pictures = [np.asarray(ImageOps.contain(picture, (800, 800))) for picture in whole]
+    pictures = [Image.fromarray(read_image(file)) for file in shown["file"]]
+    for picture in pictures:
+        picture.thumbnail((800, 800))  # a page shows no more
     names = [f"p(sadness) {row.p_sadness:.2f}  {Path(row.file).name}" for row in shown.itertuples()]
     with quiet(), atomic(out) as temporary:
         maps = contribution_maps(classifier.network, images)
-        plots.explanations(pictures, [*maps.values()], [*maps], names).savefig(temporary)
+        drawn = plots.explanations([*map(np.asarray, pictures)], [*maps.values()], [*maps], names)
+        drawn.savefig(temporary)
 
 
 def _audit_list(given: argparse.Namespace) -> None:

@@ -38,7 +38,12 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     Raises:
         FileNotFoundError: a path does not exist, or a folder holds no image.
     """
-    found = []
+    return _find(paths)[0]
+
+
+def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
+    """Return what `find_images` does, and the other files of the folders."""
+    found, left = [], []
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
@@ -49,7 +54,8 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         if not (inside := sorted(map(Path, pictures + closed))):
             raise FileNotFoundError(f"{path}: no image in it ({len(others)} files that are none)")
         found += inside
-    return found
+        left += others
+    return found, left
 
 
 def _onnx(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
@@ -146,19 +152,22 @@ class SadnessClassifier:
 
         `conveys` is "sadness" where p_sadness is above the threshold, else "others". A file that
         cannot be read, or is of one colour, stays in the table with its reason; nothing is lost.
+        `attrs["others"]` names the files of the folders that are no pictures.
         Each thread, one a core, reads a file and asks the network.
         """
-        files = find_images(paths)
+        files, others = _find(paths)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             answers = pool.map(self._answered, files)
             answers = list(tqdm(answers, total=len(files), unit="image", disable=not progress))
         p = np.array([p for p, _ in answers], float)
-        return pd.DataFrame({
+        table = pd.DataFrame({
             "file": [*map(str, files)],
             "p_sadness": p,
             "conveys": np.where(p > self.threshold, "sadness", np.where(p >= 0, "others", "")),
             "problem": [problem for _, problem in answers],
         })  # fmt: skip
+        table.attrs["others"] = others
+        return table
 
     def _answered(self, file: Path) -> tuple[float, str]:
         """Return the probability that a file conveys sadness, or NaN, and why there is none."""

@@ -1,6 +1,6 @@
 """One parallel map that remembers: what was found of many keys, kept in an SQLite file.
 
-Each value is kept as it comes, so an interrupted pass goes on where it was, and two passes may
+Values are committed as they come, so an interrupted pass goes on where it was, and two passes may
 share a file. Threads do the work: Pillow, ONNX Runtime, OpenCV and a waiting socket leave Python's
 lock to others.
 """
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+COMMIT = 200  # values between two commits, so about what a killed pass loses
 
 
 def cached_map(
@@ -41,10 +43,15 @@ def cached_map(
     Raises:
         ValueError: the file cannot be used.
     """
-    keys, found = dict.fromkeys(keys), {}
+    keys, found, fresh = dict.fromkeys(keys), {}, []
+
+    def commit() -> None:
+        with store:
+            store.executemany("insert or replace into found values (?, ?, ?)", fresh)
+        fresh.clear()
+
     try:
-        with closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as store:
-            store.execute("pragma synchronous = off")  # safe if this process dies, and quick
+        with closing(sqlite3.connect(file, timeout=60)) as store:
             columns = "reader text, key text, value text, primary key (reader, key)"
             store.execute(f"create table if not exists found ({columns}) without rowid")
             rows = store.execute("select key, value from found where reader = ?", [reader])
@@ -55,12 +62,16 @@ def cached_map(
             todo = [key for key in keys if key not in found]
             bar = tqdm(None, title, len(todo), unit="file", disable=not (progress and todo))
             with ThreadPool(workers or os.cpu_count()) as pool, bar:
-                for key, value in pool.imap_unordered(lambda key: (key, look(key)), todo):
-                    bar.update()
-                    if value is not None:
-                        found[key] = value
-                        row = reader, key, json.dumps(value)
-                        store.execute("insert or replace into found values (?, ?, ?)", row)
+                try:
+                    for key, value in pool.imap_unordered(lambda key: (key, look(key)), todo):
+                        bar.update()
+                        if value is not None:
+                            found[key] = value
+                            fresh.append((reader, key, json.dumps(value)))
+                        if len(fresh) >= COMMIT:
+                            commit()
+                finally:
+                    commit()
     except sqlite3.DatabaseError as error:
         raise ValueError(f"{file}: {error}; remove it if damaged, make room if full") from None
     return found

@@ -1,8 +1,17 @@
 """From a data set as it is published to one that can be trained on, after Section 4.1 of the paper.
 
 The paper keeps what it could retrieve, discards images with text, undersamples others and splits.
-Here (`curate`) these steps stand among checks it does not report. Chance is the order of
-sha256(seed, step, image): the same images are drawn on any machine.
+Here these steps stand among checks it does not report. In order:
+
+1. decode check: files that are no pictures are dropped, each with its reason;
+2. rows that show one picture share a `group`; of files with the same bytes one is kept;
+3. groups labelled both sadness and others are treated by the policy `conflicts`;
+4. near-duplicates of the images of another manifest are dropped (`exclude`, for transfer sets);
+5. images with more text than `text_threshold` are dropped, and, if asked for, those with faces;
+6. others are undersampled to `sadness_share`;
+7. the rest is split by class and by group, so that no picture stands on two sides of a split.
+
+Chance is the order of sha256(seed, step, image): the same images are drawn on any machine.
 """
 
 import hashlib
